@@ -1,0 +1,79 @@
+"""The one place that reads a clock or the host's time zone.
+
+Everything else is handed a :class:`Clock` and asks it; tests hand in a virtual one. Times are POSIX seconds
+(float), durations seconds.
+"""
+
+import queue
+import threading
+import time
+
+#: A loop never sleeps longer than this (seconds), so that a stepped wall clock is noticed.
+LONGEST_WAIT = 30.0
+
+#: Wall minus monotonic time that moves by more than this (seconds) between two looks is a step.
+STEP = 1.0
+
+Bell = queue.SimpleQueue[None]
+"""What a loop sleeps on: ``bell.put(None)`` wakes it, from any thread and from a signal handler."""
+
+elapsed = time.monotonic
+"""Real seconds since some moment, for bounds on real threads and processes whatever the clock in use."""
+
+pause = time.sleep
+"""Sleep really, in seconds: for polling real threads and processes."""
+
+
+class Clock:
+    """The host's clock."""
+
+    def __init__(self) -> None:
+        self._offset = self.now() - self.elapsed()
+
+    def now(self) -> float:
+        """Return the wall clock's time in POSIX seconds."""
+        return time.time()
+
+    def elapsed(self) -> float:
+        """Return monotonic seconds: for durations, never for dates."""
+        return time.monotonic()
+
+    def step(self) -> float:
+        """Return by how many seconds the wall clock was stepped since the last call, 0.0 when it was not."""
+        offset = self.now() - self.elapsed()
+        moved = offset - self._offset
+        if abs(moved) <= STEP:
+            # Slewing moves the offset by less than a thousandth: follow it, or a long day would add up to a step.
+            self._offset = offset
+            return 0.0
+        self._offset = offset
+        return moved
+
+    def wait(self, bell: Bell, deadline: float | None) -> None:
+        """Sleep until ``deadline`` (POSIX seconds; None: no deadline) or the bell, never beyond ``LONGEST_WAIT``."""
+        timeout = LONGEST_WAIT if deadline is None else min(deadline - self.now(), LONGEST_WAIT)
+        try:
+            if timeout > 0:
+                bell.get(timeout=timeout)
+            while True:  # the rings that came meanwhile are one
+                bell.get_nowait()
+        except queue.Empty:
+            pass
+
+
+_zone_lock = threading.Lock()
+_zone_name: str | None = None
+
+
+def local_zone() -> str:
+    """Return the IANA name of the host's time zone, ``'UTC'`` where the host has none."""
+    global _zone_name
+    with _zone_lock:
+        if _zone_name is None:
+            import tzlocal  # 20 ms that only a calendar task has to pay
+
+            try:
+                _zone_name = tzlocal.get_localzone_name() or "UTC"
+            except Exception:  # an odd /etc/localtime or TZ must not keep an application from starting
+                _zone_name = "UTC"
+        return _zone_name

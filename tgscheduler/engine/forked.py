@@ -1,0 +1,206 @@
+"""ForkedScheduler: a whole scheduler in a forked process of its own.
+
+::
+
+    parent                                   child
+    life pipe, write end kept open  ------>  reads it: its end (stop, or the parent's death) stops the scheduler
+    a thread reads the report pipe  <------  log records, as JSON lines
+"""
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.errors import NotSupported, WrongProcess
+from tgscheduler.executors import child
+from tgscheduler.executors.base import describe
+from tgscheduler.timetable.tasks import Task
+
+log = logging.getLogger(__name__)
+
+
+class ForkedScheduler(Scheduler):
+    """A scheduler in a process of its own: tasks are added before the start, afterwards only ``stop`` and ``running``.
+
+    The process ends with its parent, and after ``stop``; its log comes to the parent's handlers.
+    """
+
+    _child: "_ChildProcess | None" = None
+    _serving = False  # in the child: this is the process that runs the timetable
+
+    def start(self) -> None:
+        """Fork the process and return."""
+        self.start_scheduler()
+
+    def start_scheduler(self, ready: Callable[[], bool] | None = None) -> "ForkedScheduler":
+        """Fork the process and return self; ``ready`` is asked in the child before the first turn."""
+        if not hasattr(os, "fork"):
+            raise NotSupported("ForkedScheduler: this platform has no os.fork; use ThreadedScheduler")
+        if child.forked_run is not None:
+            raise WrongProcess("a ForkedScheduler is started from the application's own process, not from a forked run")
+        with self._life:
+            if self._child is None or not self._child.alive():
+                self._child = _ChildProcess(self, ready)
+        return self
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        if self._serving:
+            return super().running
+        process = self._child
+        return process is not None and process.alive()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop the process and reap it; what runs in it is left ``timeout`` seconds (None: ``stop_timeout``)."""
+        if self._serving:  # a task in the process itself
+            super().stop(timeout)
+            return
+        process, self._child = self._child, None
+        if process is not None:
+            process.stop(self.stop_timeout if timeout is None else timeout)
+
+    stop_scheduler = stop
+
+    def _check_use(self, task: Task | None = None) -> None:
+        if self._child is not None or self._serving:
+            raise WrongProcess(
+                "this ForkedScheduler was started and its timetable is in its child process, where nothing can be "
+                "changed or seen from here: add tasks before start(), or use a ThreadedScheduler"
+            )
+        super()._check_use(task)
+
+    def get_task(self, taskname: str) -> Task | None:
+        """Return the task of that name, before the start."""
+        self._check_use()
+        return super().get_task(taskname)
+
+    def get_tasks(self) -> dict[str, Task]:
+        """Return a new dict of the named tasks, before the start."""
+        self._check_use()
+        return super().get_tasks()
+
+    def runs(self, *args: Any, **kw: Any) -> Any:
+        """Return runs: none before the start, and an error afterwards."""
+        self._check_use()
+        return super().runs(*args, **kw)
+
+    def counts(self) -> dict[str, int]:
+        """Return counts: zeros before the start, and an error afterwards."""
+        self._check_use()
+        return super().counts()
+
+    def health(self) -> dict[str, Any]:
+        """Return the engine's health before the start, and an error afterwards."""
+        self._check_use()
+        return super().health()
+
+    def _become_a_copy(self) -> None:
+        super()._become_a_copy()
+        self._child = None
+
+
+class _ChildProcess:
+    """The parent's side of the process."""
+
+    def __init__(self, scheduler: ForkedScheduler, ready: Callable[[], bool] | None) -> None:
+        try:
+            raise RuntimeError("warm up: a child must not import what formatting a traceback needs")
+        except RuntimeError as error:
+            describe(error)
+        life_read, self._life = os.pipe()
+        report_read, report = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._life)
+            os.close(report_read)
+            _be_the_scheduler(scheduler, ready, life_read, report)
+        os.close(life_read)
+        os.close(report)
+        try:
+            os.setpgid(self.pid, self.pid)
+        except OSError:
+            pass  # the child has done it
+        self._status: int | None = None
+        self._reaping = threading.Lock()
+        self._reader = threading.Thread(
+            target=self._read, args=(report_read,), name="tgscheduler-forked-log", daemon=True
+        )
+        self._reader.start()
+
+    def alive(self) -> bool:
+        with self._reaping:
+            if self._status is None:
+                try:
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                except ChildProcessError:
+                    pid, status = self.pid, 0  # somebody else has reaped it
+                if pid:
+                    self._status = status
+                    log.info("the scheduler's process %d has ended", self.pid)
+            return self._status is None
+
+    def stop(self, timeout: float) -> None:
+        life, self._life = self._life, -1
+        if life >= 0:
+            os.close(life)
+        for bound, sig in ((timeout + 2.0, signal.SIGTERM), (0.5, signal.SIGKILL), (5.0, None)):
+            end = clocks.elapsed() + bound
+            while self.alive() and clocks.elapsed() < end:
+                clocks.pause(0.005)
+            if not self.alive():
+                break
+            if sig is not None:
+                log.warning("the scheduler's process %d does not stop; sending %s", self.pid, sig.name)
+                try:
+                    os.killpg(self.pid, sig)
+                except OSError:
+                    pass
+        self._reader.join(1.0)
+
+    def _read(self, report: int) -> None:
+        with open(report, encoding="ascii", errors="replace") as lines:
+            for line in lines:
+                try:
+                    message = json.loads(line)
+                    if "log" in message:
+                        child.log_in_parent(message["log"])
+                except Exception as error:
+                    log.warning("the scheduler's process sent what cannot be read (%s)", type(error).__name__)
+
+
+def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | None, life: int, report: int) -> None:
+    """Turn the fresh child into a plain scheduler until the life pipe ends, and leave without exit handlers."""
+    code = 0
+    try:
+        child.settle(report, die_with=None)
+        scheduler._serving = True
+
+        def watch() -> None:
+            while os.read(life, 1):
+                pass
+            Scheduler.stop(scheduler)
+
+        loop = scheduler._begin()
+        assert loop is not None
+        threading.Thread(target=watch, name="tgscheduler-life", daemon=True).start()
+        loop.run(ready)
+        while scheduler._loop is not None and not loop.fault:
+            clocks.pause(0.01)
+    except BaseException as error:
+        code = 70
+        log.critical("the scheduler's process met a fault\n%s", describe(error))
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        os._exit(code)

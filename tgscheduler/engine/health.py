@@ -1,0 +1,46 @@
+"""How the engine is: the one source for pages, logs and tests."""
+
+import math
+from typing import Any
+
+from tgscheduler.engine.loop import Loop
+from tgscheduler.engine.registry import Registry
+from tgscheduler.executors.base import Executor
+from tgscheduler.executors.forked import ForkedExecutor
+from tgscheduler.executors.threaded import ThreadedExecutor
+from tgscheduler.timetable.policy import method
+
+#: A loop that is so many seconds behind its timetable is degraded.
+LAG = 1.0
+
+
+def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry, now: float) -> dict[str, Any]:
+    """Return state (stopped, ok, degraded, failed), reasons, and figures; times in seconds and POSIX seconds."""
+    with registry.lock:
+        tasks, earliest = len(registry), registry.agenda.earliest
+    placed = loop is not None and loop.placed
+    lag = max(0.0, now - earliest) if placed and math.isfinite(earliest) else 0.0
+    reasons = [executor.trouble for executor in executors.values() if executor.trouble]
+    if lag > LAG:
+        reasons.append(f"the loop is {lag:.1f} s behind")
+    pool, forker = executors.get(method.threaded), executors.get(method.forked)
+    threads = pool.threads if isinstance(pool, ThreadedExecutor) else 0
+    if isinstance(pool, ThreadedExecutor) and pool.waiting and threads >= pool.bound:
+        reasons.append(f"{len(pool.waiting)} due runs wait: all {pool.bound} threads are busy")
+    if isinstance(forker, ForkedExecutor) and forker.waiting and forker.children >= forker.bound:
+        reasons.append(f"{len(forker.waiting)} due runs wait: all {forker.bound} children are busy")
+    state = "stopped" if loop is None else "degraded" if reasons else "ok"
+    if loop is not None and loop.fault:
+        state, reasons = "failed", [loop.fault, *reasons]
+    return {
+        "state": state,
+        "reasons": reasons,
+        "lag": lag,
+        "waiting": sum(len(executor.waiting) for executor in executors.values()),
+        "running": sum(len(executor.running) for executor in executors.values()),
+        "threads": threads,
+        "children": forker.children if isinstance(forker, ForkedExecutor) else 0,
+        "abandoned": sum(executor.abandoned for executor in executors.values()),
+        "tasks": tasks,
+        "next_due": earliest if placed and math.isfinite(earliest) else None,
+    }

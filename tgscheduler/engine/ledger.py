@@ -1,0 +1,93 @@
+"""The books: each occurrence that came due is in them exactly once, open or ended.
+
+One thread writes at a time (the loop's; the stopping one after it), anybody reads. A reader takes no lock: it looks
+again when the books were changed while it looked.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from tgscheduler.clock import pause
+from tgscheduler.executors.base import Occurrence
+from tgscheduler.stores.base import Query, Store
+from tgscheduler.timetable.run import STATES, Run
+
+#: Ended runs are booked at most so many at a time.
+BATCH = 1024
+
+
+class Ledger:
+    """Open runs, and a store for those that have ended."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        #: Executors append what has ended; :meth:`settle` books it.
+        self.ended: deque[Occurrence] = deque()
+        self._open: dict[Run, None] = {}
+        self._edition = 0  # odd while it is being written
+        self._writing = threading.Lock()  # never waited for: who finds it taken leaves the work to its holder
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def enter(self, runs: Sequence[Run]) -> None:
+        """Book runs that are about to be handed out."""
+        for run in runs:
+            self._open[run] = None
+
+    def settle(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
+        """Book what has ended since the last call, and ``closed``, which never waited; return what had ended."""
+        if not closed and (not self.ended or not self._writing.acquire(blocking=False)):
+            return []
+        if closed:
+            self._writing.acquire()
+        batch: list[Occurrence] = []
+        take = self.ended.popleft
+        try:
+            while len(batch) < BATCH:
+                batch.append(take())
+        except IndexError:
+            pass
+        self._edition += 1
+        try:
+            self.store.record([*closed, *(run for _, run in batch)])
+            for _, run in batch:
+                self._open.pop(run, None)
+        finally:
+            self._edition += 1
+            self._writing.release()
+        return batch
+
+    def forget(self) -> None:
+        """Drop what is open: a forked copy's open runs are its parent's."""
+        self.ended.clear()
+        self._open.clear()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many occurrences are in each state; their sum is the number that came due."""
+        recorded, open_runs = self._look()
+        counts = dict.fromkeys(STATES, 0)
+        counts.update(recorded)
+        for run in open_runs:
+            counts[run.state] += run.count
+        return counts
+
+    def runs(self, query: Query) -> list[Run]:
+        """Return what is asked for, open runs included, newest due time first."""
+        while True:
+            edition = self._edition
+            if edition % 2 == 0:
+                found = {*self.store.runs(query), *self._open.copy()}
+                if edition == self._edition:
+                    return query.newest(found)
+            pause(0.0002)
+
+    def _look(self) -> tuple[dict[str, int], list[Run]]:
+        while True:
+            edition = self._edition
+            if edition % 2 == 0:
+                recorded, open_runs = self.store.counts(), list(self._open)
+                if edition == self._edition:
+                    return recorded, open_runs
+            pause(0.0002)

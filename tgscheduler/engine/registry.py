@@ -1,0 +1,157 @@
+"""The tasks of one scheduler: by name, by fire time, and those that wait for its start.
+
+This is what the engine's lock guards. Every method is called with it held.
+"""
+
+import functools
+import heapq
+import logging
+import threading
+from collections.abc import Iterator
+
+from tgscheduler.errors import DuplicateTask, InvalidValue
+from tgscheduler.timetable.agenda import Agenda
+from tgscheduler.timetable.tasks import Home, Task
+
+log = logging.getLogger(__name__)
+
+
+class Registry:
+    """Names and fire times."""
+
+    def __init__(self, home: Home) -> None:
+        self.lock = threading.Lock()
+        self.home = home
+        self.agenda = Agenda()
+        #: Tasks that wait for the scheduler's start, with their delay (None: as their trigger says).
+        self.waiting: dict[Task, float | None] = {}
+        self._names: dict[str, Task] = {}
+        self._labels: dict[str, _Numbers] = {}
+
+    # -- coming and going ----------------------------------------------------------------------------------------
+
+    def admit(self, task: Task) -> None:
+        """Make a task one of ours, under its name; raise DuplicateTask or InvalidValue and change nothing."""
+        if task._home is not self.home and task._seq:
+            raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
+        name = task.name
+        if name is not None:
+            holder = self._names.get(name)
+            if holder is not None and holder is not task:
+                if not _is_over(holder):
+                    raise DuplicateTask(
+                        f"taskname {name!r}: a task of that name already waits or runs; cancel it, or take another name"
+                    )
+                self.release(holder)
+        if task._home is not self.home:
+            task._adopt(self.home)
+            task._last = None
+        if name is not None:
+            self._names[name] = task
+        task._gone = task._final = task._by_hand = False
+
+    def release(self, task: Task) -> None:
+        """Let a task go, with its name."""
+        self.agenda.cancel(task)
+        self.waiting.pop(task, None)
+        if task.name is not None and self._names.get(task.name) is task:
+            del self._names[task.name]
+        if task._label is not None and task.name is None:
+            self._free_label(task)
+
+    def rename(self, task: Task, newname: str) -> None:
+        """Give a task another name; raise DuplicateTask when it is taken."""
+        holder = self.look_up(newname)
+        if holder is task:
+            return
+        if holder is not None:
+            raise DuplicateTask(f"cannot rename {task.name!r} to {newname!r}: the name is taken")
+        if task.name is None:
+            if task._label is not None:
+                self._free_label(task)
+        else:
+            del self._names[task.name]
+        task.name, task._label = newname, None
+        self._names[newname] = task
+
+    # -- looking up ----------------------------------------------------------------------------------------------
+
+    def look_up(self, name: str) -> Task | None:
+        """Return the task of that name; one that has ended for good is gone, booked or not."""
+        task = self._names.get(name)
+        if task is not None and _is_over(task):
+            self.release(task)
+            return None
+        return task
+
+    def snapshot(self) -> dict[str, Task]:
+        """Return the named tasks."""
+        return {name: task for name, task in self._names.items() if not _is_over(task)}
+
+    def __contains__(self, task: Task) -> bool:
+        if task._home is not self.home:
+            return False
+        return bool(task._seq) or task in self.waiting or (task.name is not None and self._names.get(task.name) is task)
+
+    def __len__(self) -> int:
+        """How many tasks wait for a time or for the start."""
+        return len(self.agenda) + len(self.waiting)
+
+    def pending(self) -> Iterator[Task]:
+        """Yield the tasks that wait: first those for a time, in order."""
+        yield from self.agenda.tasks()
+        yield from self.waiting
+
+    # -- labels --------------------------------------------------------------------------------------------------
+
+    def label(self, task: Task) -> str:
+        """Return what a task is called in runs and logs: its name, or its action's, numbered from the second on."""
+        if task.name is not None:
+            return task.name
+        if task._label is None:
+            base = _action_name(task.action)
+            numbers = self._labels.get(base)
+            if numbers is None:
+                numbers = self._labels[base] = _Numbers()
+            number = numbers.take()
+            task._label = base if number == 1 else f"{base}#{number}"
+        return task._label
+
+    def _free_label(self, task: Task) -> None:
+        assert task._label is not None
+        base, hash_, number = task._label.rpartition("#")
+        if not hash_:
+            base, number = task._label, "1"
+        if base in self._labels:
+            self._labels[base].give_back(int(number))
+        task._label = None
+
+
+class _Numbers:
+    """Numbers from 1 on; one that was given back is taken first."""
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._free: list[int] = []
+
+    def take(self) -> int:
+        if self._free:
+            return heapq.heappop(self._free)
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, number: int) -> None:
+        heapq.heappush(self._free, number)
+
+
+def _is_over(task: Task) -> bool:
+    """Say whether a task has had its last occurrence, and that has ended."""
+    return task._final and not task._seq and (task._last is None or task._last.ended is not None)
+
+
+def _action_name(action: object) -> str:
+    while isinstance(action, functools.partial):
+        action = action.func
+    kind = action if hasattr(action, "__qualname__") else type(action)
+    text = f"{getattr(kind, '__module__', None) or '?'}.{getattr(kind, '__qualname__', '?')}"
+    return text if text.isprintable() else ascii(text)

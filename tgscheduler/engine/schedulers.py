@@ -1,0 +1,409 @@
+"""The schedulers, and where the turns of their loop run.
+
+==================  =====================================================================
+Scheduler           in the thread that calls ``start``, until it is stopped from elsewhere
+ThreadedScheduler   in a daemon thread of its own
+ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
+==================  =====================================================================
+"""
+
+import logging
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.clock import Clock
+from tgscheduler.engine.health import health
+from tgscheduler.engine.ledger import Ledger
+from tgscheduler.engine.loop import Loop
+from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.verbs import Verbs
+from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
+from tgscheduler.executors import child
+from tgscheduler.executors.base import Executor
+from tgscheduler.executors.forked import ForkedExecutor
+from tgscheduler.executors.sequential import SequentialExecutor
+from tgscheduler.executors.threaded import ThreadedExecutor
+from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.memory import MemoryStore
+from tgscheduler.timetable import run as runs
+from tgscheduler.timetable import triggers, zones
+from tgscheduler.timetable.policy import method
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import Home, Task, check_name
+
+log = logging.getLogger(__name__)
+
+_collector: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collector", default=None)
+_schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+
+class Scheduler(Verbs):
+    """A timetable and the engine that runs it; this one runs in the thread that calls :meth:`start`.
+
+    ``timezone``: an IANA name, None: the host's. ``threads``, ``children``: how many threaded and forked runs there
+    are at a time (None: twice the cores). ``stop_timeout``: seconds that :meth:`stop` leaves to running actions.
+    ``history``: how many ended runs are remembered. Raises InvalidValue or InvalidType for what cannot be.
+    """
+
+    def __init__(
+        self,
+        *,
+        timezone: str | None = None,
+        threads: int = 100,
+        children: int | None = None,
+        stop_timeout: float = 5.0,
+        history: int = 10_000,
+        clock: Clock | None = None,
+        store: Store | None = None,
+    ) -> None:
+        if timezone is not None:
+            zones.zone(timezone)
+        self.clock = clock or Clock()
+        self.stop_timeout = triggers.check_seconds("stop_timeout", stop_timeout)
+        self._threads = _check_number("threads", threads)
+        self._children = None if children is None else _check_number("children", children)
+        self._registry = Registry(Home(self.clock, timezone))
+        self._ledger = Ledger(store or MemoryStore(_check_number("history", history)))
+        self._executors: dict[str, Executor] = {}
+        self._loop: Loop | None = None
+        self._life = threading.Lock()  # held by the one start or stop in progress
+        self._stopper: int | None = None
+        self._hurry = False
+        self._copied = False  # by a fork of the application: the original runs in the parent
+        _schedulers.add(self)
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop turns."""
+        loop = self._loop
+        return loop is not None and not loop.stopping and loop.fault is None
+
+    @property
+    def timezone(self) -> str:
+        """The IANA name of the zone in which calendar tasks are meant."""
+        return self._registry.home.timezone or clocks.local_zone()
+
+    def start(self) -> None:
+        """Run the timetable in this thread until it is stopped from elsewhere, or by Ctrl-C in the main thread."""
+        loop = self._begin()
+        if loop is None:
+            return
+        if self._hurry:  # a stop came while we started
+            self.stop()
+            return
+        try:
+            with _noticing_ctrl_c(loop):
+                loop.run()
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        if not loop.stopping:
+            self.stop()
+        while self._loop is loop:  # whoever stopped us may still drain what runs
+            clocks.pause(0.01)
+
+    def start_scheduler(self, ready: Callable[[], bool] | None = None) -> "Scheduler":
+        """Run the timetable in a daemon thread, from when ``ready()`` is true (None: at once); return self."""
+        loop = self._begin()
+        if loop is not None:
+            thread = threading.Thread(target=loop.run, args=(ready,), name="tgscheduler-loop", daemon=True)
+            thread.start()
+            if self._hurry:  # a stop came while we started
+                self.stop()
+        return self
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop; the tasks stay. Legal at any moment: before start, twice, from inside a task, in a signal handler.
+
+        Nothing new starts and what waits for a thread or a process ends as cancelled. What runs is left ``timeout``
+        seconds (None: ``stop_timeout``), then processes are ended and threads left behind; a second stop ends that
+        time at once. A task that stops its scheduler is not waited for.
+        """
+        if not self._life.acquire(blocking=False):
+            self._hurry = True
+            if self._stopper not in (None, threading.get_ident()):
+                end = clocks.elapsed() + 5.0
+                while self._stopper is not None and clocks.elapsed() < end:
+                    clocks.pause(0.01)
+            return
+        self._stopper = threading.get_ident()
+        try:
+            if self._loop is not None:
+                self._drain(self._loop, self.stop_timeout if timeout is None else timeout)
+        finally:
+            self._loop = self._stopper = None
+            self._hurry = False
+            self._life.release()
+
+    stop_scheduler = stop
+
+    def _begin(self) -> Loop | None:
+        """Make the loop and executors of this start; None when it is running already."""
+        if child.forked_run is not None:
+            raise WrongProcess(f"start: {_in_a_child()}")
+        if not self._life.acquire(timeout=self.stop_timeout + 5.0):
+            raise InvalidValue("start: the scheduler is being stopped and has not ended; try again later")
+        try:
+            if self._loop is not None:
+                return None
+            self._copied = self._hurry = False
+            self._executors = self._make_executors()
+            for executor in self._executors.values():
+                executor.start()
+            self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors)
+            return self._loop
+        finally:
+            self._life.release()
+
+    def _make_executors(self) -> dict[str, Executor]:
+        ended = self._ledger.ended
+        return {
+            method.sequential: SequentialExecutor(self.clock, ended),
+            method.threaded: ThreadedExecutor(self.clock, ended, self._threads),
+            method.forked: ForkedExecutor(self.clock, ended, self._children),
+        }
+
+    def _drain(self, loop: Loop, timeout: float) -> None:
+        own = runs._current.get()  # stopped from inside a run: it is not waited for
+        executors = self._executors.values()
+        loop.stopping = True
+        loop.bell.put(None)
+        for executor in executors:
+            executor.close()
+        end = clocks.elapsed() + timeout
+        on_loop = loop.thread == threading.get_ident()
+        step = 0.0005
+        while not ((loop.done or on_loop or loop.thread is None) and all(executor.idle(own) for executor in executors)):
+            if self._hurry or clocks.elapsed() >= end:
+                break
+            clocks.pause(step)
+            step = min(step * 2, 0.02)
+        for executor in executors:
+            executor.abandon(own)
+        while self._ledger.ended:
+            if not loop.settle():
+                break
+
+    # -- the timetable -------------------------------------------------------------------------------------------
+
+    def schedule_task(self, task: Task, delay: float) -> None:
+        """Put a task ``delay`` seconds ahead, counted from the start where there was none yet; move it if it waits."""
+        _check_task(task)
+        self._add(task, triggers.check_seconds("delay", delay))
+
+    def schedule_task_abs(self, task: Task, abstime: float) -> None:
+        """Put a task at an absolute time, POSIX seconds; move it if it waits."""
+        _check_task(task)
+        due = triggers.check_seconds("abstime", abstime)
+        self._check_use(task)
+        with self._registry.lock:
+            self._registry.admit(task)
+            self._registry.waiting.pop(task, None)
+            task._put_at(due)
+            self._put(task, due)
+
+    def _add(self, task: Task, delay: float | None) -> None:
+        """Make a task ours and give it its first fire time; before the start it waits for that."""
+        self._check_use(task)
+        registry = self._registry
+        with registry.lock:
+            registry.admit(task)
+            loop = self._loop
+            if loop is not None and loop.placed:
+                loop.put(task, task._first_due(self.clock.now(), delay))
+            else:
+                registry.agenda.cancel(task)
+                registry.waiting[task] = delay
+        collected = _collector.get()
+        if collected is not None:
+            collected.append(task)
+
+    def _put(self, task: Task, due: float) -> None:
+        loop = self._loop
+        if loop is None:
+            self._registry.agenda.put(task, due)
+        else:
+            loop.put(task, due)
+
+    def cancel(self, task: Task | str | None) -> None:
+        """Cancel a task, or the task of that name: it fires no more; a run in progress goes on.
+
+        None, a task that is gone and a name that nobody has are no errors.
+        """
+        if task is None:
+            return
+        self._check_use()
+        registry = self._registry
+        with registry.lock:
+            found = registry.look_up(task) if isinstance(task, str) else task
+            if found is not None:
+                _check_task(found)
+                self._cancel(found)
+
+    def _cancel(self, task: Task) -> None:
+        if task._home is self._registry.home:
+            task._gone = task._final = True
+            self._registry.release(task)
+
+    def rename(self, taskname: str | Task, newname: str) -> None:
+        """Give a task another name; nothing happens where it is unknown. Raise DuplicateTask for a taken name."""
+        self._check_use()
+        checked = check_name(newname)
+        if checked is None:
+            raise InvalidValue("rename: expected a new name, got an empty one")
+        registry = self._registry
+        with registry.lock:
+            task = taskname if isinstance(taskname, Task) else registry.look_up(taskname)
+            if task is not None and task in registry:
+                registry.rename(task, checked)
+
+    rename_task = rename
+
+    def get_task(self, taskname: str) -> Task | None:
+        """Return the task of that name, None when there is none."""
+        with self._registry.lock:
+            return self._registry.look_up(taskname)
+
+    def get_tasks(self) -> dict[str, Task]:
+        """Return a new dict of the named tasks."""
+        with self._registry.lock:
+            return self._registry.snapshot()
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """A new dict of the named tasks."""
+        return self.get_tasks()
+
+    @contextmanager
+    def collecting(self) -> Iterator[list[Task]]:
+        """Collect the tasks that this thread adds meanwhile: what :meth:`discard` takes back."""
+        tasks: list[Task] = []
+        token = _collector.set(tasks)
+        try:
+            yield tasks
+        finally:
+            _collector.reset(token)
+
+    def discard(self, tasks: Iterable[Task]) -> None:
+        """Cancel many tasks; give up, saying nothing, where this thread was stopped in the middle of adding one."""
+        if self._registry.lock.acquire(timeout=1.0):
+            try:
+                for task in tasks:
+                    if task in self._registry:
+                        self._cancel(task)
+            finally:
+                self._registry.lock.release()
+
+    # -- looking in ----------------------------------------------------------------------------------------------
+
+    def runs(
+        self,
+        task: str | Task | None = None,
+        state: str | None = None,
+        since: float | None = None,
+        before: float | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return runs, newest due time first: of one task, in one state, with ``since <= due < before``."""
+        if isinstance(task, Task):
+            with self._registry.lock:
+                task = self._registry.label(task)
+        return self._ledger.runs(Query(task, state, since, before, limit).check())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many occurrences are in each state; their sum is the number that came due."""
+        return self._ledger.counts()
+
+    def health(self) -> dict[str, Any]:
+        """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
+        return health(self._loop, self._executors.copy(), self._registry, self.clock.now())
+
+    # -- processes -----------------------------------------------------------------------------------------------
+
+    def _check_use(self, task: Task | None = None) -> None:
+        """Raise where this process cannot change the timetable."""
+        if child.forked_run is not None:
+            raise WrongProcess(_in_a_child())
+        if task is not None and task.method == method.forked and not hasattr(os, "fork"):
+            raise NotSupported("processmethod forked: this platform has no os.fork; use method.threaded")
+        if self._copied:
+            self._copied = False
+            log.warning(
+                "this process is a fork: the scheduler runs in its parent, and what is changed here is not seen there; "
+                "start() runs a timetable of this process's own"
+            )
+
+    def _become_a_copy(self) -> None:
+        """In a forked child: nothing of the engine runs here, its locks are new, its open runs are the parent's."""
+        was_running = self._loop is not None
+        self._registry.lock = threading.Lock()
+        self._life = threading.Lock()
+        self._loop = self._stopper = None
+        self._executors = {}
+        self._ledger.forget()
+        self._copied = was_running
+
+
+class ThreadedScheduler(Scheduler):
+    """A scheduler in a daemon thread of its own."""
+
+    def start(self) -> None:
+        """Start the thread and return."""
+        self.start_scheduler()
+
+
+def _after_fork_in_child() -> None:
+    for scheduler in list(_schedulers):
+        scheduler._become_a_copy()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+@contextmanager
+def _noticing_ctrl_c(loop: Loop) -> Iterator[None]:
+    """Let a real Ctrl-C stop a loop in the main thread while an action runs, too; one that an action raises does not."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def handle(number: int, frame: object) -> None:
+        loop.interrupted = True
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _in_a_child() -> str:
+    return (
+        f"this is the child process of a forked run ({child.forked_run}), and the timetable is its parent's: "
+        "what is changed here would be lost; use method.threaded for an action that changes the timetable"
+    )
+
+
+def _check_task(task: object) -> None:
+    if not isinstance(task, Task):
+        raise InvalidType(f"task: expected a Task, got {task!r}")
+
+
+def _check_number(what: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidType(f"{what}: expected a whole number, got {value!r}")
+    if value < 1:
+        raise InvalidValue(f"{what}: expected 1 or more, got {value}")
+    return value

@@ -1,0 +1,179 @@
+"""The executors' protocol, and ``perform``: one occurrence in, its outcome out, the only ``try`` around an action."""
+
+import logging
+import os
+import threading
+import traceback
+from collections import deque
+from types import TracebackType
+from typing import ClassVar
+
+from tgscheduler.clock import Clock
+from tgscheduler.timetable import run as runs
+from tgscheduler.timetable.run import Run, Where
+from tgscheduler.timetable.tasks import Task
+
+log = logging.getLogger("tgscheduler.task")
+
+#: A traceback's text is cut to this many characters, and to so many chained exceptions.
+LONGEST_ERROR = 16_000
+LONGEST_CHAIN = 8
+
+Occurrence = tuple[Task, Run]
+"""One due instant of one task on its way through an executor."""
+
+
+class Executor:
+    """Takes occurrences and hands each back, ended, exactly once, by appending it to ``ended``.
+
+    ``waiting`` holds what was taken and has not begun, ``running`` what has begun and not ended. Who removes a run
+    from them owns its next state: that is one atomic step, so that a worker that begins or ends a run and a stop
+    that cancels it never both do, and neither takes a lock.
+    """
+
+    method: ClassVar[str]
+
+    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
+        self.clock = clock
+        self.waiting: dict[Run, Task] = {}
+        self.running: dict[Run, Task] = {}
+        #: Runs that were given up because they cannot be ended.
+        self.abandoned = 0
+        #: Why this executor cannot work as it should, None when it can.
+        self.trouble: str | None = None
+        self._ended = ended
+
+    def start(self) -> None:
+        """Get ready to take occurrences."""
+
+    def submit(self, task: Task, run: Run) -> None:
+        """Take an occurrence; it starts at once or waits its turn."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Start nothing any more: what waits ends as cancelled."""
+        for run in list(self.waiting):
+            self.withdraw(run, "stopped before it began")
+
+    def idle(self, but: Run | None = None) -> bool:
+        """Say whether nothing runs, apart from the run ``but``."""
+        return all(run is but for run in list(self.running))
+
+    def abandon(self, but: Run | None = None) -> None:
+        """End what still runs, or give it up; the run ``but`` goes on."""
+
+    def begin(self, task: Task, run: Run, where: Where) -> bool:
+        """Mark a run as running; False when it has been cancelled meanwhile and must not run."""
+        if task._gone and self.withdraw(run, "its task was cancelled before it began"):
+            return False
+        self.running[run] = task  # first: a stop that looks between the two steps finds it in one of them
+        if self.waiting.pop(run, None) is None:
+            del self.running[run]
+            return False
+        run.where = where
+        run.started = self.clock.now()
+        run.state = runs.RUNNING
+        return True
+
+    def finish(self, run: Run, state: str, error: str | None = None, reason: str | None = None) -> bool:
+        """End a run that has begun; say whether this call did, or somebody before it."""
+        task = self.running.pop(run, None)
+        if task is None:
+            return False
+        self._end(task, run, state, error, reason)
+        return True
+
+    def withdraw(self, run: Run, reason: str) -> bool:
+        """End a run that has not begun as cancelled; say whether this call did."""
+        task = self.waiting.pop(run, None)
+        if task is None:
+            return False
+        self._end(task, run, runs.CANCELLED, None, reason)
+        return True
+
+    def _end(self, task: Task, run: Run, state: str, error: str | None, reason: str | None) -> None:
+        if error is not None:
+            run.error = error
+        if reason is not None:
+            run.reason = reason
+        run.ended = self.clock.now()
+        run.state = state
+        self._ended.append((task, run))
+
+
+def perform(task: Task, run: Run) -> tuple[str, str | None]:
+    """Execute a task; return the state in which its run ends and, where it failed, the traceback's text.
+
+    Whatever the action raises ends here, SystemExit and KeyboardInterrupt included: it is logged once with the task's
+    name, and never reaches the thread that runs it.
+    """
+    token = runs._current.set(run)
+    try:
+        task.execute()
+    except BaseException as error:
+        text = describe(error)
+        _report(task, run, error, text)
+        return runs.FAILED, text
+    else:
+        return runs.OK, None
+    finally:
+        runs._current.reset(token)
+
+
+def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
+    if type(task).handle_exception is Task.handle_exception:
+        log.error("%s: the action raised %s\n%s", run.task, type(error).__name__, text)
+        return
+    try:
+        task.handle_exception()
+    except BaseException as second:
+        log.error("%s: handle_exception raised %s\n%s", run.task, type(second).__name__, describe(second))
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception's traceback as text, bounded in length and in chained exceptions."""
+    parts: list[str] = []
+    link: BaseException | None = error
+    seen: set[int] = set()
+    for _ in range(LONGEST_CHAIN):
+        if link is None or id(link) in seen:
+            break
+        seen.add(id(link))
+        try:
+            parts.append("".join(traceback.format_exception(type(link), link, _from_action(link), chain=False)))
+        except BaseException as second:  # an exception whose own methods raise
+            parts.append(f"{type(link).__name__} (its text cannot be had: {type(second).__name__})\n")
+        if link.__cause__ is not None:
+            link = link.__cause__
+            parts.append("\nThe above exception was the direct cause of the following exception:\n\n")
+        elif link.__context__ is not None and not link.__suppress_context__:
+            link = link.__context__
+            parts.append("\nDuring handling of the above exception, another exception occurred:\n\n")
+        else:
+            break
+    if len(parts) % 2 == 0:
+        parts[-1] = "\n(more exceptions before this one)\n\n"
+    text = "".join(reversed(parts)).rstrip("\n")
+    if len(text) > LONGEST_ERROR:
+        text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
+    return text
+
+
+def _from_action(error: BaseException) -> TracebackType | None:
+    """Return the traceback from the action's own frame on: how it was called tells nobody anything."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_globals.get("__name__") in (__name__, Task.__module__):
+        step = step.tb_next
+    return step or error.__traceback__
+
+
+def here() -> Where:
+    """Return the place that this thread is."""
+    return Where(os.uname().nodename, os.getpid(), threading.current_thread().name)
+
+
+def give_up(executor: Executor, run: Run, what: str) -> None:
+    """End a run whose action does not return as cancelled, and count it as abandoned."""
+    if executor.finish(run, runs.CANCELLED, reason=f"stopped; {what}"):
+        executor.abandoned += 1
+        log.warning("%s: its action did not return in time: %s", run.task, what)

@@ -1,0 +1,391 @@
+"""Forked: a process of its own for each run, so that closures work and a crash hurts nobody.
+
+::
+
+    submit --> line --> the forker, one long-lived thread:
+                          fork (a bounded number of children), then poll
+                            pipe readable    log records, the outcome (JSON lines; nothing is unpickled)
+                            pidfd readable   the child has ended: reap it, finish its run
+                            nothing for 30 s no sign of life: end the child's process group
+
+Only that thread forks: a child's death signal is bound to the thread that forked it, and a pipe's write end is never
+inherited by a second child. Where the platform has no pidfd, children are asked for each 50 ms.
+"""
+
+import json
+import logging
+import os
+import queue
+import select
+import signal
+import sys
+import threading
+from collections import deque
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.clock import Clock
+from tgscheduler.errors import NotSupported
+from tgscheduler.executors import child
+from tgscheduler.executors.base import Executor, Occurrence, describe, here, perform
+from tgscheduler.timetable import run as runs
+from tgscheduler.timetable.policy import method
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import IntervalTask, Task
+
+log = logging.getLogger(__name__)
+
+#: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
+SIGN_OF_LIFE = 30.0
+
+#: A child that runs longer than its interval, and than this, gets one warning.
+LONG = 3600.0
+
+#: Seconds from TERM to KILL.
+TERM_TO_KILL = 0.5
+
+_LONGEST_LINE = 1 << 20
+
+
+class _Child:
+    """A child process and its pipe."""
+
+    def __init__(self, pid: int, pipe: int, task: Task, run: Run, now: float) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.task = task
+        self.run = run
+        self.forked_at = now
+        self.pidfd: int | None = _pidfd(pid)
+        self.tail = b""
+        self.spoke = False
+        self.outcome: dict[str, Any] | None = None
+        self.reason: str | None = None
+        self.killed_at: float | None = None
+        self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
+
+    def end(self, sig: int) -> None:
+        """Signal the child's whole process group, unless that is our own."""
+        try:
+            if os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, sig)
+            else:
+                os.kill(self.pid, sig)
+        except OSError:
+            pass  # it has ended; as we have not reaped it, its number is nobody else's
+
+
+class ForkedExecutor(Executor):
+    """Runs actions in at most ``children`` forked processes at a time."""
+
+    method = method.forked
+
+    def __init__(self, clock: Clock, ended: deque[Occurrence], children: int | None = None) -> None:
+        super().__init__(clock, ended)
+        self.bound = children or 2 * (os.cpu_count() or 1)
+        self._arrivals: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
+        self._line: deque[Occurrence] = deque()
+        self._children: dict[int, _Child] = {}
+        self._thread: threading.Thread | None = None
+        self._ring: int | None = None
+        self._rang = False
+        self._closed = False
+        self._abandoning = False
+        self._fork_again = 0.0
+        self._door = threading.RLock()  # a signal handler may stop us in the middle of a wake
+
+    @property
+    def children(self) -> int:
+        """How many children there are."""
+        return len(self._children)
+
+    def submit(self, task: Task, run: Run) -> None:
+        """Queue an occurrence for the forker; the first one starts it."""
+        if not hasattr(os, "fork"):
+            raise NotSupported("processmethod forked: this platform has no os.fork; use method.threaded")
+        self.waiting[run] = task
+        self._arrivals.put((task, run))
+        if self._thread is None:
+            self._start_forker()
+        self._wake()
+
+    def close(self) -> None:
+        """Fork nothing any more."""
+        self._closed = True
+        super().close()
+        self._wake()
+
+    def idle(self, but: Run | None = None) -> bool:
+        """Say whether all children have ended, the forker included."""
+        return self._thread is None or not self._thread.is_alive()
+
+    def abandon(self, but: Run | None = None) -> None:
+        """End what still runs, by process group: TERM, then KILL; return when all are reaped."""
+        self._abandoning = True
+        self._wake()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(TERM_TO_KILL + 2.0)
+            if thread.is_alive():
+                log.error("the forker did not end; children left: %s", list(self._children))
+
+    def _start_forker(self) -> None:
+        with self._door:
+            if self._thread is not None:
+                return
+            _warm_up()
+            read, ring = os.pipe()
+            os.set_blocking(read, False)
+            os.set_blocking(ring, False)
+            thread = threading.Thread(target=self._serve, args=(read, ring), name="tgscheduler-forker", daemon=True)
+            self._ring = ring
+            try:
+                thread.start()
+            except RuntimeError as error:  # the host's limit on threads; the next occurrence tries again
+                self.trouble, self._ring = f"no thread to fork from: {error}", None
+                log.warning("forked runs wait: %s", self.trouble)
+                os.close(read)
+                os.close(ring)
+            else:
+                self._thread = thread
+
+    def _wake(self) -> None:
+        if self._rang:
+            return
+        with self._door:  # or the number of a pipe that was just closed might be somebody else's file by now
+            if self._ring is not None:
+                self._rang = True
+                try:
+                    os.write(self._ring, b"!")
+                except BlockingIOError:
+                    pass  # full: it is awake
+
+    def _serve(self, bell: int, ring: int) -> None:
+        poller = select.poll()
+        poller.register(bell, select.POLLIN)
+        try:
+            while True:
+                self._rang = False
+                self._take_arrivals()
+                self._launch(poller)
+                if self._closed and not self._children:
+                    return
+                for fd, _ in poller.poll(self._patience() * 1000):
+                    if fd == bell:
+                        os.read(bell, 4096)
+                    else:
+                        self._hear(fd, poller)
+                self._watch(poller)
+        except BaseException as error:
+            log.critical("the forker ended by a fault\n%s", describe(error))
+            self.trouble = f"the forker ended by a fault: {type(error).__name__}"
+        finally:
+            with self._door:
+                self._ring = None
+            os.close(bell)
+            os.close(ring)
+
+    def _take_arrivals(self) -> None:
+        try:
+            while True:
+                self._line.append(self._arrivals.get_nowait())
+        except queue.Empty:
+            pass
+
+    def _patience(self) -> float:
+        """Return for how many seconds to poll."""
+        if any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
+            return 0.05
+        if self._line and self.trouble:
+            return 0.1
+        return 1.0 if self._children else 30.0
+
+    # -- starting ------------------------------------------------------------------------------------------------
+
+    def _launch(self, poller: "select.poll") -> None:
+        while self._line and len(self._children) < self.bound and clocks.elapsed() >= self._fork_again:
+            task, run = self._line[0]
+            if self._closed:
+                self.withdraw(run, "stopped before it began")
+            if not self.begin(task, run, here()):
+                self._line.popleft()
+                continue
+            try:
+                kid = self._fork(task, run)
+            except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
+                self._wait_again(task, run)
+                if self.trouble is None:
+                    log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
+                self.trouble = f"cannot fork: {error}"
+                self._fork_again = clocks.elapsed() + 0.1
+                return
+            self.trouble = None
+            self._line.popleft()
+            self._children[kid.pid] = kid
+            poller.register(kid.pipe, select.POLLIN)
+            if kid.pidfd is not None:
+                poller.register(kid.pidfd, select.POLLIN)
+
+    def _wait_again(self, task: Task, run: Run) -> None:
+        run.state, run.started, run.where = runs.WAITING, None, None
+        self.waiting[run] = task
+        del self.running[run]
+
+    def _fork(self, task: Task, run: Run) -> _Child:
+        read, write = os.pipe()
+        me = os.getpid()
+        try:
+            pid = os.fork()
+        except BaseException:
+            os.close(read)
+            os.close(write)
+            raise
+        if pid == 0:
+            _be_the_child(task, run, write, me)
+        os.close(write)
+        os.set_blocking(read, False)
+        try:
+            os.setpgid(pid, pid)
+        except OSError:
+            pass  # the child has done it, or has ended
+        if run.where is not None:
+            run.where = run.where._replace(process=pid)
+        return _Child(pid, read, task, run, clocks.elapsed())
+
+    # -- listening -----------------------------------------------------------------------------------------------
+
+    def _hear(self, fd: int, poller: "select.poll") -> None:
+        for kid in list(self._children.values()):
+            if fd == kid.pipe:
+                if not self._read(kid):
+                    poller.unregister(kid.pipe)
+            elif fd == kid.pidfd:
+                self._reap(kid, poller)
+
+    def _read(self, kid: _Child) -> bool:
+        """Read what the child has written; False at the end of the pipe."""
+        for _ in range(16):
+            try:
+                data = os.read(kid.pipe, 65536)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            kid.spoke = True
+            *lines, kid.tail = (kid.tail + data).split(b"\n")
+            for line in lines:
+                self._understand(kid, line)
+            if len(kid.tail) > _LONGEST_LINE:
+                kid.tail = b""
+        return True
+
+    def _understand(self, kid: _Child, line: bytes) -> None:
+        try:
+            message = json.loads(line) if line else {}
+            if "log" in message:
+                child.log_in_parent(message["log"])
+            elif "state" in message:
+                kid.outcome = message
+        except Exception as error:
+            log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, type(error).__name__)
+
+    def _reap(self, kid: _Child, poller: "select.poll", wait: bool = True) -> None:
+        try:
+            pid, status = os.waitpid(kid.pid, 0 if wait else os.WNOHANG)
+        except ChildProcessError:  # the application reaps all children, or ignores SIGCHLD
+            pid, status = kid.pid, None
+        if pid == 0:
+            return
+        for _ in range(64):  # what it wrote before it ended; a grandchild may write for ever
+            if kid.outcome is not None or not self._read(kid):
+                break
+        del self._children[kid.pid]
+        for fd in (kid.pipe, kid.pidfd):
+            if fd is not None:
+                try:
+                    poller.unregister(fd)
+                except KeyError:
+                    pass
+                os.close(fd)
+        self._finish(kid, status)
+
+    def _finish(self, kid: _Child, status: int | None) -> None:
+        if self._abandoning and kid.killed_at and kid.outcome is None:
+            self.finish(kid.run, runs.CANCELLED, reason="stopped; its child was ended")
+        elif kid.outcome is not None:
+            state = runs.OK if kid.outcome["state"] == runs.OK else runs.FAILED
+            self.finish(kid.run, state, error=kid.outcome.get("error"))
+        elif status is None:
+            reason = "the child's end was taken by somebody else (SIGCHLD ignored, or waitpid(-1) in the application)"
+            log.error("%s: lost: %s", kid.run.task, reason)
+            self.finish(kid.run, runs.LOST, reason=reason)
+        else:
+            reason = kid.reason or _last_words(status)
+            log.error("%s: failed: %s", kid.run.task, reason)
+            self.finish(kid.run, runs.FAILED, error=reason, reason=reason)
+
+    # -- watching ------------------------------------------------------------------------------------------------
+
+    def _watch(self, poller: "select.poll") -> None:
+        now = clocks.elapsed()
+        for kid in list(self._children.values()):
+            if kid.killed_at is not None:
+                if now - kid.killed_at >= TERM_TO_KILL:
+                    kid.end(signal.SIGKILL)
+            elif self._abandoning:
+                kid.killed_at = now
+                kid.end(signal.SIGTERM)
+            elif not kid.spoke and now - kid.forked_at >= SIGN_OF_LIFE:
+                kid.reason = f"no sign of life for {SIGN_OF_LIFE:.0f} s: a lock held at the fork?"
+                kid.killed_at = now
+                kid.end(signal.SIGKILL)
+            elif now >= kid.warn_at:
+                kid.warn_at = float("inf")
+                log.warning("%s: its process %d runs since %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
+            if kid.pidfd is None:
+                self._reap(kid, poller, wait=False)
+
+
+def _be_the_child(task: Task, run: Run, write: int, parent: int) -> None:
+    """Run the action in the fresh child, tell the parent, and leave without the parent's exit handlers."""
+    try:
+        pipe = child.settle(write, die_with=parent)
+        pipe.send()  # the sign of life
+        child.forked_run = run.task
+        state, error = perform(task, run)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                pass
+        pipe.send(state=state, error=error)
+    finally:
+        os._exit(0)
+
+
+def _last_words(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"its process ended with exit code {code} and said nothing"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"its process was ended by {name}"
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def _warm_up() -> None:
+    """Import what formatting a traceback needs: a child that imports may wait for an import lock for ever."""
+    try:
+        raise RuntimeError("warm up")
+    except RuntimeError as error:
+        describe(error)

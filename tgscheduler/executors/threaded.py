@@ -1,0 +1,160 @@
+"""Threaded: an elastic pool of daemon threads that reuses idle ones and is bounded.
+
+::
+
+    submit --> queue --> worker (1 .. bound), each: take, begin, perform, finish
+                 |
+              grower: while work waits and nobody is idle, one more worker each millisecond, then two, four, …
+
+The grower is a thread of its own, so that neither the loop nor a busy pool has to look, and a thread that cannot be
+started delays nobody. Past the bound occurrences wait in the queue, in order.
+"""
+
+import logging
+import queue
+import threading
+from collections import deque
+
+from tgscheduler import clock as clocks
+from tgscheduler.clock import Clock
+from tgscheduler.executors.base import Executor, Occurrence, give_up, here, perform
+from tgscheduler.timetable.policy import method
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import Task
+
+log = logging.getLogger(__name__)
+
+#: An idle worker ends after this many seconds; the last one stays.
+IDLE = 30.0
+
+#: The grower looks this often (seconds) while work waits; while work moves it adds a worker only each MOVING looks.
+LOOK = 0.001
+MOVING = 10
+
+
+class ThreadedExecutor(Executor):
+    """Runs actions in at most ``threads`` threads."""
+
+    method = method.threaded
+
+    def __init__(self, clock: Clock, ended: deque[Occurrence], threads: int = 100) -> None:
+        super().__init__(clock, ended)
+        self.bound = threads
+        self._queue: queue.SimpleQueue[Occurrence | None] = queue.SimpleQueue()
+        self._bell: clocks.Bell = queue.SimpleQueue()
+        self._door = threading.Lock()  # workers pass it when they come and go, never in between
+        self._workers: dict[int, threading.Thread] = {}
+        self._idlers: set[int] = set()
+        self._submitted = 0
+        self._pressed = False
+        self._closed = False
+        self._number = 0
+
+    @property
+    def threads(self) -> int:
+        """How many workers there are."""
+        return len(self._workers)
+
+    def start(self) -> None:
+        """Start the first worker and the grower."""
+        self._add_worker()
+        threading.Thread(target=self._grow, name="tgscheduler-grower", daemon=True).start()
+
+    def submit(self, task: Task, run: Run) -> None:
+        """Queue an occurrence; an idle worker takes it at once."""
+        self.waiting[run] = task
+        self._submitted += 1
+        self._queue.put((task, run))
+        if not self._idlers and not self._pressed:
+            self._pressed = True
+            self._bell.put(None)
+
+    def close(self) -> None:
+        """Let waiting occurrences end as cancelled, idle workers end, and busy ones end after their run."""
+        self._closed = True
+        super().close()
+        self._bell.put(None)
+        for _ in range(len(self._workers) + 1):
+            self._queue.put(None)
+
+    def abandon(self, but: Run | None = None) -> None:
+        """Give up the actions that have not returned: their daemon threads are left behind."""
+        for run in list(self.running):
+            if run is not but:
+                give_up(self, run, f"thread {run.where.thread if run.where else '?'} is left behind")
+
+    def _add_worker(self) -> bool:
+        with self._door:
+            if self._closed or len(self._workers) >= self.bound:
+                return False
+            self._number += 1
+            thread = threading.Thread(target=self._work, name=f"tgscheduler-worker-{self._number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the host's limit on threads
+                if self.trouble is None:
+                    log.warning("no further worker thread (%s); due runs wait for those there are", error)
+                self.trouble = f"no further worker thread: {error}"
+                return False
+            assert thread.ident is not None
+            self._workers[thread.ident] = thread
+            self.trouble = None
+            return True
+
+    def _grow(self) -> None:
+        while not self._closed:
+            self._bell.get()
+            looks, step, taken = 0, 1, self._taken()
+            while not self._closed:
+                clocks.pause(LOOK)
+                if self._queue.empty() or self._idlers or self.threads >= self.bound:
+                    break
+                before, taken = taken, self._taken()
+                stuck = taken == before
+                looks += 1
+                if not stuck and looks % MOVING:
+                    continue
+                for _ in range(step):
+                    if not self._add_worker():
+                        break
+                if self.trouble:
+                    clocks.pause(0.2)
+                step = step * 2 if stuck else 1
+            self._pressed = False
+            if self._queue.qsize() and not self._idlers and self.threads < self.bound and not self._closed:
+                self._bell.put(None)  # submitted between the last look and the flag
+
+    def _taken(self) -> int:
+        return self._submitted - self._queue.qsize()
+
+    def _work(self) -> None:
+        me, where = threading.get_ident(), here()
+        take = self._queue.get_nowait
+        while True:
+            try:
+                item = take()
+            except queue.Empty:
+                item = self._await(me)
+            if item is None:
+                with self._door:
+                    self._workers.pop(me, None)
+                return
+            task, run = item
+            if self.begin(task, run, where):
+                self.finish(run, *perform(task, run))
+            del item, task, run  # an idle worker keeps no task alive
+
+    def _await(self, me: int) -> Occurrence | None:
+        """Wait for an occurrence; None when this worker is to leave."""
+        self._idlers.add(me)
+        try:
+            while True:
+                try:
+                    return self._queue.get(timeout=IDLE)
+                except queue.Empty:
+                    with self._door:
+                        if len(self._idlers) > 1:  # one stays, warm
+                            self._idlers.discard(me)
+                            return None
+        finally:
+            self._idlers.discard(me)

@@ -1,0 +1,24 @@
+"""What runs when the server starts and stops: two plain lists of functions without arguments, run in order.
+
+::
+
+    from tgscheduler import startup
+    startup.call_on_startup.append(jobs.schedule)
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Hook = Callable[[], Any]
+
+#: Run when the server starts, before the scheduler does; one that raises stops the start.
+call_on_startup: list[Hook] = []
+
+#: Run when the server stops, after the scheduler has; one that raises is logged, the rest run.
+call_on_shutdown: list[Hook] = []
+
+
+def name_of(hook: Hook) -> str:
+    """Return ``module.qualname`` of a function, for the log."""
+    kind = hook if hasattr(hook, "__qualname__") else type(hook)
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,1 @@
+"""What is remembered of runs, behind the protocol of :mod:`tgscheduler.stores.base`."""

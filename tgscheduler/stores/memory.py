@@ -1,0 +1,29 @@
+"""The store that forgets: the last runs in memory, the counts of all."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from tgscheduler.stores.base import Query
+from tgscheduler.timetable.run import Run
+
+
+class MemoryStore:
+    """Keeps the last ``history`` runs until the process ends."""
+
+    def __init__(self, history: int = 10_000) -> None:
+        self._runs: deque[Run] = deque(maxlen=history)
+        self._counts: dict[str, int] = {}
+
+    def record(self, runs: Sequence[Run]) -> None:
+        """Remember runs that have ended, and forget the oldest beyond the bound."""
+        self._runs.extend(runs)
+        for run in runs:
+            self._counts[run.state] = self._counts.get(run.state, 0) + run.count
+
+    def runs(self, query: Query) -> list[Run]:
+        """Return what is asked for, newest due time first."""
+        return query.newest(self._runs.copy())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many occurrences were recorded in each state, forgotten runs included."""
+        return self._counts.copy()

@@ -1,0 +1,114 @@
+"""For tests: a clock that is moved by hand, and a scheduler that is ticked.
+
+::
+
+    scheduler = TickedScheduler(start=datetime(2025, 3, 30, tzinfo=timezone.utc), timezone="Europe/Berlin")
+    scheduler.add_weekday_task(rank, range(1, 8), (2, 30))
+    scheduler.tick(86400)          # a day, in microseconds and without a thread
+    scheduler.runs()
+"""
+
+import queue
+from datetime import datetime
+from typing import Any
+
+from tgscheduler.clock import STEP, Bell, Clock
+from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.errors import InvalidValue
+from tgscheduler.executors.base import Executor
+from tgscheduler.executors.sequential import SequentialExecutor
+from tgscheduler.timetable.policy import METHODS
+
+
+class VirtualClock(Clock):
+    """A clock that stands still until it is moved; it refuses to go back, but can be stepped."""
+
+    def __init__(self, start: float | datetime = 0.0) -> None:
+        self._now = start.timestamp() if isinstance(start, datetime) else float(start)
+        self._elapsed = 0.0
+        super().__init__()
+
+    def now(self) -> float:
+        """Return the virtual wall clock's time in POSIX seconds."""
+        return self._now
+
+    def elapsed(self) -> float:
+        """Return virtual monotonic seconds."""
+        return self._elapsed
+
+    def advance(self, seconds: float) -> None:
+        """Let time go by."""
+        if seconds < 0:
+            raise InvalidValue(f"time does not go back: {seconds!r}; set_back(...) steps the wall clock")
+        self._now += seconds
+        self._elapsed += seconds
+
+    def advance_to(self, moment: float) -> None:
+        """Let time go by until ``moment`` (POSIX seconds), exactly; nothing when that is over."""
+        if moment > self._now:
+            self._elapsed += moment - self._now
+            self._now = moment
+
+    def step_by(self, seconds: float) -> None:
+        """Step the wall clock, as an operator or NTP does: monotonic time stands still."""
+        if abs(seconds) <= STEP:
+            raise InvalidValue(f"a step is more than {STEP} s, got {seconds!r}")
+        self._now += seconds
+
+    def wait(self, bell: Bell, deadline: float | None) -> None:
+        """Do not sleep: real loops must not be given this clock, a TickedScheduler moves it."""
+        try:
+            while True:
+                bell.get_nowait()
+        except queue.Empty:
+            pass
+
+
+class TickedScheduler(Scheduler):
+    """A scheduler without threads and processes: :meth:`tick` moves its clock and runs what is due, in this thread.
+
+    Threaded and forked actions run in the calling thread as well. An action lets time go by with
+    ``scheduler.clock.advance(seconds)``.
+    """
+
+    clock: VirtualClock
+
+    def __init__(self, start: float | datetime = 0.0, timezone: str = "UTC", **kw: Any) -> None:
+        super().__init__(timezone=timezone, clock=VirtualClock(start), **kw)
+        self.start()
+
+    def start(self) -> None:
+        """Start the timetable at the clock's present time."""
+        loop = self._begin()
+        if loop is not None:
+            loop.place_waiting()
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """Let so many seconds go by, running everything that comes due in them, each at its own time."""
+        self.tick_to(self.clock.now() + seconds)
+
+    def tick_to(self, moment: float) -> None:
+        """Let time go by until ``moment`` (POSIX seconds)."""
+        loop = self._loop
+        if loop is None:
+            self.clock.advance_to(moment)
+            return
+        while not loop.stopping:
+            loop.turn()
+            more = [executor.work() for executor in self._inline()]
+            loop.settle()
+            due = self._registry.agenda.earliest
+            now = self.clock.now()
+            if now > moment:
+                return  # an action has let more time go by than was asked for
+            if due > moment and not any(more):
+                break
+            if not any(more):
+                self.clock.advance_to(due)
+        self.clock.advance_to(moment)
+
+    def _inline(self) -> list[SequentialExecutor]:
+        return [executor for executor in self._executors.values() if isinstance(executor, SequentialExecutor)]
+
+    def _make_executors(self) -> dict[str, Executor]:
+        return {name: SequentialExecutor(self.clock, self._ledger.ended) for name in METHODS}
