@@ -24,6 +24,8 @@ class VirtualClock(Clock):
     """A clock that stands still until it is moved; it refuses to go back, but can be stepped."""
 
     def __init__(self, start: float | datetime = 0.0) -> None:
+        if isinstance(start, datetime) and start.tzinfo is None:
+            raise InvalidValue(f"start: expected POSIX seconds or a datetime with a zone, got {start!r}")
         self._now = start.timestamp() if isinstance(start, datetime) else float(start)
         self._elapsed = 0.0
         super().__init__()
@@ -38,8 +40,8 @@ class VirtualClock(Clock):
 
     def advance(self, seconds: float) -> None:
         """Let time go by."""
-        if seconds < 0:
-            raise InvalidValue(f"time does not go back: {seconds!r}; set_back(...) steps the wall clock")
+        if not seconds >= 0:
+            raise InvalidValue(f"time does not go back: {seconds!r}; step_by(...) steps the wall clock")
         self._now += seconds
         self._elapsed += seconds
 
@@ -85,6 +87,8 @@ class TickedScheduler(Scheduler):
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let so many seconds go by, running everything that comes due in them, each at its own time."""
+        if not seconds >= 0:
+            raise InvalidValue(f"time does not go back: {seconds!r}; clock.step_by(...) steps the wall clock")
         self.tick_to(self.clock.now() + seconds)
 
     def tick_to(self, moment: float) -> None:

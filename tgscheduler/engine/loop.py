@@ -208,18 +208,21 @@ class Loop:
     def settle(self, closed: list[Run] | None = None) -> bool:
         """Book what has ended, and let go of tasks that will not come again; say whether there was anything."""
         batch = self.ledger.settle(closed or ())
+        over: list[Task] = []
         for task, run in batch:
-            if task._last is not run:
-                continue
-            if task._reschedules_itself and task.method == method.sequential and not task._seq and not task._final:
-                self._ask_to_reschedule(task)
-            # Where the lock is not to be had (a signal handler stops us inside an add), a look-up releases it.
-            if task._final and not task._seq and self.registry.lock.acquire(timeout=0.05):
-                try:
+            if task._last is run and not task._seq:
+                if task._reschedules_itself and task.method == method.sequential and not task._final:
+                    self._ask_to_reschedule(task)
+                if task._final:
+                    over.append(task)
+        # Where the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
+        if over and self.registry.lock.acquire(timeout=0.05):
+            try:
+                for task in over:
                     if task._final and not task._seq:
                         self.registry.release(task)
-                finally:
-                    self.registry.lock.release()
+            finally:
+                self.registry.lock.release()
         return bool(batch)
 
     def _ask_to_reschedule(self, task: Task) -> None:

@@ -372,7 +372,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def _noticing_ctrl_c(loop: Loop) -> Iterator[None]:
-    """Let a real Ctrl-C stop a loop in the main thread while an action runs, too; one that an action raises does not."""
+    """Let a real Ctrl-C stop a loop in the main thread, even during an action; one that an action raises does not."""
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield

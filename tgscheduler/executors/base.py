@@ -42,16 +42,24 @@ class Executor:
         #: Why this executor cannot work as it should, None when it can.
         self.trouble: str | None = None
         self._ended = ended
+        self._closed = False
 
     def start(self) -> None:
         """Get ready to take occurrences."""
 
     def submit(self, task: Task, run: Run) -> None:
-        """Take an occurrence; it starts at once or waits its turn."""
+        """Take an occurrence; it starts at once or waits its turn, and ends as cancelled once this is closed."""
+        self.waiting[run] = task
+        self._enqueue(task, run)
+        if self._closed:
+            self.withdraw(run, "stopped before it began")
+
+    def _enqueue(self, task: Task, run: Run) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
         """Start nothing any more: what waits ends as cancelled."""
+        self._closed = True
         for run in list(self.waiting):
             self.withdraw(run, "stopped before it began")
 

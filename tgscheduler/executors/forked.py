@@ -89,7 +89,6 @@ class ForkedExecutor(Executor):
         self._thread: threading.Thread | None = None
         self._ring: int | None = None
         self._rang = False
-        self._closed = False
         self._abandoning = False
         self._fork_again = 0.0
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a wake
@@ -99,19 +98,16 @@ class ForkedExecutor(Executor):
         """How many children there are."""
         return len(self._children)
 
-    def submit(self, task: Task, run: Run) -> None:
-        """Queue an occurrence for the forker; the first one starts it."""
+    def _enqueue(self, task: Task, run: Run) -> None:
         if not hasattr(os, "fork"):
             raise NotSupported("processmethod forked: this platform has no os.fork; use method.threaded")
-        self.waiting[run] = task
         self._arrivals.put((task, run))
-        if self._thread is None:
+        if self._thread is None and not self._closed:
             self._start_forker()
         self._wake()
 
     def close(self) -> None:
         """Fork nothing any more."""
-        self._closed = True
         super().close()
         self._wake()
 

@@ -21,9 +21,7 @@ class SequentialExecutor(Executor):
         super().__init__(clock, ended)
         self._line: deque[Occurrence] = deque()
 
-    def submit(self, task: Task, run: Run) -> None:
-        """Put an occurrence at the end of the line."""
-        self.waiting[run] = task
+    def _enqueue(self, task: Task, run: Run) -> None:
         self._line.append((task, run))
 
     def work(self) -> bool:

@@ -47,7 +47,6 @@ class ThreadedExecutor(Executor):
         self._idlers: set[int] = set()
         self._submitted = 0
         self._pressed = False
-        self._closed = False
         self._number = 0
 
     @property
@@ -60,18 +59,15 @@ class ThreadedExecutor(Executor):
         self._add_worker()
         threading.Thread(target=self._grow, name="tgscheduler-grower", daemon=True).start()
 
-    def submit(self, task: Task, run: Run) -> None:
-        """Queue an occurrence; an idle worker takes it at once."""
-        self.waiting[run] = task
+    def _enqueue(self, task: Task, run: Run) -> None:
         self._submitted += 1
         self._queue.put((task, run))
-        if not self._idlers and not self._pressed:
+        if not self._pressed and self._queue.qsize() > len(self._idlers):
             self._pressed = True
             self._bell.put(None)
 
     def close(self) -> None:
         """Let waiting occurrences end as cancelled, idle workers end, and busy ones end after their run."""
-        self._closed = True
         super().close()
         self._bell.put(None)
         for _ in range(len(self._workers) + 1):
@@ -107,7 +103,7 @@ class ThreadedExecutor(Executor):
             looks, step, taken = 0, 1, self._taken()
             while not self._closed:
                 clocks.pause(LOOK)
-                if self._queue.empty() or self._idlers or self.threads >= self.bound:
+                if not self._too_few():
                     break
                 before, taken = taken, self._taken()
                 stuck = taken == before
@@ -121,8 +117,11 @@ class ThreadedExecutor(Executor):
                     clocks.pause(0.2)
                 step = step * 2 if stuck else 1
             self._pressed = False
-            if self._queue.qsize() and not self._idlers and self.threads < self.bound and not self._closed:
+            if self._too_few():
                 self._bell.put(None)  # submitted between the last look and the flag
+
+    def _too_few(self) -> bool:
+        return self._queue.qsize() > len(self._idlers) and self.threads < self.bound
 
     def _taken(self) -> int:
         return self._submitted - self._queue.qsize()

@@ -53,6 +53,8 @@ _MENDS = {
     "w": "only 'LW', the last weekday of a month, is known; list the days otherwise",
 }
 
+_NO_DATE = "no date ever matches; look at day-of-month and month"
+
 
 class Cron(NamedTuple):
     """A parsed cron line, shared by all tasks that use it."""
@@ -73,7 +75,6 @@ class Cron(NamedTuple):
         return found
 
 
-@functools.lru_cache(maxsize=4096)
 def parse(line: str, day_and: bool = False) -> Cron:
     """Return the parsed form of a cron line.
 
@@ -82,6 +83,11 @@ def parse(line: str, day_and: bool = False) -> Cron:
     """
     if not isinstance(line, str):
         raise InvalidType(f"cron line: expected a string such as '0 9 * * 1-5', got {line!r}")
+    return _parse(line, bool(day_and))
+
+
+@functools.lru_cache(maxsize=4096)
+def _parse(line: str, day_and: bool) -> Cron:
     alias = line.strip().lower()
     if alias.startswith("@"):
         if alias not in ALIASES:
@@ -89,6 +95,8 @@ def parse(line: str, day_and: bool = False) -> Cron:
         parts = ALIASES[alias].split()
     else:
         parts = alias.split()
+    if parts and "tz=" in parts[0]:
+        raise InvalidValue(f"cron line {line!r}: a zone does not stand in the line: use timezone=")
     if len(parts) not in (5, 6):
         raise InvalidValue(
             f"cron line {line!r}: expected five fields (minute hour day-of-month month day-of-week) or six with "
@@ -98,14 +106,16 @@ def parse(line: str, day_and: bool = False) -> Cron:
     try:
         checked = [_check(part, field) for part, field in zip(parts, fields, strict=True)]
         sim = CronSim(" ".join(checked), datetime(2000, 1, 1))
-    except (InvalidValue, CronSimError) as error:
+    except InvalidValue as error:
         raise InvalidValue(f"cron line {line!r}: {error}") from None
+    except CronSimError:  # every field is sound: what is left is a day that its month never has
+        raise InvalidValue(f"cron line {line!r}: {_NO_DATE}") from None
     if day_and:
         sim.day_and = True
     clock_fields = parts[: len(parts) - 3]
     cron = Cron(line, any(part.startswith("*") for part in clock_fields), sim)
     if cron.next_after(datetime(2000, 1, 1)) is None:
-        raise InvalidValue(f"cron line {line!r}: no date ever matches; look at day-of-month and month")
+        raise InvalidValue(f"cron line {line!r}: {_NO_DATE}")
     return cron
 
 
@@ -146,9 +156,9 @@ def _check_item(item: str, field: Field) -> str:
         first, dash, second = body.partition("-")
         low = high = _number(first, item, field)
         if dash:
+            high = _number(second, item, field)
             if first.isdigit() != second.isdigit():
                 raise InvalidValue(f"{field.name} {item!r}: a range mixes name and number; write both as numbers")
-            high = _number(second, item, field)
             if high == 0 and field.name == "day-of-week" and low:
                 high = 7  # cron lets a week end on Sunday: fri-sun
             if high < low:
@@ -172,4 +182,5 @@ def _number(text: str, item: str, field: Field) -> int:
     if text.isascii() and text.isdigit() and field.low <= int(text) <= field.high:
         return int(text)
     known = f" or {field.names[0]} to {field.names[-1]}" if field.names else ""
-    raise InvalidValue(f"{field.name} {item!r}: expected {field.low} to {field.high}{known}, got {text!r}")
+    mend = "; 'L' stands alone in day-of-month, and behind a day of the week (5L)" if text == "l" else ""
+    raise InvalidValue(f"{field.name} {item!r}: expected {field.low} to {field.high}{known}, got {text!r}{mend}")

@@ -38,19 +38,14 @@ class CronFields(NamedTuple):
         return cls(minutes, hours, doms, months, sorted({(day - 1) % 7 for day in dows}))
 
     def line(self) -> str:
-        """Return the same as a cron line, in which a field that takes everything is ``*``."""
-        whole = (range(60), range(24), range(1, 32), range(1, 13), range(7))
-        texts = [_text(values, every) for values, every in zip(self[:4], whole[:4], strict=True)]
-        days = [(day + 1) % 7 for day in self.dows]
-        return " ".join([*texts, _text(days, whole[4])])
+        """Return the same as a cron line; a field that began with ``*`` still does, so that it follows real time."""
+        days = sorted((day + 1) % 7 for day in self.dows)
+        return " ".join([*map(_text, self[:4]), "*" if len(days) == 7 else _text(days)])
 
 
-def _text(values: Sequence[int], every: range) -> str:
-    if set(values) == set(every):
-        return "*"
-    step = values[1] - values[0] if len(values) > 1 else 0
-    if isinstance(values, range) and values == every[::step]:
-        return f"*/{step}"  # a line that began with * keeps following real time
+def _text(values: Sequence[int]) -> str:
+    if isinstance(values, range) and len(values) > 1:  # only ``*`` is kept as a range
+        return "*" if values.step == 1 else f"*/{values.step}"
     return ",".join(str(value) for value in sorted(set(values)))
 
 
@@ -69,9 +64,9 @@ def _values(text: str, field: cron.Field) -> Sequence[int]:
         if not dash:
             values.append(_value(first, item, field))
             continue
+        low, high = _value(first, item, field), _value(last, item, field)
         if first.isdigit() != last.isdigit():
             raise InvalidValue(f"{field.name} {item!r}: a range mixes name and number; write both as numbers")
-        low, high = _value(first, item, field), _value(last, item, field)
         if high < low:
             raise InvalidValue(f"{field.name} {item!r}: the range runs backwards; write it as a list")
         values.extend(range(low, high + 1))

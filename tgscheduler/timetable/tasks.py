@@ -5,6 +5,7 @@ Constructors are those of kronos. Bad values are refused there, so a Task that e
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import time, timedelta
 from types import MappingProxyType
@@ -124,7 +125,7 @@ class Task:
 
     def handle_exception(self) -> None:
         """Deal with the exception that the action has just raised: log it. Subclasses may do otherwise."""
-        log.error("%s: the action failed", self._label or self.name)
+        log.error("%s: the action failed", self._label or self.name, exc_info=sys.exception())
 
     @property
     def next_due(self) -> float | None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from itertools import islice
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from tgscheduler.errors import InvalidType, InvalidValue
@@ -26,6 +26,9 @@ from tgscheduler.timetable import cron, zones
 
 #: Longest interval, delay or moment (seconds); beyond it someone has given milliseconds.
 LARGEST = 1e11
+
+#: Shortest interval (seconds): below it two fire times are the same float.
+SHORTEST = 1e-6
 
 TimeOnDay = tuple[int, int]
 
@@ -63,14 +66,16 @@ class Interval:
     def __post_init__(self) -> None:
         if type(self.seconds) is not float:
             object.__setattr__(self, "seconds", check_seconds("interval", self.seconds, above_zero=True))
-        elif not 0 < self.seconds <= LARGEST:
+        elif not SHORTEST <= self.seconds <= LARGEST:
             check_seconds("interval", self.seconds, above_zero=True)
+        if type(self.anchor) is not float or not 0 <= self.anchor <= LARGEST:
+            object.__setattr__(self, "anchor", _check_anchor(self.anchor))
 
     def next_after(self, moment: float) -> float:
         """Return the first point of the grid later than ``moment``."""
         anchor, seconds = self.anchor, self.seconds
         if moment < anchor:
-            return float(anchor)
+            return anchor
         k = self._steps(moment) + 1
         # Where the spacing of floats is coarser than the grid, a point may equal its neighbour: go on.
         while (fire := anchor + k * seconds) <= moment:
@@ -168,7 +173,10 @@ class Cron:
         """Return the next match, None when there is none for 50 years."""
         start = math.floor(moment)
         if self._cron.wildcard:
-            return self._next_real(start)
+            try:
+                return self._next_real(start)
+            except (OverflowError, ValueError):  # the end of the year 9999
+                return None
         when: datetime | None = zones.wall(start, self._zone)
         while (when := self._cron.next_after(when)) is not None:  # type: ignore[arg-type]
             fire = zones.instant(when, self._zone)
@@ -230,16 +238,27 @@ def check_seconds(what: str, value: object, above_zero: bool = False) -> float:
         value = value.total_seconds()
     if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, (str, bytes)):
         raise InvalidType(f"{what}: expected a number of seconds or a timedelta, got {value!r}")
-    seconds = float(value)  # type: ignore[arg-type]
+    try:
+        seconds = float(value)
+    except (OverflowError, ValueError):  # an int of 400 digits, a signalling NaN
+        seconds = math.nan
     if not math.isfinite(seconds):
         raise InvalidValue(f"{what}: expected a finite number of seconds, got {value!r}")
     if above_zero and seconds <= 0:
         raise InvalidValue(f"{what}: expected more than 0 seconds, got {value!r}")
+    if above_zero and seconds < SHORTEST:
+        raise InvalidValue(f"{what}: expected at least {SHORTEST:f} seconds, got {value!r}")
     if seconds < 0:
         raise InvalidValue(f"{what}: expected 0 seconds or more, got {value!r}")
     if seconds > LARGEST:
         raise InvalidValue(f"{what}: {value!r} seconds are {seconds / 31557600:.0f} years; is it milliseconds?")
     return seconds
+
+
+def _check_anchor(value: float) -> float:
+    """Return an anchor as float; one before 1970 is as good as any other."""
+    sign = -1.0 if isinstance(value, (int, float)) and value < 0 else 1.0
+    return sign * check_seconds("anchor", value if sign > 0 else -value)
 
 
 def check_days(what: str, days: Iterable[int], last: int) -> tuple[int, ...]:
@@ -261,10 +280,10 @@ def check_days(what: str, days: Iterable[int], last: int) -> tuple[int, ...]:
     return tuple(sorted(checked))
 
 
-def check_timeonday(value: object) -> TimeOnDay:
+def check_timeonday(value: Any) -> TimeOnDay:
     """Return (hour, minute) from such a pair, a ``datetime.time`` or an hour alone."""
     expected = "timeonday: expected (hour, minute), a datetime.time or an hour"
-    pair: tuple[object, ...]
+    pair: tuple[Any, ...]
     if isinstance(value, time):
         if value.second or value.microsecond:
             raise InvalidValue(f"{expected}; seconds are not supported, got {value!r}")
@@ -274,7 +293,7 @@ def check_timeonday(value: object) -> TimeOnDay:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, 0)
     if len(pair) != 2 or any(isinstance(part, bool) or not hasattr(part, "__index__") for part in pair):
         raise InvalidType(f"{expected}, got {value!r}")
-    hour, minute = (operator.index(part) for part in pair)  # type: ignore[arg-type]
+    hour, minute = (operator.index(part) for part in pair)
     if not 0 <= hour <= 23 or not 0 <= minute <= 59:
         raise InvalidValue(f"{expected} between (0, 0) and (23, 59), got {value!r}")
     return hour, minute

@@ -17,16 +17,18 @@ _NAIVE_EPOCH = datetime(1970, 1, 1)
 DAY = 86400
 
 
-@functools.lru_cache(maxsize=1024)
 def zone(name: str | None) -> zoneinfo.ZoneInfo:
     """Return the zone of an IANA name, None being UTC.
 
     Raises InvalidValue, with the nearest name, when there is none of that name.
     """
-    if name is None:
-        return zoneinfo.ZoneInfo("UTC")
-    if not isinstance(name, str):
+    if name is not None and not isinstance(name, str):
         raise InvalidType(f"timezone: expected an IANA name such as 'Europe/Berlin', got {name!r}")
+    return _zone("UTC" if name is None else name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _zone(name: str) -> zoneinfo.ZoneInfo:
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
