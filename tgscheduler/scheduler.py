@@ -24,10 +24,11 @@ A bad value is a ValueError or TypeError at the call that says what is expected;
 
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from tgscheduler import config
 from tgscheduler.engine.forked import ForkedScheduler
 from tgscheduler.engine.schedulers import Scheduler, ThreadedScheduler
 from tgscheduler.timetable.policy import method
@@ -111,21 +112,29 @@ _making = threading.Lock()
 
 def build(settings: Mapping[str, Any]) -> ThreadedScheduler:
     """Return a new scheduler made from ``tg.scheduler.*`` settings that are checked already."""
+    return ThreadedScheduler(**_arguments(settings))
+
+
+def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     names = ("timezone", "threads", "children", "stop_timeout", "history")
-    given = {name: settings[f"tg.scheduler.{name}"] for name in names if f"tg.scheduler.{name}" in settings}
-    return ThreadedScheduler(**given)
+    return {name: settings[f"tg.scheduler.{name}"] for name in names if f"tg.scheduler.{name}" in settings}
 
 
 def _get_scheduler() -> Scheduler:
-    """Return the default scheduler; the first call makes it, from the settings there are by then."""
+    """Return the default scheduler; its settings are those that stand when it is started."""
     global _default
     if _default is None:
-        from tgscheduler import config
-
         with _making:
             if _default is None:
                 _default = build(config.settings())
     return _default
+
+
+def __getattr__(name: str) -> Scheduler:
+    """Return the default scheduler as ``scheduler``, where TGScheduler 1.7 has it."""
+    if name == "scheduler":
+        return _get_scheduler()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _renew_lock() -> None:
@@ -137,9 +146,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
 
 
-def start_scheduler() -> Scheduler:
-    """Start the default scheduler in a thread of its own and return it; when it runs already, just return it."""
-    return _get_scheduler().start_scheduler()
+def start_scheduler(ready: Callable[[], bool] | None = None) -> Scheduler:
+    """Start the default scheduler in a thread of its own and return it; when it runs already, just return it.
+
+    Nothing fires before ``ready()`` is true (None: at once).
+    """
+    scheduler = _get_scheduler()
+    if not scheduler.running:
+        scheduler.configure(**_arguments(config.settings()))
+    return scheduler.start_scheduler(ready)
 
 
 def stop_scheduler() -> None:

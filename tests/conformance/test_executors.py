@@ -63,9 +63,12 @@ def test_an_action_that_returns_is_ok(executor):
 
     assert (run.state, run.error, run.reason) == ("ok", None, None)
     assert run.started <= run.ended
-    assert run.where.host and run.where.process and run.where.thread
+    assert run.where.host
+    assert run.where.process
+    assert run.where.thread
     assert [ended for _, ended in executor._ended] == [run]
-    assert not executor.waiting and not executor.running
+    assert not executor.waiting
+    assert not executor.running
 
 
 @pytest.mark.parametrize(

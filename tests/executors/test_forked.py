@@ -287,7 +287,9 @@ def test_without_pidfds_children_are_reaped_all_the_same(monkeypatch):
     scheduler = ThreadedScheduler()
     scheduler.start()
     assert run_forked(scheduler, int).state == "ok"
-    assert run_forked(scheduler, os._exit, 4, name="bad").reason == "its process ended with exit code 4 and said nothing"
+    assert (
+        run_forked(scheduler, os._exit, 4, name="bad").reason == "its process ended with exit code 4 and said nothing"
+    )
     scheduler.stop()
 
 

@@ -17,9 +17,13 @@ LAG = 1.0
 def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry, now: float) -> dict[str, Any]:
     """Return state (stopped, ok, degraded, failed), reasons, and figures; times in seconds and POSIX seconds."""
     with registry.lock:
-        tasks, earliest = len(registry), registry.agenda.earliest
-    placed = loop is not None and loop.placed
-    lag = max(0.0, now - earliest) if placed and math.isfinite(earliest) else 0.0
+        tasks, next_due = len(registry), registry.agenda.next_due()
+    lag = 0.0
+    if loop is None or not loop.placed:
+        next_due = None
+    elif next_due is not None:
+        lag = max(0.0, now - next_due) if math.isfinite(next_due) else loop.lag  # minus infinity: more are due
+        next_due = next_due if math.isfinite(next_due) else now
     reasons = [executor.trouble for executor in executors.values() if executor.trouble]
     if lag > LAG:
         reasons.append(f"the loop is {lag:.1f} s behind")
@@ -42,5 +46,5 @@ def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry
         "children": forker.children if isinstance(forker, ForkedExecutor) else 0,
         "abandoned": sum(executor.abandoned for executor in executors.values()),
         "tasks": tasks,
-        "next_due": earliest if placed and math.isfinite(earliest) else None,
+        "next_due": next_due,
     }

@@ -60,6 +60,8 @@ class Loop:
         self.placed = False
         #: A real Ctrl-C came: the loop ends by KeyboardInterrupt.
         self.interrupted = False
+        #: How late (seconds) the first occurrence of the last turn was.
+        self.lag = 0.0
         #: Why the loop gave up, None while it works.
         self.fault: str | None = None
         #: Fire times before this need no ring: the loop will look by then (minus infinity while it is awake).
@@ -102,6 +104,7 @@ class Loop:
                 self._put(task, task._trigger.next_after(now) if missed and task._trigger else task._due)
             waiting, registry.waiting = registry.waiting, {}
             for task, delay in waiting.items():
+                task._adopt(registry.home)  # the zone may have been set since it was added
                 self._put(task, task._first_due(now, delay))
             self.placed = True
 
@@ -126,7 +129,9 @@ class Loop:
             started: list[Occurrence] = []
             closed: list[Run] = []
             owing: list[Task] = []
-            for task in registry.agenda.pop_due(now):
+            popped = registry.agenda.pop_due(now)
+            self.lag = now - popped[0]._due if popped else 0.0
+            for task in popped:
                 self._decide(task, now, started, closed, owing)
             deadline = registry.agenda.earliest
             self.sleeps_until = deadline

@@ -63,21 +63,39 @@ class Scheduler(Verbs):
         clock: Clock | None = None,
         store: Store | None = None,
     ) -> None:
-        if timezone is not None:
-            zones.zone(timezone)
         self.clock = clock or Clock()
-        self.stop_timeout = triggers.check_seconds("stop_timeout", stop_timeout)
-        self._threads = _check_number("threads", threads)
-        self._children = None if children is None else _check_number("children", children)
-        self._registry = Registry(Home(self.clock, timezone))
-        self._ledger = Ledger(store or MemoryStore(_check_number("history", history)))
+        self._registry = Registry(Home(self.clock, None))
+        self._ledger = Ledger(store or MemoryStore())
         self._executors: dict[str, Executor] = {}
         self._loop: Loop | None = None
         self._life = threading.Lock()  # held by the one start or stop in progress
         self._stopper: int | None = None
         self._hurry = False
         self._copied = False  # by a fork of the application: the original runs in the parent
+        self.configure(timezone, threads, children, stop_timeout, history)
         _schedulers.add(self)
+
+    def configure(
+        self,
+        timezone: str | None = None,
+        threads: int = 100,
+        children: int | None = None,
+        stop_timeout: float = 5.0,
+        history: int = 10_000,
+    ) -> None:
+        """Set what the constructor sets, for the next start; tasks that were added before it follow."""
+        if timezone is not None:
+            zones.zone(timezone)
+        seconds = triggers.check_seconds("stop_timeout", stop_timeout)
+        _check_number("threads", threads)
+        _check_number("history", history)
+        if children is not None:
+            _check_number("children", children)
+        self._registry.home.timezone = timezone
+        self._threads, self._children, self.stop_timeout = threads, children, seconds
+        store = self._ledger.store
+        if isinstance(store, MemoryStore):
+            store.bound(history)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -401,9 +419,8 @@ def _check_task(task: object) -> None:
         raise InvalidType(f"task: expected a Task, got {task!r}")
 
 
-def _check_number(what: str, value: object) -> int:
+def _check_number(what: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidType(f"{what}: expected a whole number, got {value!r}")
     if value < 1:
         raise InvalidValue(f"{what}: expected 1 or more, got {value}")
-    return value

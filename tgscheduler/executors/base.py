@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import threading
 import traceback
 from collections import deque
@@ -177,7 +178,7 @@ def _from_action(error: BaseException) -> TracebackType | None:
 
 def here() -> Where:
     """Return the place that this thread is."""
-    return Where(os.uname().nodename, os.getpid(), threading.current_thread().name)
+    return Where(socket.gethostname(), os.getpid(), threading.current_thread().name)
 
 
 def give_up(executor: Executor, run: Run, what: str) -> None:

@@ -14,6 +14,10 @@ class MemoryStore:
         self._runs: deque[Run] = deque(maxlen=history)
         self._counts: dict[str, int] = {}
 
+    def bound(self, history: int) -> None:
+        """Remember ``history`` runs from now on."""
+        self._runs = deque(self._runs, maxlen=history)
+
     def record(self, runs: Sequence[Run]) -> None:
         """Remember runs that have ended, and forget the oldest beyond the bound."""
         self._runs.extend(runs)

@@ -53,6 +53,14 @@ class Agenda:
     def __len__(self) -> int:
         return self._live
 
+    def next_due(self) -> float | None:
+        """Return the next fire time, None when there is none; with cancelled tasks among very many, not after it."""
+        if not self._live:
+            return None
+        if self._stale and self._live <= 1000:
+            return next(self.tasks())._due
+        return self.earliest
+
     def put(self, task: Task, due: float) -> None:
         """Enter a task, or move it when it waits already."""
         if task._seq:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import time, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
@@ -31,11 +31,14 @@ TimeOnDay = tuple[int, int] | list[int] | time | int
 _NO_KW: Mapping[str, Any] = MappingProxyType({})
 
 
-class Home(NamedTuple):
-    """Where a task looks for the time: the clock and the zone (an IANA name) of its scheduler."""
+class Home:
+    """Where a task looks for the time: the clock and the zone (an IANA name, None: the host's) of its scheduler."""
 
-    clock: clocks.Clock
-    timezone: str | None
+    __slots__ = ("clock", "timezone")
+
+    def __init__(self, clock: clocks.Clock, timezone: str | None) -> None:
+        self.clock = clock
+        self.timezone = timezone
 
 
 class Planner(Protocol):
