@@ -11,59 +11,87 @@ Files are read with ConfigObj in ``unrepr`` mode: a value is a Python literal, a
 was set last wins; a file or a dict with one bad value changes nothing.
 """
 
+import ast
 import difflib
-import logging
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tgscheduler.errors import ConfigError, SchedulerError
 from tgscheduler.timetable import triggers, zones
 
-log = logging.getLogger(__name__)
-
 Values = dict[str, Any]
+
+#: What people write where Python says True, False or None.
+WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
+
+_LITERAL = "a Python literal: a string in quotes, a number, True, False, None, a list or a dict on one line"
 
 
 class Setting(NamedTuple):
-    """One key: what a value must be (``check`` raises), its default, and a sentence of documentation."""
+    """One key: ``check(key, value)`` raises unless it can be; what is ``expected``, the default, and a sentence."""
 
-    check: Callable[[Any], Any]
+    check: Callable[[str, Any], None]
+    expected: str
     default: Any
     doc: str
 
 
-def _boolean(value: Any) -> None:
+def _boolean(key: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise ConfigError("expected True or False")
+        _refuse(key, value)
 
 
-def _whole(value: Any) -> None:
+def _whole(key: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError("expected a whole number of 1 or more")
+        _refuse(key, value)
 
 
-def _seconds(value: Any) -> None:
-    if isinstance(value, str):
-        raise ConfigError("expected a number of seconds, without quotes")
-    triggers.check_seconds("value", value)
-
-
-def _zone(value: Any) -> None:
+def _whole_or_none(key: str, value: Any) -> None:
     if value is not None:
+        _whole(key, value)
+
+
+def _seconds(key: str, value: Any) -> None:
+    triggers.check_seconds(key, value)
+
+
+def _zone(key: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        _refuse(key, value)
+    try:
         zones.zone(value)
+    except SchedulerError as error:
+        raise ConfigError(f"{key}: {error}") from None
+
+
+def _refuse(key: str, value: Any) -> None:
+    raise ConfigError(f"{key}: expected {SETTINGS[key].expected}, got {_show(value)}")
 
 
 SETTINGS: dict[str, Setting] = {
-    "tg.scheduler": Setting(_boolean, False, "Whether the scheduler starts with the server."),
-    "tg.scheduler.timezone": Setting(_zone, None, "IANA name of the zone of calendar tasks; None: the host's."),
-    "tg.scheduler.threads": Setting(_whole, 100, "How many threaded runs there are at a time."),
+    "tg.scheduler": Setting(_boolean, "True or False", False, "Whether the scheduler starts with the server."),
+    "tg.scheduler.timezone": Setting(
+        _zone,
+        "an IANA name such as 'Europe/Berlin', or None",
+        None,
+        "IANA name of the zone of calendar tasks; None: the host's.",
+    ),
+    "tg.scheduler.threads": Setting(
+        _whole, "a whole number of 1 or more", 100, "How many threaded runs there are at a time."
+    ),
     "tg.scheduler.children": Setting(
-        lambda value: None if value is None else _whole(value),
+        _whole_or_none,
+        "a whole number of 1 or more, or None",
         None,
         "How many forked runs there are at a time; None: twice the number of cores.",
     ),
-    "tg.scheduler.stop_timeout": Setting(_seconds, 5.0, "Seconds that running actions have when the server stops."),
-    "tg.scheduler.history": Setting(_whole, 10_000, "How many runs are remembered in memory."),
+    "tg.scheduler.stop_timeout": Setting(
+        _seconds, "a number of seconds", 5.0, "Seconds that running actions have when the server stops."
+    ),
+    "tg.scheduler.history": Setting(
+        _whole, "a whole number of 1 or more", 10_000, "How many runs are remembered in memory."
+    ),
 }
 
 _global: Values = {}
@@ -82,12 +110,12 @@ def get(key: str, default: Any = _MISSING) -> Any:
 
 def settings() -> Values:
     """Return the ``tg.*`` keys that are set."""
-    return {key: value for key, value in _global.items() if key == "tg" or key.startswith("tg.")}
+    return {key: value for key, value in _global.items() if _is_ours(key)}
 
 
 def host_settings() -> Values:
     """Return the ``[global]`` keys that are not ours: CherryPy's."""
-    return {key: value for key, value in _global.items() if key != "tg" and not key.startswith("tg.")}
+    return {key: value for key, value in _global.items() if not _is_ours(key)}
 
 
 def app_sections() -> dict[str, Values]:
@@ -100,54 +128,77 @@ def update(values: Mapping[str, Any]) -> None:
 
     Raises ConfigError, and changes nothing, when one of them cannot be.
     """
-    sections = {key: dict(value) for key, value in values.items() if key[:1] == "/" and isinstance(value, Mapping)}
-    flat = {key: value for key, value in values.items() if key not in sections and key != "global"}
+    where = "config.update()"
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected a dict, got {_show(values)}")
+    flat: Values = {}
+    sections: dict[str, Values] = {}
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise ConfigError(f"{where}: expected keys that are strings, got {_show(key)}")
+        if key != "global" and not key.startswith("/"):
+            flat[key] = value
+        elif not isinstance(value, Mapping):
+            raise ConfigError(f"{where} {key}: expected a dict of keys and values, got {_show(value)}")
+        elif key != "global":
+            sections[key] = dict(value)
     flat.update(values.get("global", {}))
     for key, value in flat.items():
-        check(key, value, "config.update()")
+        check(key, value, where)
+    for path, section in sections.items():
+        for key in section:
+            check_section(key, f"{where} {path}")
     _merge(flat, sections)
 
 
-def update_config(configfile: str | None = None, modulename: str | None = None) -> None:
+def update_config(
+    configfile: str | os.PathLike[str] | None = None,
+    modulename: str | None = None,
+) -> None:
     """Read config files: the application's by ``modulename`` first, then ``configfile`` over it.
 
     With ``modulename="yourpkg.config"`` that is ``yourpkg/config/app.cfg`` or ``yourpkg/config.cfg``, and ``log.cfg``
     beside it where there is one. In values ``%(top_level_dir)s`` is the folder of the top package and
     ``%(package_dir)s`` that of the package before modulename's last dot (without modulename: configfile's folder).
-    ``[logging]`` is applied. Raises ConfigError, one line, and changes nothing.
+    ``[logging]`` is applied; applying it once more doubles nothing. Raises ConfigError, one line, and changes nothing.
     """
     from tgscheduler import configfile as files
+    from tgscheduler import configlogging
 
     flat: Values = {}
     sections: dict[str, Values] = {}
-    logging_sections: list[files.ConfigFile] = []
-    for source in files.find(configfile, modulename):
+    definitions = []
+    for source in files.find(configfile, modulename, explain):
         for key, value in source.globals.items():
-            check(key, value, source.where("global", key))
+            check(key, value, source.where(("global",), key))
         flat.update(source.globals)
         for path, values in source.sections.items():
+            for key in values:
+                check_section(key, source.where((path,), key))
             sections.setdefault(path, {}).update(values)
-        if source.logging is not None:
-            logging_sections.append(source)
-    files.apply_logging(logging_sections)
+        definitions.append(source.logging)
+    configlogging.apply(definitions)
     _merge(flat, sections)
 
 
-def check(key: str, value: Any, where: str) -> None:
+def check(key: Any, value: Any, where: str) -> None:
     """Raise ConfigError, one line with ``where``, unless key and value can be; keys that are not ours always can."""
-    if key != "tg.scheduler" and not key.startswith(("tg.scheduler.", "tg.scheduler_")):
-        near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.85) if key.startswith("tg.sch") else []
-        if near:
-            raise ConfigError(f"{where} {key}: unknown key; did you mean {near[0]}?")
-        return
+    if not isinstance(key, str):
+        raise ConfigError(f"{where}: expected keys that are strings, got {_show(key)}")
     setting = SETTINGS.get(key)
     if setting is None:
-        near = difflib.get_close_matches(key, SETTINGS, n=1) or ["one of " + ", ".join(SETTINGS)]
-        raise ConfigError(f"{where} {key}: unknown key; did you mean {near[0]}?")
+        _check_spelling(key, where)
+        return
     try:
-        setting.check(value)
-    except (SchedulerError, ValueError, TypeError) as error:
-        raise ConfigError(f"{where} {key}: {error}, got {value!r}") from None
+        setting.check(key, value)
+    except SchedulerError as error:
+        raise ConfigError(f"{where} {error}{_mend(key, value)}") from None
+
+
+def check_section(key: str, where: str) -> None:
+    """Raise ConfigError for a key of ours under a path, where it would do nothing."""
+    if key in SETTINGS:
+        raise ConfigError(f"{where} {key}: is a setting of the whole server; put it under [global]")
 
 
 def check_all() -> None:
@@ -156,10 +207,70 @@ def check_all() -> None:
         check(key, value, "[global]")
 
 
+def explain(where: str, key: str, text: str) -> str:
+    """Return what to say of a value in a file that is no Python literal; where the key is wrong, raise that."""
+    mend = _mend(key, text)
+    if key in SETTINGS:
+        try:
+            SETTINGS[key].check(key, text)
+        except SchedulerError as error:  # wrong in quotes as well: that may say what is near
+            near = str(error).partition("; ")[2]
+            mend = mend or (near and f"; {near}")
+        return f"{where} {key}: expected {SETTINGS[key].expected}, got {text[:100]}{mend}"
+    _check_spelling(key, where)
+    return f"{where} {key}: expected {_LITERAL}; got {text[:100]}{mend}"
+
+
 def reset() -> None:
-    """Forget everything: for tests."""
+    """Forget everything, and take back what ``[logging]`` has set up: for tests."""
+    from tgscheduler import configlogging
+
     _global.clear()
     _sections.clear()
+    configlogging.reset()
+
+
+def _is_ours(key: str) -> bool:
+    return key == "tg" or key.startswith("tg.")
+
+
+def _check_spelling(key: str, where: str) -> None:
+    """Raise ConfigError for an unknown key that means the scheduler, with the nearest one there is."""
+    ours = key.lower().startswith("tg.scheduler")
+    near = difflib.get_close_matches(key.lower(), SETTINGS, n=1, cutoff=0.6 if ours else 0.85)
+    if near and (ours or key.lower().startswith("tg")):
+        raise ConfigError(f"{where} {key}: unknown key; did you mean {near[0]}?")
+    if ours:
+        raise ConfigError(f"{where} {key}: unknown key; expected one of {', '.join(SETTINGS)}")
+
+
+def _mend(key: str, value: Any) -> str:
+    """Return ``; write ...`` where it is plain what was meant."""
+    meant: list[Any] = [bool(value)] if type(value) is int and value in (0, 1) else []
+    if isinstance(value, str):
+        word = value.strip().lower()
+        meant = [WORDS[word]] if word in WORDS else []
+        try:
+            meant.append(ast.literal_eval(value.strip()))
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            pass
+        if value.replace("/", "").replace("_", "").replace("-", "").isalnum():
+            meant.append(value)
+    for candidate in meant:
+        try:
+            if key in SETTINGS:
+                SETTINGS[key].check(key, candidate)
+        except SchedulerError:
+            continue
+        return f"; write {candidate!r}"
+    return ""
+
+
+def _show(value: Any) -> str:
+    try:
+        return repr(value)[:100]
+    except Exception:
+        return f"<{type(value).__name__}>"
 
 
 def _merge(flat: Values, sections: dict[str, Values]) -> None:

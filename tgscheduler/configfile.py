@@ -4,112 +4,137 @@
 
     [global]          dotted keys: tg.scheduler = True
     ["/static"]       CherryPy's application config
-    [logging]         TurboGears 1's form: [[handlers]], [[loggers]], [[formatters]]
+    [logging]         TurboGears 1's form (tgscheduler.configlogging)
 
 Other sections get one warning each.
 """
 
-import ast
+import importlib.machinery
 import importlib.util
 import logging
-import logging.handlers
+import os
 import re
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from configobj import ConfigObj, ConfigObjError
+from configobj import ConfigObj, ConfigObjError, Section
 
+from tgscheduler import configlogging
 from tgscheduler.errors import ConfigError
 
 log = logging.getLogger("tgscheduler.config")
 
+#: Says what is wrong with a value that is no literal, from where it stands, its key and its text.
+Explain = Callable[[str, str, str], str]
+#: The sections from the file's top down to the one that is meant.
+Place = tuple[str, ...]
+
 _NAME = re.compile(r"%\(([^)]*)\)s")
-_SECTION = re.compile(r"\s*(\[+)\s*(.*?)\s*\]+")
-_KEY = re.compile(r"\s*([^#=\s][^=]*?)\s*=")
-_WORDS = {"true": "True", "yes": "True", "on": "True", "false": "False", "no": "False", "off": "False", "none": "None"}
+_SECTION = re.compile(r"\s*((?:\[\s*)+)(.*?)\s*\]")
+_KEY = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^#='\"\s][^=]*?)\s*=")
 
 
 class ConfigFile:
-    """A file's ``globals``, its ``sections`` by path, and its ``logging`` section (None: it has none)."""
+    """A file's ``globals``, its ``sections`` by path, and the definitions of its ``logging`` section."""
 
-    def __init__(self, path: Path, folders: dict[str, str]) -> None:
+    def __init__(self, path: Path, folders: dict[str, str], explain: Explain) -> None:
         self.path = path
         self.globals: dict[str, Any] = {}
         self.sections: dict[str, dict[str, Any]] = {}
-        self.logging: dict[str, Any] | None = None
+        self.logging: configlogging.Definitions = {}
         self._folders = folders
         try:
-            self._text = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot be read: {error}") from None
-        self._lines = _line_numbers(self._text)
-        for name, value in self._parse().items():
-            self._take(name, value)
+            self._text = path.read_text(encoding="utf-8-sig").split("\n")
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: cannot be read: it is not encoded in UTF-8 ({error.reason})") from None
+        self._lines: dict[tuple[Place, str], int] = {}
+        self._places: list[Place] = []
+        self._index()
+        self._take(self._parse(explain))
 
-    def where(self, section: str, key: str) -> str:
-        """Return ``file line n [section]`` for an error."""
+    def where(self, section: Place, key: str = "") -> str:
+        """Return ``file line n [section]`` for an error about a key, or about the section itself."""
         line = self._lines.get((section, key))
-        return f"{self.path}{f' line {line}' if line else ''} [{section}]"
+        return f"{self.path}{f' line {line}' if line else ''}{_names(section)}"
 
-    def _parse(self) -> dict[str, Any]:
-        try:
-            parsed: dict[str, Any] = ConfigObj(
-                self._text, unrepr=True, interpolation=False, list_values=True, raise_errors=True
-            ).dict()
-        except ConfigObjError as error:
-            raise ConfigError(self._explain(error)) from None
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
-            raise ConfigError(f"{self.path}: a value is no Python literal: {error}") from None
-        return parsed
-
-    def _explain(self, error: ConfigObjError) -> str:
-        number = getattr(error, "line_number", None)
-        line = self._text[number - 1] if number and number <= len(self._text) else ""
-        match = _KEY.match(line)
-        where = f"{self.path} line {number}" if number else str(self.path)
-        if match is None:
-            return f"{where}: {str(error).partition(' at line')[0]}: {line.strip()[:80]!r}"
-        key, value = match[1].strip("'\""), line[match.end() :].strip()
-        word = value.split("#")[0].strip()
-        if word.lower() in _WORDS:
-            return f"{where} {key}: expected True or False, got {word}; write {_WORDS[word.lower()]}"
-        if "Duplicate" in type(error).__name__ or "Duplicate" in str(error):
-            return f"{where} {key}: the key stands twice in its section"
-        return (
-            f"{where} {key}: expected a Python literal, got {word[:80]}; write a string in quotes, "
-            "a number, True, False, None, a list or a dict"
-        )
-
-    def _take(self, name: str, value: Any) -> None:
-        if name == "global" and isinstance(value, dict):
-            self.globals = {key: self._interpolate("global", key, v) for key, v in value.items()}
-        elif name == "logging" and isinstance(value, dict):
-            self.logging = value
-        elif name.startswith("/") and isinstance(value, dict):
-            self.sections[name] = {key: self._interpolate(name, key, v) for key, v in value.items()}
-        elif isinstance(value, dict):
-            log.warning("%s: section [%s] is none that is known here, and is left out", self.path, name)
-        else:
-            log.warning("%s: %s stands before any section, and is left out; put it under [global]", self.path, name)
-
-    def _interpolate(self, section: str, key: str, value: Any) -> Any:
+    def interpolate(self, section: Place, key: str, value: Any) -> Any:
+        """Put the folders into every string of a value; raise ConfigError for another name."""
         if isinstance(value, str):
             return _NAME.sub(lambda match: self._folder(section, key, match[1]), value)
         if isinstance(value, (list, tuple)):
-            return type(value)(self._interpolate(section, key, item) for item in value)
+            return type(value)(self.interpolate(section, key, item) for item in value)
         if isinstance(value, dict):
-            return {name: self._interpolate(section, key, item) for name, item in value.items()}
+            return {name: self.interpolate(section, key, item) for name, item in value.items()}
         return value
 
-    def _folder(self, section: str, key: str, name: str) -> str:
+    def _folder(self, section: Place, key: str, name: str) -> str:
         if name not in self._folders:
             known = " and ".join(f"%({folder})s" for folder in self._folders)
-            raise ConfigError(f"{self.where(section, key)} {key}: %({name})s is not known; known are {known}")
+            mend = f"; a format says *({name})s" if section[0] == "logging" else ""
+            raise ConfigError(f"{self.where(section, key)} {key}: %({name})s is not known; known are {known}{mend}")
         return self._folders[name]
 
+    # -- reading -------------------------------------------------------------------------------------------------
 
-def find(configfile: str | None, modulename: str | None) -> list[ConfigFile]:
+    def _index(self) -> None:
+        """Find the line of each section and key, and the section of each line."""
+        place: Place = ()
+        for number, line in enumerate(self._text, 1):
+            heading, key = _SECTION.match(line), _KEY.match(line)
+            if heading:
+                place = (*place[: heading[1].count("[") - 1], _unquote(heading[2]))
+                self._lines.setdefault((place, ""), number)
+            elif key:
+                self._lines.setdefault((place, _unquote(key[1])), number)
+            self._places.append(place)
+
+    def _parse(self, explain: Explain) -> ConfigObj:
+        try:
+            return ConfigObj(self._text, unrepr=True, interpolation=False, raise_errors=True)
+        except ConfigObjError as error:
+            number = error.line_number or 1
+        line, place = self._text[number - 1].strip(), self._places[number - 1]
+        where = f"{self.path} line {number}{_names(place)}"
+        heading, key = _SECTION.match(line), _KEY.match(line)
+        if heading:
+            first = self._lines[place, ""]
+            if first != number:
+                raise ConfigError(f"{where}: the section stands twice, first on line {first}; make them one")
+            raise ConfigError(f"{where}: expected a section such as [global], below it [[name]], got {line[:100]!r}")
+        if key is None:
+            raise ConfigError(f"{where}: expected key = value or a [section], got {line[:100]!r}")
+        name = _unquote(key[1])
+        first = self._lines[place, name]
+        if first != number:
+            raise ConfigError(f"{where} {name}: the key stands twice, first on line {first}; take one of them out")
+        raise ConfigError(explain(where, name, line[key.end() :].partition("#")[0].strip()))
+
+    def _take(self, parsed: ConfigObj) -> None:
+        for key in parsed.scalars:
+            raise ConfigError(f"{self.where((), key)} {key}: stands before any section; put [global] above it")
+        for name in parsed.sections:
+            section = parsed[name]
+            if name == "logging":
+                self.logging = configlogging.read(section, self.where, self.interpolate)
+            elif name == "global" or name.startswith("/"):
+                self._warn_below(name, section)
+                values = {key: self.interpolate((name,), key, section[key]) for key in section.scalars}
+                if name == "global":
+                    self.globals = values
+                else:
+                    self.sections[name] = values
+            else:
+                log.warning("%s: is no section that is known here, and is left out", self.where((name,)))
+
+    def _warn_below(self, name: str, section: Section) -> None:
+        for inner in section.sections:
+            log.warning("%s: is no section that is known here, and is left out", self.where((name, inner)))
+
+
+def find(configfile: str | os.PathLike[str] | None, modulename: str | None, explain: Explain) -> Iterator[ConfigFile]:
     """Read the files that ``update_config`` means, in the order in which they override each other."""
     paths: list[Path] = []
     if modulename is not None:
@@ -128,148 +153,36 @@ def find(configfile: str | None, modulename: str | None) -> list[ConfigFile]:
     if not paths:
         raise ConfigError("update_config: expected a configfile or a modulename, got neither")
     folders = {"top_level_dir": str(top), "package_dir": str(package)}
-    return [ConfigFile(path, folders) for path in paths]
+    return iter([ConfigFile(path, folders, explain) for path in paths])
 
 
 def _package_folders(modulename: str) -> tuple[Path, Path]:
+    """Return the folders of the top package and of the one before the last dot; neither is imported."""
     package = modulename.rpartition(".")[0]
     if not package:
         raise ConfigError(f"modulename {modulename!r}: expected a dotted name such as 'yourpkg.config'")
-    folders = []
-    for name in (package.partition(".")[0], package):
+    folders: list[Path] = []
+    within: list[str] = []
+    parts = package.split(".")
+    for depth, part in enumerate(parts, 1):
+        name = ".".join(parts[:depth])
         try:
-            spec = importlib.util.find_spec(name)
-        except (ImportError, ValueError) as error:
-            raise ConfigError(f"modulename {modulename!r}: package {name!r} cannot be found: {error}") from None
-        if spec is None or not spec.submodule_search_locations:
+            if depth == 1:
+                spec = importlib.util.find_spec(part) if part else None
+            else:
+                spec = importlib.machinery.PathFinder.find_spec(name, within)
+        except (ImportError, ValueError):  # ValueError: a module that was made by hand, as __main__ is
+            spec = None
+        within = list(spec.submodule_search_locations or ()) if spec else []
+        if not within:
             raise ConfigError(f"modulename {modulename!r}: there is no package {name!r} on the import path")
-        folders.append(Path(next(iter(spec.submodule_search_locations))).resolve())
-    return folders[0], folders[1]
+        folders.append(Path(within[0]).resolve())
+    return folders[0], folders[-1]
 
 
-def _line_numbers(text: list[str]) -> dict[tuple[str, str], int]:
-    numbers: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text, 1):
-        heading = _SECTION.match(line)
-        if heading:
-            if len(heading[1]) == 1:
-                section = heading[2].strip("'\"")
-            continue
-        key = _KEY.match(line)
-        if key:
-            numbers.setdefault((section, key[1].strip("'\"")), number)
-    return numbers
+def _names(place: Place) -> str:
+    return "".join(" " + "[" * depth + name + "]" * depth for depth, name in enumerate(place, 1))
 
 
-# -- [logging] -----------------------------------------------------------------------------------------------------
-
-
-def apply_logging(sources: list[ConfigFile]) -> None:
-    """Set up logging from the ``[logging]`` sections, later files over earlier ones; raise ConfigError first."""
-    if not sources:
-        return
-    merged: dict[str, dict[str, dict[str, Any]]] = {"formatters": {}, "handlers": {}, "loggers": {}}
-    for source in sources:
-        for kind, entries in (source.logging or {}).items():
-            if kind not in merged or not isinstance(entries, dict):
-                expected = "[[formatters]], [[handlers]] or [[loggers]]"
-                raise ConfigError(f"{source.path} [logging]: expected {expected}, got {kind!r}")
-            for name, entry in entries.items():
-                if not isinstance(entry, dict):
-                    raise ConfigError(f"{source.path} [logging] {kind}: expected a section [[[{name}]]], got {entry!r}")
-                merged[kind].setdefault(name, {}).update(entry)
-    where = f"{sources[-1].path} [logging]"
-    formatters = {
-        name: logging.Formatter(
-            # TurboGears writes *(message)s, as %(...)s is interpolation
-            str(entry.get("format", "%(message)s")).replace("*(", "%("),
-            entry.get("datefmt"),
-        )
-        for name, entry in merged["formatters"].items()
-    }
-    levels = {
-        (kind, name): _level(f"{where} {kind} {name}", entry["level"])
-        for kind in ("handlers", "loggers")
-        for name, entry in merged[kind].items()
-        if "level" in entry
-    }
-    handlers = {name: _handler(f"{where} handlers {name}", entry) for name, entry in merged["handlers"].items()}
-    for name, handler in handlers.items():
-        handler.setLevel(levels.get(("handlers", name), logging.NOTSET))
-        wanted = merged["handlers"][name].get("formatter")
-        if wanted is not None:
-            handler.setFormatter(_known(f"{where} handlers {name} formatter", wanted, formatters))
-    plans = []
-    for name, entry in merged["loggers"].items():
-        wanted_handlers = entry.get("handlers", [])
-        if isinstance(wanted_handlers, str):
-            wanted_handlers = [wanted_handlers]
-        chosen = [_known(f"{where} loggers {name} handlers", wanted, handlers) for wanted in wanted_handlers]
-        plans.append((logging.getLogger(entry.get("qualname")), name, chosen, bool(entry.get("propagate", 1))))
-    for logger, name, chosen, propagate in plans:
-        if ("loggers", name) in levels:
-            logger.setLevel(levels["loggers", name])
-        for handler in chosen:
-            logger.addHandler(handler)
-        logger.propagate = propagate
-
-
-def _level(where: str, value: Any) -> int:
-    names = logging.getLevelNamesMapping()
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.upper() in names:
-        return names[value.upper()]
-    raise ConfigError(f"{where} level: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL, got {value!r}")
-
-
-def _known(where: str, name: Any, table: dict[str, Any]) -> Any:
-    if name not in table:
-        raise ConfigError(f"{where}: {name!r} is not defined; defined are {', '.join(table) or 'none'}")
-    return table[name]
-
-
-def _handler(where: str, entry: dict[str, Any]) -> logging.Handler:
-    name = entry.get("class", "StreamHandler")
-    plain = str(name).removeprefix("logging.").removeprefix("handlers.")
-    kind = getattr(logging, plain, None) or getattr(logging.handlers, plain, None)
-    if not (isinstance(kind, type) and issubclass(kind, logging.Handler)):
-        raise ConfigError(f"{where} class: expected one of logging's handlers such as 'StreamHandler', got {name!r}")
-    args = _literal_args(f"{where} args", entry.get("args", "()"))
-    try:
-        made: logging.Handler = kind(*args)
-    except Exception as error:
-        raise ConfigError(f"{where}: {plain}{args!r} cannot be made: {error}") from None
-    return made
-
-
-def _literal_args(where: str, value: Any) -> tuple[Any, ...]:
-    """Return a handler's arguments: TurboGears writes ``args='(sys.stdout,)'``, which is read, never evaluated."""
-    if isinstance(value, (tuple, list)):
-        return tuple(value)
-    try:
-        tree = ast.parse(str(value), mode="eval").body
-        if not isinstance(tree, ast.Tuple):
-            raise ValueError("no tuple")
-        return tuple(_STREAMS.get(ast.unparse(item)) or ast.literal_eval(item) for item in tree.elts)
-    except (ValueError, SyntaxError) as error:
-        raise ConfigError(
-            f"{where}: expected literals, sys.stdout or sys.stderr, such as '(sys.stdout,)', got {value!r} ({error})"
-        ) from None
-
-
-class _Stream:
-    """``sys.stdout`` or ``sys.stderr`` as they are when something is written."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def write(self, text: str) -> int:
-        return int(getattr(sys, self._name).write(text))
-
-    def flush(self) -> None:
-        getattr(sys, self._name).flush()
-
-
-_STREAMS = {"sys.stdout": _Stream("stdout"), "sys.stderr": _Stream("stderr")}
+def _unquote(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text

@@ -31,6 +31,10 @@ class DuplicateTask(InvalidValue):
 class ConfigError(InvalidValue):
     """A setting is unknown or has a wrong value; ``str(error)`` is one line with file, line, key and mend."""
 
+    def __init__(self, message: str) -> None:
+        # A key, a path or another library's message may hold anything; a log line must stay one.
+        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))
+
 
 class WrongProcess(SchedulerError, RuntimeError):
     """The scheduler that was asked lives in another process."""

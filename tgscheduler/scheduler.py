@@ -130,6 +130,14 @@ def _get_scheduler() -> Scheduler:
     return _default
 
 
+def _configured() -> Scheduler:
+    """Return the default scheduler with the settings of now, unless it runs already."""
+    scheduler = _get_scheduler()
+    if not scheduler.running:
+        scheduler.configure(**_arguments(config.settings()))
+    return scheduler
+
+
 def __getattr__(name: str) -> Scheduler:
     """Return the default scheduler as ``scheduler``, where TGScheduler 1.7 has it."""
     if name == "scheduler":
@@ -151,10 +159,7 @@ def start_scheduler(ready: Callable[[], bool] | None = None) -> Scheduler:
 
     Nothing fires before ``ready()`` is true (None: at once).
     """
-    scheduler = _get_scheduler()
-    if not scheduler.running:
-        scheduler.configure(**_arguments(config.settings()))
-    return scheduler.start_scheduler(ready)
+    return _configured().start_scheduler(ready)
 
 
 def stop_scheduler() -> None:

@@ -6,6 +6,7 @@
     startup.call_on_startup.append(jobs.schedule)
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,10 @@ call_on_shutdown: list[Hook] = []
 
 
 def name_of(hook: Hook) -> str:
-    """Return ``module.qualname`` of a function, for the log."""
+    """Return ``module.qualname`` of a function, for the log; a text for what is none."""
+    while isinstance(hook, functools.partial):
+        hook = hook.func
+    if not callable(hook):  # append(jobs.schedule()) appends what schedule returned
+        return repr(hook)
     kind = hook if hasattr(hook, "__qualname__") else type(hook)
     return f"{kind.__module__}.{kind.__qualname__}"

@@ -346,3 +346,73 @@ def test_a_restart_keeps_the_rhythm_of_an_interval_and_what_a_single_task_owes()
     assert single.next_due is None
     [run] = [run for run in scheduler.runs() if run.until == run.due and run.late > 0.05]
     assert run.state == "ok"
+
+
+@pytest.mark.realtime
+def test_a_signal_handler_may_stop_the_scheduler_in_the_middle_of_an_add():
+    scheduler = ThreadedScheduler(stop_timeout=30)
+    task = scheduler.add_interval_task(noop, 0.01)
+    scheduler.start()
+    wait_for(lambda: scheduler.counts()["ok"] > 2)
+
+    started = time.monotonic()
+    with scheduler._registry.lock:  # as an interrupted add holds it
+        scheduler.stop()
+        scheduler.discard([task])
+    assert time.monotonic() - started < 5
+    assert not scheduler.running
+    assert total(scheduler.counts()) == scheduler.counts()["ok"]
+
+
+@pytest.mark.realtime
+@pytest.mark.parametrize("times", [1, 2])
+def test_sigterm_at_any_moment_of_a_busy_main_thread_ends_it_within_the_bound(tmp_path, times):
+    process = script(
+        tmp_path,
+        """
+        import signal, sys, threading
+        from tgscheduler.scheduler import ThreadedScheduler
+
+        scheduler = ThreadedScheduler()
+        scheduler.add_interval_task(int, 0.001)
+
+        def handle(number, frame):
+            scheduler.stop()
+            left = [t.name for t in threading.enumerate() if t.name.startswith("tgscheduler")]
+            print("stopped", scheduler.running, left, flush=True)
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, handle)
+        scheduler.start()
+        print("ready", flush=True)
+        while True:
+            task = scheduler.add_single_task(int, taskname="it", initialdelay=9)
+            scheduler.counts()
+            scheduler.rename_task("it", "that")
+            scheduler.cancel(task)
+        """,
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    for _ in range(times):
+        process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=15)
+    assert "stopped False" in out
+    assert process.returncode == 0
+
+
+@pytest.mark.realtime
+def test_a_ctrl_c_during_stop_leaves_no_child_behind(monkeypatch):
+    scheduler = ThreadedScheduler(stop_timeout=30)
+    scheduler.add_single_task(time.sleep, args=(600,), processmethod=method.forked)
+    scheduler.start()
+    wait_for(lambda: scheduler.health()["children"])
+
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tgscheduler.clock.pause", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        scheduler.stop()
+    assert scheduler.counts()["cancelled"] == 1
+    assert not scheduler.running

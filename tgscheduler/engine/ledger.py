@@ -31,10 +31,11 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._open)
 
-    def enter(self, runs: Sequence[Run]) -> None:
+    def enter(self, occurrences: Sequence[Occurrence]) -> None:
         """Book runs that are about to be handed out."""
-        for run in runs:
-            self._open[run] = None
+        books = self._open
+        for _, run in occurrences:
+            books[run] = None
 
     def settle(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
         """Book what has ended since the last call, and ``closed``, which never waited; return what had ended."""
@@ -51,9 +52,11 @@ class Ledger:
             pass
         self._edition += 1
         try:
-            self.store.record([*closed, *(run for _, run in batch)])
-            for _, run in batch:
-                self._open.pop(run, None)
+            ended = [run for _, run in batch]
+            self.store.record([*closed, *ended] if closed else ended)
+            close = self._open.pop
+            for run in ended:
+                close(run, None)
         finally:
             self._edition += 1
             self._writing.release()

@@ -138,9 +138,7 @@ class Loop:
         finally:
             registry.lock.release()
         if started:
-            self.ledger.enter([run for _, run in started])
-            for task, run in started:
-                self._hand_out(task, run)
+            self._hand_out(started)
         if closed:
             self.settle(closed)
         for task in owing:
@@ -198,15 +196,17 @@ class Loop:
         else:
             self.registry.agenda.put(task, due)
 
-    def _hand_out(self, task: Task, run: Run) -> None:
-        executor = self.executors[task.method]
-        try:
-            executor.submit(task, run)
-        except Exception as error:
-            executor.waiting.pop(run, None)
-            run.error, run.ended, run.state = describe(error), self.clock.now(), FAILED
-            log.error("%s: it could not be handed out\n%s", run.task, run.error)
-            self.ledger.ended.append((task, run))
+    def _hand_out(self, started: list[Occurrence]) -> None:
+        self.ledger.enter(started)
+        executors = self.executors
+        for task, run in started:
+            try:
+                executors[task.method].submit(task, run)
+            except Exception as error:
+                executors[task.method].waiting.pop(run, None)
+                run.error, run.ended, run.state = describe(error), self.clock.now(), FAILED
+                log.error("%s: it could not be handed out\n%s", run.task, run.error)
+                self.ledger.ended.append((task, run))
 
     # -- coming back ---------------------------------------------------------------------------------------------
 
@@ -223,9 +223,7 @@ class Loop:
         # Where the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
         if over and self.registry.lock.acquire(timeout=0.05):
             try:
-                for task in over:
-                    if task._final and not task._seq:
-                        self.registry.release(task)
+                self.registry.release_over(over)
             finally:
                 self.registry.lock.release()
         return bool(batch)

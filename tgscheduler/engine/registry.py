@@ -4,10 +4,10 @@ This is what the engine's lock guards. Every method is called with it held.
 """
 
 import functools
-import heapq
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tgscheduler.errors import DuplicateTask, InvalidValue
 from tgscheduler.timetable.agenda import Agenda
@@ -58,6 +58,17 @@ class Registry:
             del self._names[task.name]
         if task._label is not None and task.name is None:
             self._free_label(task)
+
+    def release_over(self, tasks: Iterable[Task]) -> None:
+        """Let go of those tasks that have had their last occurrence."""
+        names = self._names
+        for task in tasks:
+            if task._final and not task._seq:
+                if task.name is None:
+                    if task._label is not None:
+                        self._free_label(task)
+                elif names.get(task.name) is task:
+                    del names[task.name]
 
     def rename(self, task: Task, newname: str) -> None:
         """Give a task another name; raise DuplicateTask when it is taken."""
@@ -128,20 +139,23 @@ class Registry:
 
 
 class _Numbers:
-    """Numbers from 1 on; one that was given back is taken first."""
+    """Numbers from 1 on; what was given back is taken first, and once all were, 1 is next."""
 
     def __init__(self) -> None:
-        self._next = 1
+        self._most = 0
         self._free: list[int] = []
 
     def take(self) -> int:
         if self._free:
-            return heapq.heappop(self._free)
-        self._next += 1
-        return self._next - 1
+            return self._free.pop()
+        self._most += 1
+        return self._most
 
     def give_back(self, number: int) -> None:
-        heapq.heappush(self._free, number)
+        self._free.append(number)
+        if len(self._free) == self._most:
+            self._most = 0
+            self._free.clear()
 
 
 def _is_over(task: Task) -> bool:
@@ -149,7 +163,15 @@ def _is_over(task: Task) -> bool:
     return task._final and not task._seq and (task._last is None or task._last.ended is not None)
 
 
-def _action_name(action: object) -> str:
+def _action_name(action: Any) -> str:
+    try:
+        text = f"{action.__module__}.{action.__qualname__}"
+    except AttributeError:
+        return _odd_action_name(action)
+    return text if text.isprintable() else ascii(text)
+
+
+def _odd_action_name(action: Any) -> str:
     while isinstance(action, functools.partial):
         action = action.func
     kind = action if hasattr(action, "__qualname__") else type(action)

@@ -200,13 +200,17 @@ class Scheduler(Verbs):
         end = clocks.elapsed() + timeout
         on_loop = loop.thread == threading.get_ident()
         step = 0.0005
-        while not ((loop.done or on_loop or loop.thread is None) and all(executor.idle(own) for executor in executors)):
-            if self._hurry or clocks.elapsed() >= end:
-                break
-            clocks.pause(step)
-            step = min(step * 2, 0.02)
-        for executor in executors:
-            executor.abandon(own)
+        try:
+            while not (
+                (loop.done or on_loop or loop.thread is None) and all(executor.idle(own) for executor in executors)
+            ):
+                if self._hurry or clocks.elapsed() >= end:
+                    break
+                clocks.pause(step)
+                step = min(step * 2, 0.02)
+        finally:  # also when a Ctrl-C tears the waiting apart
+            for executor in executors:
+                executor.abandon(own)
         while self._ledger.ended:
             if not loop.settle():
                 break
@@ -228,6 +232,7 @@ class Scheduler(Verbs):
             self._registry.waiting.pop(task, None)
             task._put_at(due)
             self._put(task, due)
+        _collect(task)
 
     def _add(self, task: Task, delay: float | None) -> None:
         """Make a task ours and give it its first fire time; before the start it waits for that."""
@@ -241,9 +246,7 @@ class Scheduler(Verbs):
             else:
                 registry.agenda.cancel(task)
                 registry.waiting[task] = delay
-        collected = _collector.get()
-        if collected is not None:
-            collected.append(task)
+        _collect(task)
 
     def _put(self, task: Task, due: float) -> None:
         loop = self._loop
@@ -412,6 +415,12 @@ def _in_a_child() -> str:
         f"this is the child process of a forked run ({child.forked_run}), and the timetable is its parent's: "
         "what is changed here would be lost; use method.threaded for an action that changes the timetable"
     )
+
+
+def _collect(task: Task) -> None:
+    collected = _collector.get()
+    if collected is not None:
+        collected.append(task)
 
 
 def _check_task(task: object) -> None:

@@ -28,6 +28,7 @@ from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import child
 from tgscheduler.executors.base import Executor, Occurrence, describe, here, perform
+from tgscheduler.executors.base import log as task_log
 from tgscheduler.timetable import run as runs
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
@@ -211,7 +212,7 @@ class ForkedExecutor(Executor):
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
                 self._wait_again(task, run)
                 if self.trouble is None:
-                    log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
+                    task_log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
                 self.trouble = f"cannot fork: {error}"
                 self._fork_again = clocks.elapsed() + 0.1
                 return
@@ -285,7 +286,7 @@ class ForkedExecutor(Executor):
             elif "state" in message:
                 kid.outcome = message
         except Exception as error:
-            log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, type(error).__name__)
+            task_log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, type(error).__name__)
 
     def _reap(self, kid: _Child, poller: "select.poll", wait: bool = True) -> None:
         try:
@@ -315,11 +316,11 @@ class ForkedExecutor(Executor):
             self.finish(kid.run, state, error=kid.outcome.get("error"))
         elif status is None:
             reason = "the child's end was taken by somebody else (SIGCHLD ignored, or waitpid(-1) in the application)"
-            log.error("%s: lost: %s", kid.run.task, reason)
+            task_log.error("%s: lost: %s", kid.run.task, reason)
             self.finish(kid.run, runs.LOST, reason=reason)
         else:
             reason = kid.reason or _last_words(status)
-            log.error("%s: failed: %s", kid.run.task, reason)
+            task_log.error("%s: failed: %s", kid.run.task, reason)
             self.finish(kid.run, runs.FAILED, error=reason, reason=reason)
 
     # -- watching ------------------------------------------------------------------------------------------------
@@ -339,7 +340,7 @@ class ForkedExecutor(Executor):
                 kid.end(signal.SIGKILL)
             elif now >= kid.warn_at:
                 kid.warn_at = float("inf")
-                log.warning("%s: its process %d runs since %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
+                task_log.warning("%s: its process %d runs since %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
             if kid.pidfd is None:
                 self._reap(kid, poller, wait=False)
 

@@ -7,7 +7,7 @@
     cherrypy.quickstart(Root(), config={"global": {"tg.scheduler": True}})
 """
 
-from typing import Any
+from typing import Any, NoReturn
 
 import cherrypy
 
@@ -26,12 +26,17 @@ def _take_over(key: str, value: Any) -> None:
     name = f"tg.{key}"
     try:
         config.check(name, value, "cherrypy.config")
-        config.update({name: value})
     except ConfigError as error:
         if cherrypy.engine.state is not cherrypy.engine.states.STOPPED:
             raise
-        cherrypy.log.error(str(error), "SCHEDULER", 40)
-        raise SystemExit(EX_SOFTWARE) from None
+        refuse(error)
+    config.update({name: value})
+
+
+def refuse(error: ConfigError) -> NoReturn:
+    """End a process whose server cannot start: one line in CherryPy's log, exit status 70, no traceback."""
+    cherrypy.log.error(str(error), "SCHEDULER", 40)
+    raise SystemExit(EX_SOFTWARE)
 
 
 plugin = cherrypy.engine.scheduler = SchedulerPlugin(cherrypy.engine)

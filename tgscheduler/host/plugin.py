@@ -10,6 +10,12 @@
 """
 
 import logging
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cherrypy
@@ -17,11 +23,10 @@ from cherrypy.process.plugins import SimplePlugin
 
 from tgscheduler import config
 from tgscheduler.engine.schedulers import Scheduler
-from tgscheduler.scheduler import _get_scheduler
-from tgscheduler.startup import call_on_shutdown, call_on_startup, name_of
+from tgscheduler.scheduler import _configured, start_scheduler
+from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
 from tgscheduler.timetable.tasks import Task
 
-#: CherryPy shows only its own loggers; ours go to it where nobody handles them.
 _ours = logging.getLogger("tgscheduler")
 
 
@@ -33,7 +38,9 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._scheduler: Scheduler | None = None
         self._added: list[Task] = []
         self._begun = False
-        self._handler: logging.Handler | None = None
+        self._stopping = False
+        self._pid = 0
+        self._handler = _CherryPyLog()
 
     def subscribe(self) -> None:
         """Listen to the bus."""
@@ -41,44 +48,55 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self.bus.subscribe("stop", self.shut_down, 80)
 
     def unsubscribe(self) -> None:
-        """Listen no more."""
+        """Listen no more; what runs is stopped first, as later nobody would."""
+        self.stop()
+        self.shut_down()
         super().unsubscribe()
         self.bus.unsubscribe("stop", self.shut_down)
 
     def start(self) -> None:
         """Run ``call_on_startup`` in order and, where ``tg.scheduler`` is true, start the scheduler."""
-        self._show_our_log()
-        config.check_all()
+        self._pid = os.getpid()
+        _ours.addHandler(self._handler)
         self._begun = True
-        scheduler = self._scheduler = _get_scheduler()
+        scheduler = self._scheduler = _configured()
         with scheduler.collecting() as self._added:
             for hook in list(call_on_startup):
-                try:
-                    hook()
-                except Exception as error:
-                    self.bus.log(f"call_on_startup: {name_of(hook)} raised {type(error).__name__}: {error}", level=40)
-                    raise
+                self._run("call_on_startup", hook)
+                if not self._begun:  # the hook, or a signal during it, has stopped us
+                    return
         if not config.get("tg.scheduler"):
             self.bus.log("The scheduler is off and nothing fires; tg.scheduler = True under [global] switches it on.")
             return
-        if self._begun:  # else we were stopped meanwhile, by a signal inside a hook
-            scheduler.start_scheduler(ready=self._bus_has_started)
-            self.bus.log(
-                f"Scheduler started: {scheduler.health()['tasks']} tasks, zone {scheduler.timezone}, "
-                f"up to {config.get('tg.scheduler.threads')} threads."
-            )
+        start_scheduler(ready=self._bus_has_started)
+        tasks, threads = scheduler.health()["tasks"], config.get("tg.scheduler.threads")
+        self.bus.log(
+            f"Scheduler started: {tasks} task{'' if tasks == 1 else 's'}, zone {scheduler.timezone}, "
+            f"up to {threads} thread{'' if threads == 1 else 's'}."
+        )
 
     start.priority = 80  # type: ignore[attr-defined]
 
     def stop(self) -> None:
-        """Stop the scheduler within its bound, and take back the tasks that ``call_on_startup`` added."""
+        """Stop the scheduler within its bound, and take back the tasks that ``call_on_startup`` added.
+
+        Legal before ``start``, and again while it runs: that ends the time which running actions have.
+        """
         scheduler = self._scheduler
         if scheduler is None:
             return
-        was_running = scheduler.running
-        scheduler.stop()
-        added, self._added = self._added, []
-        scheduler.discard(added)
+        if self._stopping:
+            scheduler.stop()
+            return
+        self._stopping = True
+        try:
+            was_running = scheduler.running
+            with _ctrl_c_stopping(scheduler):
+                scheduler.stop()
+            added, self._added = self._added, []
+            scheduler.discard(added)
+        finally:
+            self._stopping = False
         if was_running:
             self.bus.log("Scheduler stopped.")
 
@@ -86,33 +104,62 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
 
     def shut_down(self) -> None:
         """Run ``call_on_shutdown``, where ``call_on_startup`` was begun."""
+        # A second stop inside the first, which comes here afterwards; or a child of the application's own.
+        if self._stopping or self._pid != os.getpid():
+            return
         begun, self._begun = self._begun, False
-        if begun:
-            for hook in list(call_on_shutdown):
-                try:
-                    hook()
-                except Exception as error:
-                    self.bus.log(
-                        f"call_on_shutdown: {name_of(hook)} raised {type(error).__name__}: {error}", 40, traceback=True
-                    )
-        if self._handler is not None:
-            _ours.removeHandler(self._handler)
-            self._handler = None
+        for hook in list(call_on_shutdown) if begun else ():
+            try:
+                self._run("call_on_shutdown", hook)
+            except (Exception, SystemExit):
+                self.bus.log("The rest of call_on_shutdown runs all the same.", level=40, traceback=True)
+        _ours.removeHandler(self._handler)
+
+    def _run(self, when: str, hook: Hook) -> None:
+        try:
+            hook()
+        except BaseException as error:
+            what = " ".join("".join(traceback.format_exception_only(error)).split())
+            self.bus.log(f"{when}: {name_of(hook)} raised {what}", level=40)
+            raise
 
     def _bus_has_started(self) -> bool:
         return bool(self.bus.state is self.bus.states.STARTED)
 
-    def _show_our_log(self) -> None:
-        if self._handler is None and not _ours.hasHandlers():
-            self._handler = _CherryPyLog()
-            _ours.addHandler(self._handler)
+
+@contextmanager
+def _ctrl_c_stopping(scheduler: Scheduler) -> Iterator[None]:
+    """Let a Ctrl-C during the drain end it, as a second SIGTERM does, instead of tearing it apart."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: scheduler.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _CherryPyLog(logging.Handler):
-    """Hands records to CherryPy's error log, whatever handlers that has."""
+    """Hands our records to CherryPy's error log, whatever handlers that has, where nobody else handles them.
+
+    CherryPy shows only its own loggers, so that on a bare server a failing task would not be seen.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._is_handled(record):
+            return
         try:
             cherrypy.log.error(self.format(record), "SCHEDULER", record.levelno)
         except Exception:
             self.handleError(record)
+
+    def _is_handled(self, record: logging.LogRecord) -> bool:
+        """Look now: the application may have set its logging up after the server's start."""
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(handler is not self for handler in logger.handlers):
+                return True
+            logger = logger.parent if logger.propagate else None
+        return False

@@ -17,11 +17,20 @@ def start_server(root: Any, script_name: str = "") -> None:
     """
     try:
         config.check_all()
+        _configure_cherrypy()
     except ConfigError as error:
-        cherrypy.log.error(str(error), "SCHEDULER", 40)
-        raise SystemExit(tgscheduler.host.EX_SOFTWARE) from None
-    cherrypy.config.update(config.host_settings())
+        tgscheduler.host.refuse(error)
     cherrypy.tree.mount(root, script_name, config.app_sections())
     cherrypy.engine.signals.subscribe()
     cherrypy.engine.start()
     cherrypy.engine.block()
+
+
+def _configure_cherrypy() -> None:
+    values = config.host_settings()
+    try:
+        cherrypy.config.update(values)
+    except Exception as error:
+        raise ConfigError(
+            f"[global]: CherryPy refuses one of {', '.join(values)}: {type(error).__name__}: {error}"
+        ) from None

@@ -21,8 +21,9 @@ class MemoryStore:
     def record(self, runs: Sequence[Run]) -> None:
         """Remember runs that have ended, and forget the oldest beyond the bound."""
         self._runs.extend(runs)
+        counts = self._counts
         for run in runs:
-            self._counts[run.state] = self._counts.get(run.state, 0) + run.count
+            counts[run.state] = counts.get(run.state, 0) + run.count
 
     def runs(self, query: Query) -> list[Run]:
         """Return what is asked for, newest due time first."""

@@ -76,11 +76,7 @@ class Interval:
         anchor, seconds = self.anchor, self.seconds
         if moment < anchor:
             return anchor
-        k = self._steps(moment) + 1
-        # Where the spacing of floats is coarser than the grid, a point may equal its neighbour: go on.
-        while (fire := anchor + k * seconds) <= moment:
-            k += 1
-        return fire
+        return anchor + (self._steps(moment) + 1) * seconds
 
     def count(self, first: float, last: float) -> int:
         """Return how many fire times lie in [first, last]; ``first`` is one of them."""

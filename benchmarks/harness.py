@@ -1,0 +1,126 @@
+"""Rounds: all that are compared in each, one after another, each measurement in a fresh process."""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from benchmarks import peers
+from benchmarks.cases import CASES
+from benchmarks.figures import Plan
+from benchmarks.goals import GOALS, Goal, Round
+
+#: No measurement takes longer (seconds).
+TIMEOUT = 150
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+class Failed(Exception):
+    """A measurement did not come to an end, or is void."""
+
+
+def case_module(case: str) -> ModuleType:
+    """Return a case's module."""
+    return importlib.import_module(f"benchmarks.cases.{case}")
+
+
+def who_of(module: ModuleType) -> list[str]:
+    """Return whom a case compares, in the order of a round."""
+    return [who for who in peers.WHO if who in module.PLAN]
+
+
+def check_peers(cases: list[str]) -> list[str]:
+    """Return what is missing for these cases, case by case."""
+    missing = []
+    for case in cases:
+        for who in who_of(case_module(case)):
+            try:
+                peers.prepare(who)
+            except peers.Missing as error:
+                missing.append(f"{case}: {error}")
+    return missing
+
+
+def run_case(case: str, rounds: int, quick: bool, emit: Emit) -> bool:
+    """Measure one case and judge its goals, a line for each; say whether all hold."""
+    module = case_module(case)
+    measured, faults = [], []
+    for number in range(1, rounds + 1):
+        figures = Round()
+        for who in who_of(module):
+            plan: Plan = module.PLAN[who]
+            if plan.once and number > 1:
+                continue
+            for n in plan.sizes(quick):
+                try:
+                    lines = list(_measure(case, who, n))
+                except Failed as error:
+                    faults.append(str(error))
+                    emit({"case": case, "who": who, "n": n, "round": number, "void": str(error)})
+                    continue
+                for line in lines:
+                    emit({"case": case, **line, "round": number})
+                    figures.put(who, line["name"], n, line["figure"])
+        measured.append(figures)
+    verdicts = [_judge(goal, measured, faults) for goal in GOALS if goal.case == case]
+    for verdict in verdicts:
+        emit(verdict)
+    return all(verdict["holds"] for verdict in verdicts)
+
+
+def _judge(goal: Goal, measured: list[Round], faults: list[str]) -> dict[str, Any]:
+    ratios = []
+    for figures in measured:
+        try:
+            ratios.append(goal.ratio(figures))
+        except KeyError:
+            continue  # one of its figures is void, as a line before this one says
+    ratio = goal.median(ratios)
+    return {
+        "goal": goal.name,
+        "case": goal.case,
+        "what": goal.what,
+        "ratio": ratio,
+        "bound": f"{goal.sense} {goal.bound:g}",
+        "unit": goal.unit,
+        "rounds": ratios,
+        "holds": ratio is not None and not faults and goal.holds(ratio),
+        "margin": None if ratio is None else goal.margin(ratio),
+    }
+
+
+def _measure(case: str, who: str, n: int) -> Iterator[dict[str, Any]]:
+    # -P: the working directory stays off the path, or our package would shadow the older one of the same name.
+    command = [sys.executable, "-P", "-m", "benchmarks.child", case, who, str(n)]
+    what = f"{case}, {who}, n={n}"
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=peers.environment(who),
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate(timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{what}: no end after {TIMEOUT} s") from None
+    finally:
+        _end(process)
+    if process.returncode:
+        raise Failed(f"{what}: {err.strip()[-2000:]}")
+    answer = json.loads(out.splitlines()[-1])
+    for figure in answer["figures"]:
+        yield {"name": figure["name"], "who": who, "n": n, "figure": figure["figure"], "unit": figure["unit"],
+               "versions": answer["versions"]}  # fmt: skip
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+__all__ = ["CASES", "Failed", "case_module", "check_peers", "run_case", "who_of"]

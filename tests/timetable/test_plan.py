@@ -1,0 +1,129 @@
+"""Decisions: what to run now, what was missed or is skipped and why, and when next."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tgscheduler.timetable.plan import MOST_COUNTED, decide
+from tgscheduler.timetable.run import OK, RUNNING, WAITING, Run
+from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Weekdays
+
+DAY = 86400.0
+HOURLY = Interval(3600, anchor=0)
+
+
+def a_run(state, ended=None):
+    run = Run("task", 1000.5, state=state)
+    run.ended = ended
+    return run
+
+
+def posix(*when):
+    return datetime(*when, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("trigger", "due", "now", "next_due"),
+    [
+        (HOURLY, 3600.0, 3600.0, 7200.0),
+        (HOURLY, 3600.0, 7199.9, 7200.0),  # late, and nothing missed
+        (Weekdays([4], (0, 0)), 0.0, 5.0, 7 * DAY),
+        (Monthdays([1], (0, 0)), 0.0, 5.0, 31 * DAY),
+        (Cron("0 */6 * * *"), 0.0, 5.0, 21600.0),
+        (Once(50.0), 50.0, 60.0, None),
+        (None, 50.0, 60.0, None),  # a single task
+    ],
+)
+def test_what_is_due_runs_as_one_occurrence(trigger, due, now, next_due):
+    decision = decide(due, now, trigger, None)
+    assert (decision.due, decision.count, decision.until) == (due, 1, due)
+    assert decision.skip is None
+    assert decision.note is None
+    assert decision.next_due == next_due
+
+
+@pytest.mark.parametrize(
+    ("trigger", "due", "now", "count", "until", "next_due"),
+    [
+        (HOURLY, 3600.0, 7200.0, 2, 7200.0, 10800.0),
+        (HOURLY, 3600.0, 7 * DAY + 1, 7 * 24, 7 * DAY, 7 * DAY + 3600),
+        (Interval(0.1, anchor=0.0), 0.0, 1e6 + 0.05, 10_000_001, 1e6, 10_000_001 * 0.1),
+        (Weekdays(range(1, 8), (0, 0)), 0.0, 7 * DAY, 8, 7 * DAY, 8 * DAY),
+        (Monthdays([1], (0, 0)), 0.0, 60 * DAY, 3, 59 * DAY, 90 * DAY),
+        (Cron("*/15 * * * *"), 0.0, DAY - 1, 96, DAY - 900, DAY),
+    ],
+)
+def test_what_was_missed_runs_once_and_is_counted(trigger, due, now, count, until, next_due):
+    decision = decide(due, now, trigger, None)
+    assert (decision.due, decision.count, decision.until) == (due, count, until)
+    assert decision.skip is None
+    assert decision.note is None
+    assert decision.next_due == next_due
+
+
+def test_a_long_stretch_of_a_calendar_is_counted_up_to_a_bound():
+    decision = decide(0.0, 30 * DAY, Cron("* * * * *"), None)
+    assert decision.count == MOST_COUNTED
+    assert decision.until == (MOST_COUNTED - 1) * 60
+    assert decision.note == f"at least {MOST_COUNTED} occurrences"
+    assert decision.next_due == 30 * DAY + 60
+
+
+def test_missed_days_are_counted_through_a_clock_change():
+    daily = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
+    decision = decide(posix(2025, 3, 29, 1, 30), posix(2025, 3, 31, 12), daily, None)
+    assert decision.count == 3
+    assert decision.until == posix(2025, 3, 31, 0, 30)
+    assert decision.next_due == posix(2025, 4, 1, 0, 30)
+
+
+@pytest.mark.parametrize("trigger", [HOURLY, None])
+@pytest.mark.parametrize(
+    ("last", "skip"),
+    [
+        (None, None),
+        (a_run(OK, ended=2000.0), None),
+        (a_run(RUNNING), "overlap: the run due 1000.500 has not ended"),
+        (a_run(WAITING), "overlap: the run due 1000.500 still waits for its turn"),
+    ],
+)
+def test_a_task_that_has_not_ended_is_not_started_again(trigger, last, skip):
+    decision = decide(3600.0, 3600.0, trigger, last)
+    assert decision.skip == skip
+    assert decision.count == 1
+    assert decision.next_due == (trigger and 7200.0)
+
+
+def test_a_missed_stretch_is_skipped_as_one():
+    decision = decide(3600.0, 10800.0, HOURLY, a_run(RUNNING))
+    assert (decision.count, decision.until, decision.next_due) == (3, 10800.0, 14400.0)
+    assert decision.skip.startswith("overlap")
+
+
+FRIDAYS = Weekdays([5], (3, 0), "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "due", "count", "next_due"),
+    [
+        (FRIDAYS, posix(2025, 1, 15, 10), 0, posix(2025, 1, 17, 2)),
+        (FRIDAYS, posix(2025, 1, 17, 10), 1, posix(2025, 1, 24, 2)),
+        (FRIDAYS, posix(2025, 1, 16, 23, 30), 1, posix(2025, 1, 17, 2)),  # Friday already, in Berlin
+        (Monthdays([31], (3, 0)), posix(2025, 2, 1), 0, posix(2025, 3, 31, 3)),
+        (HOURLY, 1800.0, 1, 3600.0),  # an interval has no days
+        (Cron("0 3 * * *"), 1800.0, 1, 3 * 3600.0),
+    ],
+)
+def test_a_time_put_by_hand_counts_on_the_task_s_days_only(trigger, due, count, next_due):
+    decision = decide(due, due, trigger, None, by_hand=True)
+    assert decision.count == count
+    assert decision.skip is None
+    assert decision.next_due == next_due
+
+
+def test_a_preview_is_what_the_loop_does():
+    """The same question gets the same answer, and no run is touched by it."""
+    last = a_run(RUNNING)
+    first, second = (decide(3600.0, 9000.0, HOURLY, last) for _ in range(2))
+    assert first == second
+    assert (last.state, last.ended) == (RUNNING, None)
