@@ -93,6 +93,7 @@ def release(tmp_path_factory):
     return folder / "TGScheduler-1.7.0"
 
 
+@pytest.mark.slow  # it is downloaded, and its example waits five seconds
 def test_its_own_tests_and_example(release, run, tmp_path):
     example = run(_alone(release / "examples/test.py", tmp_path / "example"), name="example")
     tests = _alone(release / "tgscheduler/tests/test_scheduler.py", tmp_path / "tests")

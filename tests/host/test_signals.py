@@ -112,6 +112,24 @@ def test_sigterm_during_a_slow_hook(tmp_path):
     assert server.marks() == ["slow", "down 0"]
 
 
+def test_ctrl_c_during_a_slow_hook(tmp_path):
+    program = """
+    import tgscheduler
+
+    def slow():
+        mark("slow")
+        time.sleep(600)
+
+    startup.call_on_startup.append(slow)
+    startup.call_on_shutdown.append(lambda: mark("down"))
+    tgscheduler.start_server(Root())
+    """
+    with Server(tmp_path, program) as server:
+        server.see("slow").kill(signal.SIGINT)
+        assert server.end() == 70  # as from any start that does not come to its end
+    assert server.marks() == ["slow", "down"]
+
+
 def test_sigterm_while_tasks_are_being_added_on_the_main_thread(tmp_path):
     program = """
     def many():

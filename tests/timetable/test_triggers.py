@@ -145,7 +145,7 @@ def cron_lines(draw):
         which = draw(st.integers(0, 2))
         minute = draw(stars(0, 59)) if which != 1 else minute
         hour = draw(stars(0, 23)) if which != 0 else hour
-    dom = draw(st.just(("*", set(range(1, 32)))) | numbers(1, 28) | stars(1, 31))
+    dom = draw(st.just(("*", set(range(1, 32)))) | numbers(1, 31) | stars(1, 31))
     dow = draw(st.just(("*", set(range(8)))) | numbers(0, 7) | stars(0, 6))
     day_and = draw(st.booleans())
     both = day_and or dom[0].startswith("*") or dow[0].startswith("*")

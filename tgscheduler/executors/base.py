@@ -122,6 +122,7 @@ def perform(task: Task, run: Run) -> tuple[str, str | None]:
     except BaseException as error:
         text = describe(error)
         _report(task, run, error, text)
+        error.__traceback__ = None  # an exception that the application keeps must not keep our frames and its locals
         return runs.FAILED, text
     else:
         return runs.OK, None

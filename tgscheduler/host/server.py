@@ -20,9 +20,14 @@ def start_server(root: Any, script_name: str = "") -> None:
         _configure_cherrypy()
     except ConfigError as error:
         tgscheduler.host.refuse(error)
-    cherrypy.tree.mount(root, script_name, config.app_sections())
+    cherrypy.tree.mount(root, script_name, config.app_sections() or None)
     cherrypy.engine.signals.subscribe()
-    cherrypy.engine.start()
+    try:
+        cherrypy.engine.start()
+    except KeyboardInterrupt:  # the HTTP server's thread is no daemon: without an exit the process would stay for ever
+        cherrypy.log.error("Keyboard Interrupt: shutting down bus", "ENGINE")
+        cherrypy.engine.exit()
+        raise
     cherrypy.engine.block()
 
 

@@ -172,23 +172,28 @@ class SingleTask(Task):
 class IntervalTask(Task):
     """A task that runs every ``interval`` seconds (a number or a timedelta)."""
 
-    __slots__ = ()
-    _trigger: Interval
+    __slots__ = ("_seconds",)
+    _trigger: Interval | None
 
     def __init__(
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
     ) -> None:
         super().__init__(name, action, args, kw)
-        self._trigger = Interval(interval)  # type: ignore[arg-type]
+        if type(interval) is int and 0 < interval < triggers.LARGEST:  # what nearly every call has
+            self._seconds = float(interval)
+        else:
+            self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
 
     @property
     def interval(self) -> float:
         """Seconds between two runs; a new value counts from the next run on."""
-        return self._trigger.seconds
+        return self._seconds
 
     @interval.setter
-    def interval(self, seconds: float) -> None:
-        self._trigger = Interval(seconds, self._due if self._seq else self._trigger.anchor)
+    def interval(self, interval: float | timedelta) -> None:
+        self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
+        if self._trigger is not None:
+            self._trigger = Interval.sound(self._seconds, self._due if self._seq else self._trigger.anchor)
 
     def reschedule(self, scheduler: Planner) -> None:
         """Put the task ``interval`` seconds ahead."""
@@ -196,14 +201,15 @@ class IntervalTask(Task):
 
     def _first_due(self, now: float, delay: float | None) -> float:
         due = now + (delay or 0.0)
-        self._trigger = Interval(self._trigger.seconds, due)
+        self._trigger = Interval.sound(self._seconds, due)
         return due
 
     def _put_at(self, due: float) -> None:
-        self._trigger = Interval(self._trigger.seconds, due)
+        self._trigger = Interval.sound(self._seconds, due)
 
     def _shift(self, seconds: float) -> bool:
-        self._trigger = Interval(self._trigger.seconds, self._trigger.anchor + seconds)
+        assert self._trigger is not None
+        self._trigger = Interval.sound(self._seconds, self._trigger.anchor + seconds)
         return True
 
 
