@@ -11,8 +11,6 @@ import math
 import queue
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.ledger import Ledger
@@ -22,10 +20,7 @@ from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.timetable.plan import decide
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import FAILED, SKIPPED, Run
-from tgscheduler.timetable.tasks import Task
-
-if TYPE_CHECKING:
-    from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.timetable.tasks import Planner, Task
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +35,9 @@ class Loop:
     """Turns a timetable into runs, from start to stop; a second start makes another."""
 
     def __init__(
-        self, scheduler: "Scheduler", clock: Clock, registry: Registry, ledger: Ledger, executors: dict[str, Executor]
+        self, planner: Planner, clock: Clock, registry: Registry, ledger: Ledger, executors: dict[str, Executor]
     ) -> None:
-        self.scheduler = scheduler
+        self._planner = planner
         self.clock = clock
         self.registry = registry
         self.ledger = ledger
@@ -53,6 +48,8 @@ class Loop:
         self.bell: clocks.Bell = queue.SimpleQueue()
         #: Set by stop: no turn begins any more.
         self.stopping = False
+        #: The stop has drained what ran: nobody else settles what ends now.
+        self.drained = False
         #: The loop has left; its thread while it is in.
         self.done = False
         self.thread: int | None = None
@@ -90,7 +87,7 @@ class Loop:
                     self.clock.wait(self.bell, deadline)
         finally:
             self.done = True
-            if self.scheduler._loop is None:
+            if self.drained:
                 self.settle()  # the run that stopped us from inside
 
     def place_waiting(self) -> None:
@@ -238,7 +235,7 @@ class Loop:
             return
         reason = None
         try:
-            task.reschedule(self.scheduler)
+            task.reschedule(self._planner)
         except BaseException as error:
             reason = f"its reschedule raised {type(error).__name__}: {error}; the task ends"
             log.error("%s: %s\n%s", task._label or task.name, reason, describe(error))

@@ -158,6 +158,8 @@ class Scheduler(Verbs):
             if self._loop is not None:
                 self._drain(self._loop, self.stop_timeout if timeout is None else timeout)
         finally:
+            if self._loop is not None:
+                self._loop.drained = True
             self._loop = self._stopper = None
             self._hurry = False
             self._life.release()
