@@ -11,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks import peers
-from benchmarks.cases import CASES
 from benchmarks.figures import Plan
 from benchmarks.goals import GOALS, Goal, Round
 
@@ -50,7 +49,7 @@ def check_peers(cases: list[str]) -> list[str]:
 def run_case(case: str, rounds: int, quick: bool, emit: Emit) -> bool:
     """Measure one case and judge its goals, a line for each; say whether all hold."""
     module = case_module(case)
-    measured, faults = [], []
+    measured = []
     for number in range(1, rounds + 1):
         figures = Round()
         for who in who_of(module):
@@ -61,27 +60,27 @@ def run_case(case: str, rounds: int, quick: bool, emit: Emit) -> bool:
                 try:
                     lines = list(_measure(case, who, n))
                 except Failed as error:
-                    faults.append(str(error))
                     emit({"case": case, "who": who, "n": n, "round": number, "void": str(error)})
                     continue
                 for line in lines:
                     emit({"case": case, **line, "round": number})
                     figures.put(who, line["name"], n, line["figure"])
         measured.append(figures)
-    verdicts = [_judge(goal, measured, faults) for goal in GOALS if goal.case == case]
+    verdicts = [_judge(goal, measured) for goal in GOALS if goal.case == case]
     for verdict in verdicts:
         emit(verdict)
     return all(verdict["holds"] for verdict in verdicts)
 
 
-def _judge(goal: Goal, measured: list[Round], faults: list[str]) -> dict[str, Any]:
-    ratios = []
+def _judge(goal: Goal, measured: list[Round]) -> dict[str, Any]:
+    ratios: list[float] = []
     for figures in measured:
         try:
-            ratios.append(goal.ratio(figures))
+            ratios.append(_short(goal.ratio(figures)))
         except KeyError:
             continue  # one of its figures is void, as a line before this one says
     ratio = goal.median(ratios)
+    complete = len(ratios) == len(measured)
     return {
         "goal": goal.name,
         "case": goal.case,
@@ -90,8 +89,8 @@ def _judge(goal: Goal, measured: list[Round], faults: list[str]) -> dict[str, An
         "bound": f"{goal.sense} {goal.bound:g}",
         "unit": goal.unit,
         "rounds": ratios,
-        "holds": ratio is not None and not faults and goal.holds(ratio),
-        "margin": None if ratio is None else goal.margin(ratio),
+        "holds": ratio is not None and complete and goal.holds(ratio),
+        "margin": None if ratio is None else _short(goal.margin(ratio)),
     }
 
 
@@ -113,14 +112,15 @@ def _measure(case: str, who: str, n: int) -> Iterator[dict[str, Any]]:
         raise Failed(f"{what}: {err.strip()[-2000:]}")
     answer = json.loads(out.splitlines()[-1])
     for figure in answer["figures"]:
-        yield {"name": figure["name"], "who": who, "n": n, "figure": figure["figure"], "unit": figure["unit"],
+        yield {"name": figure["name"], "who": who, "n": n, "figure": _short(figure["figure"]), "unit": figure["unit"],
                "versions": answer["versions"]}  # fmt: skip
+
+
+def _short(figure: float) -> float:
+    return float(f"{figure:.4g}")
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-
-
-__all__ = ["CASES", "Failed", "case_module", "check_peers", "run_case", "who_of"]

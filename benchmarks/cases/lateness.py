@@ -3,6 +3,7 @@
 import sched
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime
 
 from benchmarks import schedulers
@@ -28,20 +29,23 @@ class Grid:
         self.firsts = [self.begin + i / tasks for i in range(tasks)]
         self.starts: list[list[float]] = [[] for _ in range(tasks)]
 
-    def action(self, task: int):  # noqa: ANN201
+    def action(self, task: int) -> Callable[[], None]:
         """Return the action of a task."""
         note, clock = self.starts[task].append, time.time
         return lambda: note(clock())
 
-    def figures(self) -> list[Figure]:
-        """Wait for all runs, and return how late they were; raise Void when one is missing."""
+    def figures(self, drifts: bool = False) -> list[Figure]:
+        """Wait for all runs, and return how late they were; raise Void when one is missing.
+
+        ``drifts``: who keeps no grid has fewer runs in that time.
+        """
         if time.time() > self.begin:
             raise Void("tasks were in place too late")
         end = self.begin + self.seconds + 1.0
         time.sleep(end - time.time())
         late = []
         for first, starts in zip(self.firsts, self.starts, strict=True):
-            if len(starts) < self.seconds:
+            if len(starts) < self.seconds and not drifts:
                 raise Void(f"{len(starts)} of {self.seconds} runs of a task")
             late += [(start - first - k) * 1e3 for k, start in enumerate(starts[: self.seconds])]
         if min(late) < -1:
@@ -65,7 +69,7 @@ def apscheduler(n: int) -> list[Figure]:
 
 def tgs17(n: int) -> list[Figure]:
     """Threaded; it counts the next interval from when the last run started, so its lateness adds up."""
-    return place_tgs17(Grid(n, TASKS, 0.5)).figures()
+    return place_tgs17(Grid(n, TASKS, 0.5)).figures(drifts=True)
 
 
 def schedule(n: int) -> list[Figure]:
@@ -74,7 +78,7 @@ def schedule(n: int) -> list[Figure]:
     for i, first in enumerate(grid.firsts):
         scheduler.every(1).seconds.do(grid.action(i)).next_run = datetime.fromtimestamp(first)
     schedulers.poll(scheduler, 0.001)
-    return grid.figures()
+    return grid.figures(drifts=True)
 
 
 def bare(n: int) -> list[Figure]:

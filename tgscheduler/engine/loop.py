@@ -11,6 +11,7 @@ import math
 import queue
 import threading
 from collections.abc import Callable
+
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.ledger import Ledger
