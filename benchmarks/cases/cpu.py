@@ -64,6 +64,6 @@ def _measure(n: int, runs: "itertools.count[int]", first: float, exact: bool = T
     time.sleep(first + 1.6 + n - time.time())
     cpu, after = time.process_time() - cpu, next(runs)
     done = after - before - 1
-    if exact and done != n * TASKS or not done:
+    if (exact and done != n * TASKS) or not done:
         raise Void(f"{done} runs instead of {n * TASKS}")
     return [Figure("CPU per run", cpu / done * 1e6, "us")]

@@ -44,7 +44,7 @@ def executor(request):
 
 def submit(executor, action, *args, name="it"):
     run = Run(name, 0.0)
-    executor.submit(SingleTask(name, action, args), run)
+    executor.submit((SingleTask(name, action, args), run))
     return run
 
 

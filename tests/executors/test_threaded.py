@@ -30,7 +30,7 @@ def pool():
 
 def submit(pool, action, *args):
     run = Run("it", 0.0)
-    pool.submit(SingleTask("it", action, args), run)
+    pool.submit((SingleTask("it", action, args), run))
     return run
 
 

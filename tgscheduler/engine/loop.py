@@ -197,14 +197,15 @@ class Loop:
     def _hand_out(self, started: list[Occurrence]) -> None:
         self.ledger.enter(started)
         executors = self.executors
-        for task, run in started:
+        for occurrence in started:
+            task, run = occurrence
             try:
-                executors[task.method].submit(task, run)
+                executors[task.method].submit(occurrence)
             except Exception as error:
                 executors[task.method].waiting.pop(run, None)
                 run.error, run.ended, run.state = describe(error), self.clock.now(), FAILED
                 log.error("%s: it could not be handed out\n%s", run.task, run.error)
-                self.ledger.ended.append((task, run))
+                self.ledger.ended.append(occurrence)
 
     # -- coming back ---------------------------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ class Registry:
         #: Tasks that wait for the scheduler's start, with their delay (None: as their trigger says).
         self.waiting: dict[Task, float | None] = {}
         self._names: dict[str, Task] = {}
-        self._labels: dict[str, _Numbers] = {}
+        self._labels: dict[tuple[str, str], _Numbers] = {}
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
@@ -56,19 +56,16 @@ class Registry:
         self.waiting.pop(task, None)
         if task.name is not None and self._names.get(task.name) is task:
             del self._names[task.name]
-        if task._label is not None and task.name is None:
-            self._free_label(task)
+        self._free_label(task)
 
     def release_over(self, tasks: Iterable[Task]) -> None:
         """Let go of those tasks that have had their last occurrence."""
         names = self._names
         for task in tasks:
             if task._final and not task._seq:
-                if task.name is None:
-                    if task._label is not None:
-                        self._free_label(task)
-                elif names.get(task.name) is task:
+                if task.name is not None and names.get(task.name) is task:
                     del names[task.name]
+                self._free_label(task)
 
     def rename(self, task: Task, newname: str) -> None:
         """Give a task another name; raise DuplicateTask when it is taken."""
@@ -77,12 +74,10 @@ class Registry:
             return
         if holder is not None:
             raise DuplicateTask(f"cannot rename {task.name!r} to {newname!r}: the name is taken")
-        if task.name is None:
-            if task._label is not None:
-                self._free_label(task)
-        else:
+        if task.name is not None:
             del self._names[task.name]
-        task.name, task._label = newname, None
+        self._free_label(task)
+        task.name = newname
         self._names[newname] = task
 
     # -- looking up ----------------------------------------------------------------------------------------------
@@ -119,29 +114,32 @@ class Registry:
         """Return what a task is called in runs and logs: its name, or its action's, numbered from the second on."""
         if task.name is not None:
             return task.name
-        if task._label is None:
-            base = _action_name(task.action)
-            numbers = self._labels.get(base)
-            if numbers is None:
-                numbers = self._labels[base] = _Numbers()
-            number = numbers.take()
-            task._label = base if number == 1 else f"{base}#{number}"
-        return task._label
+        if task._label is not None:
+            return task._label
+        action: Any = task.action
+        try:
+            key = action.__module__, action.__qualname__
+        except AttributeError:
+            key = _odd_action_name(action)
+        numbers = self._labels.get(key)
+        if numbers is None:
+            numbers = self._labels[key] = _Numbers(".".join(map(str, key)))
+        task._number = number, _ = numbers.take(), numbers
+        task._label = label = numbers.base if number == 1 else f"{numbers.base}#{number}"
+        return label
 
     def _free_label(self, task: Task) -> None:
-        assert task._label is not None
-        base, hash_, number = task._label.rpartition("#")
-        if not hash_:
-            base, number = task._label, "1"
-        if base in self._labels:
-            self._labels[base].give_back(int(number))
-        task._label = None
+        if task._number is not None:
+            number, numbers = task._number
+            numbers.give_back(number)
+            task._label = task._number = None
 
 
 class _Numbers:
     """Numbers from 1 on; what was given back is taken first, and once all were, 1 is next."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: str) -> None:
+        self.base = base if base.isprintable() else ascii(base)
         self._most = 0
         self._free: list[int] = []
 
@@ -163,17 +161,8 @@ def _is_over(task: Task) -> bool:
     return task._final and not task._seq and (task._last is None or task._last.ended is not None)
 
 
-def _action_name(action: Any) -> str:
-    try:
-        text = f"{action.__module__}.{action.__qualname__}"
-    except AttributeError:
-        return _odd_action_name(action)
-    return text if text.isprintable() else ascii(text)
-
-
-def _odd_action_name(action: Any) -> str:
+def _odd_action_name(action: Any) -> tuple[str, str]:
     while isinstance(action, functools.partial):
         action = action.func
     kind = action if hasattr(action, "__qualname__") else type(action)
-    text = f"{getattr(kind, '__module__', None) or '?'}.{getattr(kind, '__qualname__', '?')}"
-    return text if text.isprintable() else ascii(text)
+    return str(getattr(kind, "__module__", None) or "?"), str(getattr(kind, "__qualname__", "?"))

@@ -10,8 +10,7 @@ from types import TracebackType
 from typing import ClassVar
 
 from tgscheduler.clock import Clock
-from tgscheduler.timetable import run as runs
-from tgscheduler.timetable.run import Run, Where
+from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, Run, Where, _current
 from tgscheduler.timetable.tasks import Task
 
 log = logging.getLogger("tgscheduler.task")
@@ -36,8 +35,8 @@ class Executor:
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         self.clock = clock
-        self.waiting: dict[Run, Task] = {}
-        self.running: dict[Run, Task] = {}
+        self.waiting: dict[Run, Occurrence] = {}
+        self.running: dict[Run, Occurrence] = {}
         #: Runs that were given up because they cannot be ended.
         self.abandoned = 0
         #: Why this executor cannot work as it should, None when it can.
@@ -48,14 +47,14 @@ class Executor:
     def start(self) -> None:
         """Get ready to take occurrences."""
 
-    def submit(self, task: Task, run: Run) -> None:
+    def submit(self, occurrence: Occurrence) -> None:
         """Take an occurrence; it starts at once or waits its turn, and ends as cancelled once this is closed."""
-        self.waiting[run] = task
-        self._enqueue(task, run)
+        self.waiting[occurrence[1]] = occurrence
+        self._enqueue(occurrence)
         if self._closed:
-            self.withdraw(run, "stopped before it began")
+            self.withdraw(occurrence[1], "stopped before it began")
 
-    def _enqueue(self, task: Task, run: Run) -> None:
+    def _enqueue(self, occurrence: Occurrence) -> None:
         raise NotImplementedError
 
     def close(self) -> None:
@@ -71,43 +70,57 @@ class Executor:
     def abandon(self, but: Run | None = None) -> None:
         """End what still runs, or give it up; the run ``but`` goes on."""
 
-    def begin(self, task: Task, run: Run, where: Where) -> bool:
+    def begin(self, occurrence: Occurrence, where: Where) -> bool:
         """Mark a run as running; False when it has been cancelled meanwhile and must not run."""
+        task, run = occurrence
         if task._gone and self.withdraw(run, "its task was cancelled before it began"):
             return False
-        self.running[run] = task  # first: a stop that looks between the two steps finds it in one of them
+        self.running[run] = occurrence  # first: a stop that looks between the two steps finds it in one of them
         if self.waiting.pop(run, None) is None:
             del self.running[run]
             return False
         run.where = where
         run.started = self.clock.now()
-        run.state = runs.RUNNING
+        run.state = RUNNING
         return True
 
     def finish(self, run: Run, state: str, error: str | None = None, reason: str | None = None) -> bool:
         """End a run that has begun; say whether this call did, or somebody before it."""
-        task = self.running.pop(run, None)
-        if task is None:
+        occurrence = self.running.pop(run, None)
+        if occurrence is None:
             return False
-        self._end(task, run, state, error, reason)
-        return True
-
-    def withdraw(self, run: Run, reason: str) -> bool:
-        """End a run that has not begun as cancelled; say whether this call did."""
-        task = self.waiting.pop(run, None)
-        if task is None:
-            return False
-        self._end(task, run, runs.CANCELLED, None, reason)
-        return True
-
-    def _end(self, task: Task, run: Run, state: str, error: str | None, reason: str | None) -> None:
         if error is not None:
             run.error = error
         if reason is not None:
             run.reason = reason
         run.ended = self.clock.now()
         run.state = state
-        self._ended.append((task, run))
+        self._ended.append(occurrence)
+        return True
+
+    def carry_out(self, occurrence: Occurrence, where: Where) -> bool:
+        """Begin, perform and finish an occurrence in this thread; say whether it has run."""
+        if not self.begin(occurrence, where):
+            return False
+        task, run = occurrence
+        state, error = perform(task, run)
+        if error is None and self.running.pop(run, None) is not None:  # finish, without its call: the common case
+            run.ended = self.clock.now()
+            run.state = state
+            self._ended.append(occurrence)
+        else:
+            self.finish(run, state, error)
+        return True
+
+    def withdraw(self, run: Run, reason: str) -> bool:
+        """End a run that has not begun as cancelled; say whether this call did."""
+        occurrence = self.waiting.pop(run, None)
+        if occurrence is None:
+            return False
+        run.reason, run.ended = reason, self.clock.now()
+        run.state = CANCELLED
+        self._ended.append(occurrence)
+        return True
 
 
 def perform(task: Task, run: Run) -> tuple[str, str | None]:
@@ -116,18 +129,18 @@ def perform(task: Task, run: Run) -> tuple[str, str | None]:
     Whatever the action raises ends here, SystemExit and KeyboardInterrupt included: it is logged once with the task's
     name, and never reaches the thread that runs it.
     """
-    token = runs._current.set(run)
+    token = _current.set(run)
     try:
         task.execute()
     except BaseException as error:
         text = describe(error)
         _report(task, run, error, text)
         error.__traceback__ = None  # an exception that the application keeps must not keep our frames and its locals
-        return runs.FAILED, text
+        return FAILED, text
     else:
-        return runs.OK, None
+        return OK, None
     finally:
-        runs._current.reset(token)
+        _current.reset(token)
 
 
 def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
@@ -184,6 +197,6 @@ def here() -> Where:
 
 def give_up(executor: Executor, run: Run, what: str) -> None:
     """End a run whose action does not return as cancelled, and count it as abandoned."""
-    if executor.finish(run, runs.CANCELLED, reason=f"stopped; {what}"):
+    if executor.finish(run, CANCELLED, reason=f"stopped; {what}"):
         executor.abandoned += 1
         log.warning("%s: its action did not return in time: %s", run.task, what)

@@ -99,10 +99,10 @@ class ForkedExecutor(Executor):
         """How many children there are."""
         return len(self._children)
 
-    def _enqueue(self, task: Task, run: Run) -> None:
+    def _enqueue(self, occurrence: Occurrence) -> None:
         if not hasattr(os, "fork"):
             raise NotSupported("processmethod forked: this platform has no os.fork; use method.threaded")
-        self._arrivals.put((task, run))
+        self._arrivals.put(occurrence)
         if self._thread is None and not self._closed:
             self._start_forker()
         self._wake()
@@ -201,16 +201,17 @@ class ForkedExecutor(Executor):
 
     def _launch(self, poller: "select.poll") -> None:
         while self._line and len(self._children) < self.bound and clocks.elapsed() >= self._fork_again:
-            task, run = self._line[0]
+            occurrence = self._line[0]
+            task, run = occurrence
             if self._closed:
                 self.withdraw(run, "stopped before it began")
-            if not self.begin(task, run, here()):
+            if not self.begin(occurrence, here()):
                 self._line.popleft()
                 continue
             try:
                 kid = self._fork(task, run)
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
-                self._wait_again(task, run)
+                self._wait_again(occurrence)
                 if self.trouble is None:
                     task_log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
                 self.trouble = f"cannot fork: {error}"
@@ -223,9 +224,10 @@ class ForkedExecutor(Executor):
             if kid.pidfd is not None:
                 poller.register(kid.pidfd, select.POLLIN)
 
-    def _wait_again(self, task: Task, run: Run) -> None:
+    def _wait_again(self, occurrence: Occurrence) -> None:
+        run = occurrence[1]
         run.state, run.started, run.where = runs.WAITING, None, None
-        self.waiting[run] = task
+        self.waiting[run] = occurrence
         del self.running[run]
 
     def _fork(self, task: Task, run: Run) -> _Child:

@@ -3,10 +3,9 @@
 from collections import deque
 
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Occurrence, give_up, here, perform
+from tgscheduler.executors.base import Executor, Occurrence, give_up, here
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.tasks import Task
 
 #: The loop looks at its timetable again after this many seconds of sequential work, or one longer action.
 SLICE = 0.005
@@ -21,8 +20,8 @@ class SequentialExecutor(Executor):
         super().__init__(clock, ended)
         self._line: deque[Occurrence] = deque()
 
-    def _enqueue(self, task: Task, run: Run) -> None:
-        self._line.append((task, run))
+    def _enqueue(self, occurrence: Occurrence) -> None:
+        self._line.append(occurrence)
 
     def work(self) -> bool:
         """Perform what waits, for one slice; say whether more waits."""
@@ -31,11 +30,8 @@ class SequentialExecutor(Executor):
         where, line, clock = here(), self._line, self.clock
         end = clock.elapsed() + SLICE
         while line:
-            task, run = line.popleft()
-            if self.begin(task, run, where):
-                self.finish(run, *perform(task, run))
-                if clock.elapsed() >= end:
-                    break
+            if self.carry_out(line.popleft(), where) and clock.elapsed() >= end:
+                break
         return bool(line)
 
     def close(self) -> None:

@@ -17,10 +17,9 @@ from collections import deque
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Occurrence, give_up, here, perform
+from tgscheduler.executors.base import Executor, Occurrence, give_up, here
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.tasks import Task
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +58,9 @@ class ThreadedExecutor(Executor):
         self._add_worker()
         threading.Thread(target=self._grow, name="tgscheduler-grower", daemon=True).start()
 
-    def _enqueue(self, task: Task, run: Run) -> None:
+    def _enqueue(self, occurrence: Occurrence) -> None:
         self._submitted += 1
-        self._queue.put((task, run))
+        self._queue.put(occurrence)
         if not self._pressed and self._queue.qsize() > len(self._idlers):
             self._pressed = True
             self._bell.put(None)
@@ -138,10 +137,8 @@ class ThreadedExecutor(Executor):
                 with self._door:
                     self._workers.pop(me, None)
                 return
-            task, run = item
-            if self.begin(task, run, where):
-                self.finish(run, *perform(task, run))
-            del item, task, run  # an idle worker keeps no task alive
+            self.carry_out(item, where)
+            del item  # an idle worker keeps no task alive
 
     def _await(self, me: int) -> Occurrence | None:
         """Wait for an occurrence; None when this worker is to leave."""

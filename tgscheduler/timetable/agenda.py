@@ -139,8 +139,6 @@ class Agenda:
         self.earliest = live[0].time if live else math.inf
 
     def _new_sched(self) -> sched.scheduler:
-        return sched.scheduler(lambda: self._now, _no_delay)
+        return sched.scheduler(lambda: self._now, bool)  # bool(0): a C function that delays nothing
 
 
-def _no_delay(seconds: float) -> None:
-    pass

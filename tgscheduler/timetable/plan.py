@@ -14,13 +14,12 @@ MOST_COUNTED = 10_000
 
 @dataclass(slots=True)
 class Decision:
-    """What becomes of the occurrences from ``due`` to ``until`` (POSIX seconds), and what follows.
+    """What becomes of the occurrences from the due time to ``until`` (POSIX seconds), and what follows.
 
     ``count`` is how many they are; 0: none at all (a time put by hand on a day that is none of the task's).
     ``skip`` is the reason for which they do not run, None when they do (as one run).
     """
 
-    due: float
     count: int
     until: float
     skip: str | None
@@ -35,14 +34,14 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
     skipped (overlap: skip), and the reason names that run.
     """
     if trigger is None:
-        return Decision(due, 1, due, _overlap(last), None, None)
+        return Decision(1, due, None if last is None else _overlap(last), None, None)
     following = trigger.next_after(due)
     if by_hand and not _on_its_day(trigger, due):
-        return Decision(due, 0, due, None, None, following)
+        return Decision(0, due, None, None, following)
     if following is None or following > now:
-        return Decision(due, 1, due, _overlap(last), None, following)
+        return Decision(1, due, None if last is None else _overlap(last), None, following)
     count, until, note = _stretch(due, following, now, trigger)
-    return Decision(due, count, until, _overlap(last), note, trigger.next_after(now))
+    return Decision(count, until, _overlap(last), note, trigger.next_after(now))
 
 
 def _overlap(last: Run | None) -> str | None:

@@ -71,6 +71,7 @@ class Task:
         "_label",
         "_last",
         "_mark",
+        "_number",
         "_seq",
         "_trigger",
         "action",
@@ -90,7 +91,8 @@ class Task:
     _by_hand: bool  # put at this time by schedule_task, not by its trigger
     _final: bool  # no occurrence follows the last one
     _gone: bool  # cancelled
-    _label: str | None
+    _label: str | None  # what a task without a name is called, and its number in the registry
+    _number: Any
     _last: "Run | None"
     _mark: float  # the last due time that was decided on
 
@@ -115,6 +117,7 @@ class Task:
         self._final = False
         self._gone = False
         self._label = None
+        self._number = None
         self._last = None
         self._mark = 0.0
 
