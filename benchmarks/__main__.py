@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="list cases and goals")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the lines to FILE as well")
     parser.add_argument("--quick", action="store_true", help="one round of a smaller size: for trying")
-    parser.add_argument("--rounds", type=int, metavar="N", help="rounds (default: 3)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds (default: as each case says, at least 3)")
     options = parser.parse_args(arguments)
     if options.list:
         _list()
@@ -35,8 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     if missing:
         print("\n".join(missing), file=sys.stderr)
         return 2
-    rounds = options.rounds or (1 if options.quick else 3)
-    return _run(cases, rounds, options.quick, options.json)
+    return _run(cases, options.rounds, options.quick, options.json)
 
 
 def _list() -> None:
@@ -48,7 +47,7 @@ def _list() -> None:
                 print(f"{'':16} - {goal.name}: {goal.sense} {goal.bound:g} {goal.unit}: {goal.what}")
 
 
-def _run(cases: list[str], rounds: int, quick: bool, path: Path | None) -> int:
+def _run(cases: list[str], rounds: int | None, quick: bool, path: Path | None) -> int:
     file: TextIO | None = path.open("w", encoding="utf-8") if path is not None else None
     began = time.monotonic()
     held = True

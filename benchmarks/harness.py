@@ -46,9 +46,11 @@ def check_peers(cases: list[str]) -> list[str]:
     return missing
 
 
-def run_case(case: str, rounds: int, quick: bool, emit: Emit) -> bool:
-    """Measure one case and judge its goals, a line for each; say whether all hold."""
+def run_case(case: str, rounds: int | None, quick: bool, emit: Emit) -> bool:
+    """Measure one case (``rounds``: None: as often as it says), judge its goals, a line for each; say if all hold."""
     module = case_module(case)
+    if rounds is None:
+        rounds = 1 if quick else getattr(module, "ROUNDS", 3)
     measured = []
     for number in range(1, rounds + 1):
         figures = Round()

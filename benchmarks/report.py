@@ -26,7 +26,6 @@ class LastRun:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         self.figures = [line for line in lines if "figure" in line]
         self.goals = {line["goal"]: line for line in lines if "goal" in line}
-        self.rounds = max(line["round"] for line in self.figures)
         self.python = self.figures[0]["versions"]["python"]
 
     def median(self, case: str, name: str, who: str, n: int) -> float | None:
@@ -55,7 +54,7 @@ def _page(runs: list[LastRun]) -> Iterator[str]:
     yield from _table("The goals: median (least to most) of the rounds", ["what", "goal", *heads], rows, "46 18")
     for run in runs:
         heads = ["what", "unit", *TITLES.values()]
-        yield from _table(f"All figures, Python {run.python}, medians of {run.rounds} rounds", heads, _figures(run), "")
+        yield from _table(f"All figures, Python {run.python}, medians of the rounds", heads, _figures(run), "")
 
 
 def _verdicts(goal: str, runs: list[LastRun]) -> Iterator[str]:
@@ -81,7 +80,7 @@ def _figures(run: LastRun) -> Iterator[list[str]]:
             sizes = sorted({line["n"] for line in run.figures if (line["case"], line["who"]) == (case, who)})
             known = [(n, run.median(case, name, who, n)) for n in sizes]
             texts = [f"{_number(figure)} at {n:,}" for n, figure in known if figure is not None]
-            cells.append(" | ".join(texts) or "–")
+            cells.append(" | ".join(texts) or "")
         yield [f"{case}: {name}", unit, *cells]
 
 
@@ -94,7 +93,7 @@ def _table(title: str, heads: list[str], rows: Iterable[list[str]], widths: str)
     yield ""
     for row in (heads, *rows):
         for i, cell in enumerate(row):
-            yield f"   {'*' if i == 0 else ' '} - {cell}".replace("|", "\\|")
+            yield f"   {'*' if i == 0 else ' '} - {cell}".replace("|", "\\|").rstrip()
     yield ""
 
 

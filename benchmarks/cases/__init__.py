@@ -1,6 +1,7 @@
 """The cases: one file each, with a function for each of those compared and a ``PLAN`` of their sizes.
 
-A function returns the figures of one measurement at size ``n``; it runs in a process of its own.
+A function returns the figures of one measurement at size ``n``; it runs in a process of its own. ``ROUNDS`` says how
+often, where it is not three times: what is short can be repeated.
 """
 
 CASES = (

@@ -8,6 +8,7 @@ from heapq import heappush
 from benchmarks import schedulers
 from benchmarks.figures import CHUNK, Figure, Plan, chunks, median, nothing
 
+ROUNDS = 5
 PLAN = {
     "ours": Plan(100_000, 20_000),
     "apscheduler": Plan(10_000, 2_000),

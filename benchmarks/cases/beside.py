@@ -6,8 +6,8 @@ from benchmarks.cases.lateness import Grid, place_apscheduler, place_ours, place
 from benchmarks.figures import Figure, Plan
 
 PLAN = {
-    "ours": Plan(800, 500),
-    "apscheduler": Plan(800, 500),
+    "ours": Plan(600, 500),
+    "apscheduler": Plan(600, 500),
     "tgs17": Plan(500, 500, once=True),
 }
 

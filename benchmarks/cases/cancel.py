@@ -68,4 +68,5 @@ def _measure(cancel: Callable[[Any], object], items: Sequence[Any], calls: int, 
     return [
         Figure("cancel", median(times) * 1e6, "us"),
         Figure("cancel, mean", sum(times) / len(times) * 1e6, "us"),
+        Figure("cancel, worst chunk", max(times) * size * 1e3, "ms"),
     ]

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from benchmarks import schedulers
 from benchmarks.figures import Figure, Plan, Tally, before
 
+ROUNDS = 5
 PLAN = {
     "ours": Plan(20_000, 20_000),
     "apscheduler": Plan(20_000, 5_000),

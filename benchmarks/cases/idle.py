@@ -13,7 +13,7 @@ PLAN = {
     "schedule": Plan(10_000, 2_000, once=True),
 }
 
-SECONDS = 8
+SECONDS = 5
 
 
 def ours(n: int) -> list[Figure]:

@@ -7,6 +7,7 @@ import time
 from benchmarks import schedulers
 from benchmarks.figures import Figure, Plan, Tally, before
 
+ROUNDS = 5
 PLAN = {
     "ours": Plan(1_500, 1_500),
     "apscheduler": Plan(1_500, 1_500, once=True),

@@ -7,6 +7,7 @@ import time
 from benchmarks import schedulers
 from benchmarks.figures import Figure, Plan, Tally, before
 
+ROUNDS = 5
 PLAN = {
     "ours": Plan(100, 100),
     "apscheduler": Plan(100, 100, once=True),

@@ -10,7 +10,7 @@ from benchmarks.figures import Figure, Plan, median, nothing, quantile
 PLAN = {
     "ours": Plan(100, 50),
     "apscheduler": Plan(100, 50),
-    "tgs17": Plan(3, 1, once=True),
+    "tgs17": Plan(2, 1, once=True),
     "schedule": Plan(5, 2, once=True),
 }
 

@@ -175,24 +175,6 @@ def test_an_action_may_stop_its_scheduler(processmethod):
     wait_for(lambda: scheduler.counts()["ok"] == 1)
 
 
-@pytest.mark.parametrize("processmethod", [method.sequential, method.threaded])
-def test_an_action_may_restart_its_scheduler(processmethod):
-    scheduler = ThreadedScheduler(stop_timeout=30)
-    again = threading.Event()
-
-    def restart():
-        scheduler.stop()
-        scheduler.add_single_task(again.set)
-        scheduler.start()
-
-    scheduler.add_single_task(restart, processmethod=processmethod)
-    scheduler.start()
-
-    assert again.wait(5)
-    wait_for(lambda: scheduler.counts()["ok"] == 2)
-    scheduler.stop()
-
-
 @pytest.mark.realtime
 def test_what_waits_for_a_thread_is_cancelled_at_stop():
     release = threading.Event()
@@ -300,52 +282,6 @@ def gone(pid):
         return True
     with open(f"/proc/{pid}/stat") as stat:  # nobody may be there to reap an orphan
         return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
-
-
-def test_a_fork_of_the_application_has_a_dead_copy_that_can_be_started_afresh(tmp_path):
-    scheduler = ThreadedScheduler()
-    scheduler.add_interval_task(noop, 3600, taskname="it")
-    scheduler.start()
-    path = tmp_path / "child"
-
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            alive_at_first = scheduler.running
-            done = threading.Event()
-            scheduler.add_single_task(done.set)
-            scheduler.start()
-            ran = done.wait(5)
-            scheduler.stop()
-            path.write_text(f"{alive_at_first} {ran} {sorted(scheduler.get_tasks())}")
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(pid, 0)
-
-    assert (os.waitstatus_to_exitcode(status), path.read_text()) == (0, "False True ['it']")
-    assert scheduler.running
-    scheduler.stop()
-
-
-@pytest.mark.realtime
-def test_a_restart_keeps_the_rhythm_of_an_interval_and_what_a_single_task_owes():
-    scheduler, grid, late = ThreadedScheduler(), [], []
-    scheduler.add_interval_task(lambda: grid.append(time.time()), 0.5)
-    single = scheduler.add_single_task(lambda: late.append(time.time()), initialdelay=0.2)
-    scheduler.start()
-    wait_for(lambda: grid)
-    scheduler.stop()
-    time.sleep(0.3)  # the single task's time goes by while the scheduler is stopped
-    scheduler.start()
-    wait_for(lambda: len(grid) == 2 and late)
-    scheduler.stop()
-
-    assert 0.45 < grid[1] - grid[0] < 0.9
-    assert single.next_due is None
-    [run] = [run for run in scheduler.runs() if run.until == run.due and run.late > 0.05]
-    assert run.state == "ok"
 
 
 @pytest.mark.realtime

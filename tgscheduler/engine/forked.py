@@ -115,9 +115,16 @@ class _ChildProcess:
             raise RuntimeError("warm up: a child must not import what formatting a traceback needs")
         except RuntimeError as error:
             describe(error)
-        life_read, self._life = os.pipe()
-        report_read, report = os.pipe()
-        self.pid = os.fork()
+        pipes: list[int] = []
+        try:
+            for _ in range(2):
+                pipes += os.pipe()
+            self.pid = os.fork()
+        except BaseException:  # the host is at a limit
+            for fd in pipes:
+                os.close(fd)
+            raise
+        life_read, self._life, report_read, report = pipes
         if self.pid == 0:
             os.close(self._life)
             os.close(report_read)
@@ -133,7 +140,13 @@ class _ChildProcess:
         self._reader = threading.Thread(
             target=self._read, args=(report_read,), name="tgscheduler-forked-log", daemon=True
         )
-        self._reader.start()
+        try:
+            self._reader.start()
+        except BaseException:
+            os.close(report_read)
+            self._reader = threading.current_thread()
+            self.stop(0.0)
+            raise
 
     def alive(self) -> bool:
         with self._reaping:
@@ -163,7 +176,8 @@ class _ChildProcess:
                     os.killpg(self.pid, sig)
                 except OSError:
                     pass
-        self._reader.join(1.0)
+        if self._reader is not threading.current_thread():
+            self._reader.join(1.0)
 
     def _read(self, report: int) -> None:
         with open(report, encoding="ascii", errors="replace") as lines:

@@ -16,8 +16,12 @@ LAG = 1.0
 
 def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry, now: float) -> dict[str, Any]:
     """Return state (stopped, ok, degraded, failed), reasons, and figures; times in seconds and POSIX seconds."""
-    with registry.lock:
+    held = not registry.lock.acquire(timeout=1.0)
+    try:
         tasks, next_due = len(registry), registry.agenda.next_due()
+    finally:
+        if not held:
+            registry.lock.release()
     lag = 0.0
     if loop is None or not loop.placed:
         next_due = None
@@ -27,6 +31,9 @@ def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry
     reasons = [executor.trouble for executor in executors.values() if executor.trouble]
     if lag > LAG:
         reasons.append(f"the loop is {lag:.1f} s behind")
+    if held:
+        reasons.append("the timetable is locked for more than 1 s: a trigger that does not return?")
+    reasons += _who_holds(loop, executors, now)
     pool, forker = executors.get(method.threaded), executors.get(method.forked)
     threads = pool.threads if isinstance(pool, ThreadedExecutor) else 0
     if isinstance(pool, ThreadedExecutor) and pool.waiting and threads >= pool.bound:
@@ -48,3 +55,16 @@ def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry
         "tasks": tasks,
         "next_due": next_due,
     }
+
+
+def _who_holds(loop: Loop | None, executors: dict[str, Executor], now: float) -> list[str]:
+    """Name whose code the loop's thread has been in for more than LAG seconds."""
+    found: list[str] = []
+    sequential = executors.get(method.sequential)
+    for run in list(sequential.running) if sequential is not None else ():
+        if run.started is not None and now - run.started > LAG:
+            found.append(f"{run.task}: its action holds the loop since {now - run.started:.1f} s")
+    asking = None if loop is None else loop.asking
+    if loop is not None and asking is not None and (since := loop.clock.elapsed() - asking[1]) > LAG:
+        found.append(f"{asking[0]}: its reschedule holds the loop since {since:.1f} s")
+    return found

@@ -25,6 +25,7 @@ class Ledger:
         #: Executors append what has ended; :meth:`settle` books it.
         self.ended: deque[Occurrence] = deque()
         self._open: dict[Run, None] = {}
+        self._unbooked: list[Run] = []  # what never waited, and the store did not take
         self._edition = 0  # odd while it is being written
         self._writing = threading.Lock()  # never waited for: who finds it taken leaves the work to its holder
 
@@ -38,11 +39,17 @@ class Ledger:
             books[run] = None
 
     def settle(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
-        """Book what has ended since the last call, and ``closed``, which never waited; return what had ended."""
+        """Book what has ended since the last call, and ``closed``, which never waited; return what had ended.
+
+        A run that comes back twice is booked once. Where the store raises, nothing is booked, and all of it is tried
+        again the next time.
+        """
         if not closed and (not self.ended or not self._writing.acquire(blocking=False)):
             return []
         if closed:
             self._writing.acquire()
+        if self._unbooked:
+            closed, self._unbooked = [*self._unbooked, *closed], []
         batch: list[Occurrence] = []
         take = self.ended.popleft
         try:
@@ -52,18 +59,24 @@ class Ledger:
             pass
         self._edition += 1
         try:
-            ended = [run for _, run in batch]
-            self.store.record([*closed, *ended] if closed else ended)
             close = self._open.pop
-            for run in ended:
-                close(run, None)
+            ended = [run for _, run in batch if close(run, True) is None]
+            try:
+                self.store.record([*closed, *ended] if closed else ended)
+            except BaseException:
+                self._open.update(dict.fromkeys(ended))
+                self.ended.extendleft(reversed(batch))
+                self._unbooked = list(closed)
+                raise
         finally:
             self._edition += 1
             self._writing.release()
         return batch
 
     def forget(self) -> None:
-        """Drop what is open: a forked copy's open runs are its parent's."""
+        """Drop what is open: a forked copy's open runs are its parent's, and so is whoever was writing at the fork."""
+        self._writing = threading.Lock()
+        self._edition += self._edition % 2
         self.ended.clear()
         self._open.clear()
 

@@ -6,24 +6,26 @@
         -> a slice of sequential work -> sleep on the bell until the next fire time, 30 s at most
 """
 
-import logging
 import math
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.ledger import Ledger
 from tgscheduler.engine.registry import Registry
-from tgscheduler.executors.base import Executor, Occurrence, describe
+from tgscheduler.errors import InvalidValue
+from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.timetable.plan import decide
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import FAILED, SKIPPED, Run
 from tgscheduler.timetable.tasks import Planner, Task
+from tgscheduler.timetable.triggers import Interval
 
-log = logging.getLogger(__name__)
+log = Voice(__name__)
 
 #: While runs are open the loop looks at least this often (seconds) for what has ended.
 SETTLE = 1.0
@@ -60,51 +62,89 @@ class Loop:
         self.interrupted = False
         #: How late (seconds) the first occurrence of the last turn was.
         self.lag = 0.0
+        #: Who is asked to reschedule itself, and since when (``clock.elapsed``): somebody's code, on the loop's thread.
+        self.asking: tuple[str, float] | None = None
         #: Why the loop gave up, None while it works.
         self.fault: str | None = None
         #: Fire times before this need no ring: the loop will look by then (minus infinity while it is awake).
         self.sleeps_until = -math.inf
 
     def run(self, ready: Callable[[], bool] | None = None) -> None:
-        """Turn until stopped. ``ready`` is asked first, again and again, until it is true."""
+        """Turn until stopped. ``ready`` is asked first, again and again, until it is true.
+
+        One fault is survived; a second one ends the loop, and ``fault`` says so: it is never alive and silent.
+        """
         self.thread = threading.get_ident()
         faults = 0
         try:
-            while ready is not None and not self.stopping and not ready():
-                self.clock.wait(self.bell, self.clock.now() + 0.02)
-            if not self.stopping:
-                self.place_waiting()
             while not self.stopping:
                 try:
-                    deadline = self.turn()
-                except Exception as error:
+                    deadline = self.turn() if self.placed else self._get_ready(ready)
+                    if not self.stopping:
+                        self.clock.wait(self.bell, deadline)
+                except BaseException as error:
+                    # In the main thread a signal handler's: Ctrl-C, or the application's own sys.exit().
+                    if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+                        raise
                     faults += 1
-                    log.critical("the loop met a fault\n%s", describe(error))
+                    end = " and gives up: nothing fires any more" if faults > 1 else ""
+                    log.critical("the loop met a fault%s\n%s", end, describe(error))
                     if faults > 1:
-                        self.fault = f"the loop gave up: {type(error).__name__}: {error}"
+                        self.fault = f"the loop gave up: {brief(error)}"
                         return
-                    continue
-                if not self.stopping:
-                    self.clock.wait(self.bell, deadline)
         finally:
             self.done = True
             if self.drained:
                 self.settle()  # the run that stopped us from inside
+
+    def _get_ready(self, ready: Callable[[], bool] | None) -> float:
+        """Begin once ``ready()`` is true; return until when to sleep."""
+        if ready is not None and not ready():
+            return self.clock.now() + 0.02
+        if not self.stopping:
+            self.place_waiting()
+        return -math.inf
 
     def place_waiting(self) -> None:
         """Give every task that waited for the start its first fire time."""
         self.clock.step()
         now = self.clock.now()
         registry = self.registry
+        closed: list[Run] = []
         with registry.lock:
             for task in registry.agenda.clear():  # they waited at the last stop, or were put at an absolute time
-                missed = task._due < now and task._trigger is not None  # while stopped: no occurrence
-                self._put(task, task._trigger.next_after(now) if missed and task._trigger else task._due)
+                self._place(task, closed, self._due_after_stop, task, now)
             waiting, registry.waiting = registry.waiting, {}
             for task, delay in waiting.items():
-                task._adopt(registry.home)  # the zone may have been set since it was added
-                self._put(task, task._first_due(now, delay))
+                self._place(task, closed, self._due_from_start, task, now, delay)
             self.placed = True
+        if closed:
+            self.settle(closed)
+
+    def _place(self, task: Task, closed: list[Run], ask: Callable[..., float | None], *args: Any) -> None:
+        """Enter a task at the time that ``ask(*args)`` returns; park it where that is none."""
+        try:
+            due = ask(*args)
+            if due is not None and not -math.inf < due < math.inf:
+                raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
+        except Exception as error:
+            self._park(task, task._due or self.clock.now(), f"its trigger raised {brief(error)}", closed)
+        else:
+            self._put(task, due)
+
+    def _due_after_stop(self, task: Task, now: float) -> float | None:
+        """Return when a task that had a time fires: what was due meanwhile is none, but a single task's."""
+        task._adopt(self.registry.home)
+        trigger = task._trigger
+        if trigger is None or (task._due >= now and (task._by_hand or isinstance(trigger, Interval))):
+            return task._due
+        task._by_hand = False
+        return trigger.next_after(now)
+
+    def _due_from_start(self, task: Task, now: float, delay: float | None) -> float | None:
+        """Return when a task that was added before the start fires first."""
+        task._adopt(self.registry.home)  # the zone may have been set since
+        return task._first_due(now, delay)
 
     def put(self, task: Task, due: float | None) -> None:
         """Enter a task into the timetable, under the lock; wake the loop where it would sleep too long."""
@@ -120,25 +160,31 @@ class Loop:
         registry = self.registry
         if not registry.lock.acquire(timeout=0.05):
             return self.clock.now()  # its holder may be the thread that is stopping us: look again
+        started: list[Occurrence] = []
+        closed: list[Run] = []
+        owing: list[Task] = []
         try:
             if stepped:
-                self._follow_step(stepped)
+                self._follow_step(stepped, closed)
             now = self.clock.now()
-            started: list[Occurrence] = []
-            closed: list[Run] = []
-            owing: list[Task] = []
             popped = registry.agenda.pop_due(now)
             self.lag = now - popped[0]._due if popped else 0.0
-            for task in popped:
-                self._decide(task, now, started, closed, owing)
+            task = None
+            try:
+                for task in popped:
+                    self._decide(task, now, started, closed, owing)
+            except BaseException:  # the agenda stays whole: who was not decided on is due at once
+                for left in popped[popped.index(task) if task else 0 :]:
+                    registry.agenda.put(left, left._due)
+                raise
             deadline = registry.agenda.earliest
             self.sleeps_until = deadline
-        finally:
+        finally:  # what was decided before a fault is done all the same
             registry.lock.release()
-        if started:
-            self._hand_out(started)
-        if closed:
-            self.settle(closed)
+            if started:
+                self._hand_out(started)
+            if closed:
+                self.settle(closed)
         for task in owing:
             self._ask_to_reschedule(task)
         more = self._sequential.work()
@@ -150,6 +196,9 @@ class Loop:
             self.settle()
         if len(self.ledger):
             deadline = min(deadline, now + SETTLE)
+            for executor in self.executors.values():
+                if executor.trouble is not None:
+                    executor.retry()
         return None if deadline == math.inf else deadline
 
     # -- deciding ------------------------------------------------------------------------------------------------
@@ -158,9 +207,14 @@ class Loop:
         due, itself = task._due, task._reschedules_itself
         try:
             decision = decide(due, now, None if itself else task._trigger, task._last, task._by_hand)
-        except Exception as error:  # a trigger's fault ends its task, never the loop
-            self._park(task, due, f"its trigger raised {type(error).__name__}: {error}", closed)
+        except MemoryError:  # the host's fault, not the trigger's: the loop tries again
+            raise
+        except BaseException as error:  # a trigger's fault ends its task, never the loop
+            if self.interrupted:
+                raise
+            self._park(task, due, f"its trigger raised {brief(error)}", closed)
             return
+        label = self.registry.label(task)
         task._by_hand = False
         if decision.next_due is not None:
             self._put(task, decision.next_due)
@@ -168,7 +222,7 @@ class Loop:
             task._final = True
         if decision.count:
             task._mark = decision.until
-            run = Run(self.registry.label(task), due, decision.count, decision.until)
+            run = Run(label, due, decision.count, decision.until)
             run.reason = decision.skip or decision.note
             if decision.skip is None:
                 task._last = run
@@ -235,14 +289,17 @@ class Loop:
             with self.registry.lock:
                 self.registry.waiting[task] = 0.0
             return
-        reason = None
+        name = task.name or task._label or "?"
+        self.asking = name, self.clock.elapsed()
         try:
             task.reschedule(self._planner)
         except BaseException as error:
-            reason = f"its reschedule raised {type(error).__name__}: {error}; the task ends"
-            log.error("%s: %s\n%s", task._label or task.name, reason, describe(error))
+            reason = f"its reschedule raised {brief(error)}; the task ends"
+            log.error("%s: %s\n%s", name, reason, describe(error))
             if task._last is not None:
                 task._last.reason = reason
+        finally:
+            self.asking = None
         with self.registry.lock:
             if not task._seq:
                 task._final = True
@@ -251,7 +308,7 @@ class Loop:
 
     # -- the wall clock was stepped ------------------------------------------------------------------------------
 
-    def _follow_step(self, seconds: float) -> None:
+    def _follow_step(self, seconds: float, closed: list[Run]) -> None:
         """Keep the rhythm of what counts real seconds; let calendar tasks follow the new time at once."""
         now = self.clock.now()
         log.warning("the wall clock was stepped by %+.1f s", seconds)
@@ -263,4 +320,4 @@ class Loop:
                 agenda.put(task, task._due)
             else:
                 mark = -math.inf if seconds < -CORRECTION else task._mark  # what has run does not run again
-                self._put(task, task._trigger.next_after(max(now, mark)))
+                self._place(task, closed, task._trigger.next_after, max(now, mark))

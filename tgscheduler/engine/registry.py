@@ -5,7 +5,9 @@ This is what the engine's lock guards. Every method is called with it held.
 
 import functools
 import logging
+import os
 import threading
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -14,6 +16,9 @@ from tgscheduler.timetable.agenda import Agenda
 from tgscheduler.timetable.tasks import Home, Task
 
 log = logging.getLogger(__name__)
+
+
+_registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
 
 
 class Registry:
@@ -27,6 +32,7 @@ class Registry:
         self.waiting: dict[Task, float | None] = {}
         self._names: dict[str, Task] = {}
         self._labels: dict[tuple[str, str], _Numbers] = {}
+        _registries.add(self)
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
@@ -80,6 +86,12 @@ class Registry:
         task.name = newname
         self._names[newname] = task
 
+    def forget_runs(self) -> None:
+        """In a forked copy: what was running at the fork runs in the parent, and is no reason to skip anything here."""
+        for task in {*self.pending(), *self._names.values()}:
+            if task._last is not None and task._last.ended is None:
+                task._last = None
+
     # -- looking up ----------------------------------------------------------------------------------------------
 
     def look_up(self, name: str) -> Task | None:
@@ -119,9 +131,10 @@ class Registry:
         action: Any = task.action
         try:
             key = action.__module__, action.__qualname__
-        except AttributeError:
+            numbers = self._labels.get(key)
+        except Exception:  # most have none; those of a foreign kind may be anything
             key = _odd_action_name(action)
-        numbers = self._labels.get(key)
+            numbers = self._labels.get(key)
         if numbers is None:
             numbers = self._labels[key] = _Numbers(".".join(map(str, key)))
         task._number = number, _ = numbers.take(), numbers
@@ -164,5 +177,36 @@ def _is_over(task: Task) -> bool:
 def _odd_action_name(action: Any) -> tuple[str, str]:
     while isinstance(action, functools.partial):
         action = action.func
-    kind = action if hasattr(action, "__qualname__") else type(action)
+    try:
+        kind = action if isinstance(action.__qualname__, str) else type(action)
+    except Exception:
+        kind = type(action)
     return str(getattr(kind, "__module__", None) or "?"), str(getattr(kind, "__qualname__", "?"))
+
+
+# -- forks of the application: no timetable is copied in the middle of a turn -------------------------------------
+
+
+class _Held(threading.local):
+    """The locks that this thread holds while it forks."""
+
+    def __init__(self) -> None:
+        self.locks: list[threading.Lock] = []
+
+
+_held = _Held()
+
+
+def _before_fork() -> None:
+    for registry in list(_registries):
+        if registry.lock.acquire(timeout=0.2):  # a signal handler may fork in the middle of an add
+            _held.locks.append(registry.lock)
+
+
+def _after_fork() -> None:
+    while _held.locks:
+        _held.locks.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -71,6 +71,7 @@ class Scheduler(Verbs):
         self._life = threading.Lock()  # held by the one start or stop in progress
         self._stopper: int | None = None
         self._hurry = False
+        self._pid = os.getpid()
         self._copied = False  # by a fork of the application: the original runs in the parent
         self.configure(timezone, threads, children, stop_timeout, history)
         _schedulers.add(self)
@@ -121,7 +122,7 @@ class Scheduler(Verbs):
         try:
             with _noticing_ctrl_c(loop):
                 loop.run()
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or what a signal handler of the application's raises
             self.stop()
             raise
         if not loop.stopping:
@@ -134,7 +135,11 @@ class Scheduler(Verbs):
         loop = self._begin()
         if loop is not None:
             thread = threading.Thread(target=loop.run, args=(ready,), name="tgscheduler-loop", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                self.stop()
+                raise
             if self._hurry:  # a stop came while we started
                 self.stop()
         return self
@@ -146,6 +151,9 @@ class Scheduler(Verbs):
         seconds (None: ``stop_timeout``), then processes are ended and threads left behind; a second stop ends that
         time at once. A task that stops its scheduler is not waited for.
         """
+        if self._loop is not None:
+            self._loop.stopping = True
+            self._loop.bell.put(None)
         if not self._life.acquire(blocking=False):
             self._hurry = True
             if self._stopper not in (None, threading.get_ident()):
@@ -176,9 +184,17 @@ class Scheduler(Verbs):
             if self._loop is not None:
                 return None
             self._copied = self._hurry = False
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._registry.forget_runs()
             self._executors = self._make_executors()
-            for executor in self._executors.values():
-                executor.start()
+            try:
+                for executor in self._executors.values():
+                    executor.start()
+            except RuntimeError:  # the host's limit on threads
+                for executor in self._executors.values():
+                    executor.close()
+                raise
             self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors)
             return self._loop
         finally:
@@ -195,8 +211,6 @@ class Scheduler(Verbs):
     def _drain(self, loop: Loop, timeout: float) -> None:
         own = runs._current.get()  # stopped from inside a run: it is not waited for
         executors = self._executors.values()
-        loop.stopping = True
-        loop.bell.put(None)
         for executor in executors:
             executor.close()
         end = clocks.elapsed() + timeout

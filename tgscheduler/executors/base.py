@@ -7,13 +7,29 @@ import threading
 import traceback
 from collections import deque
 from types import TracebackType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from tgscheduler.clock import Clock
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, Run, Where, _current
 from tgscheduler.timetable.tasks import Task
 
-log = logging.getLogger("tgscheduler.task")
+
+class Voice(logging.LoggerAdapter[logging.Logger]):
+    """A logger for threads that must not end: a handler or filter of the application's that raises is not felt."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.getLogger(name), None)
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log; what a handler raises goes nowhere, as there is no other place to say it."""
+        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        try:
+            self.logger.log(level, msg, *args, **kwargs)
+        except Exception:  # noqa: S110
+            pass
+
+
+log = Voice("tgscheduler.task")
 
 #: A traceback's text is cut to this many characters, and to so many chained exceptions.
 LONGEST_ERROR = 16_000
@@ -62,6 +78,9 @@ class Executor:
         self._closed = True
         for run in list(self.waiting):
             self.withdraw(run, "stopped before it began")
+
+    def retry(self) -> None:
+        """Try again what the host has refused: the loop asks for it while there is trouble."""
 
     def idle(self, but: Run | None = None) -> bool:
         """Say whether nothing runs, apart from the run ``but``."""
@@ -135,7 +154,8 @@ def perform(task: Task, run: Run) -> tuple[str, str | None]:
     except BaseException as error:
         text = describe(error)
         _report(task, run, error, text)
-        error.__traceback__ = None  # an exception that the application keeps must not keep our frames and its locals
+        # One that the application keeps must not keep our frames and its locals; its own __setattr__ may raise.
+        BaseException.with_traceback(error, None)
         return FAILED, text
     else:
         return OK, None
@@ -145,27 +165,30 @@ def perform(task: Task, run: Run) -> tuple[str, str | None]:
 
 def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
     if type(task).handle_exception is Task.handle_exception:
-        log.error("%s: the action raised %s\n%s", run.task, type(error).__name__, text)
+        log.error("%s: the action raised %s\n%s", run.task, _name(error), text)
         return
     try:
         task.handle_exception()
     except BaseException as second:
-        log.error("%s: handle_exception raised %s\n%s", run.task, type(second).__name__, describe(second))
+        log.error("%s: handle_exception raised %s\n%s", run.task, _name(second), describe(second))
 
 
 def describe(error: BaseException) -> str:
-    """Return an exception's traceback as text, bounded in length and in chained exceptions."""
+    """Return an exception's traceback as text, bounded in length and in chained exceptions; never raise."""
+    try:
+        return _describe(error)
+    except BaseException as second:
+        return f"{_name(error)} (its text cannot be had: {_name(second)})"
+
+
+def _describe(error: BaseException) -> str:
+    try:  # one walk over the whole chain: asked link by link, traceback would walk the rest of it each time
+        link = traceback.TracebackException(type(error), error, _from_action(error), compact=True)
+    except BaseException as second:
+        return f"{_name(error)} (its traceback cannot be had: {_name(second)})"
     parts: list[str] = []
-    link: BaseException | None = error
-    seen: set[int] = set()
     for _ in range(LONGEST_CHAIN):
-        if link is None or id(link) in seen:
-            break
-        seen.add(id(link))
-        try:
-            parts.append("".join(traceback.format_exception(type(link), link, _from_action(link), chain=False)))
-        except BaseException as second:  # an exception whose own methods raise
-            parts.append(f"{type(link).__name__} (its text cannot be had: {type(second).__name__})\n")
+        parts.append("".join(link.format(chain=False)))
         if link.__cause__ is not None:
             link = link.__cause__
             parts.append("\nThe above exception was the direct cause of the following exception:\n\n")
@@ -188,6 +211,23 @@ def _from_action(error: BaseException) -> TracebackType | None:
     while step is not None and step.tb_frame.f_globals.get("__name__") in (__name__, Task.__module__):
         step = step.tb_next
     return step or error.__traceback__
+
+
+def brief(error: BaseException) -> str:
+    """Return an exception as one short line, for reasons and health; never raise."""
+    try:
+        text = " ".join(str(error).split())[:200]
+        text = text if text.isprintable() else ascii(text)
+    except BaseException as second:
+        text = f"(its text cannot be had: {_name(second)})"
+    return f"{_name(error)}: {text}" if text else _name(error)
+
+
+def _name(error: BaseException) -> str:
+    try:
+        return str(type(error).__name__)
+    except BaseException:  # a metaclass may do anything
+        return "an exception without a name"
 
 
 def here() -> Where:

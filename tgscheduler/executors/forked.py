@@ -13,7 +13,6 @@ inherited by a second child. Where the platform has no pidfd, children are asked
 """
 
 import json
-import logging
 import os
 import queue
 import select
@@ -27,20 +26,23 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import child
-from tgscheduler.executors.base import Executor, Occurrence, describe, here, perform
+from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe, here, perform
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.timetable import run as runs
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask, Task
 
-log = logging.getLogger(__name__)
+log = Voice(__name__)
 
 #: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
 SIGN_OF_LIFE = 30.0
 
 #: A child that runs longer than its interval, and than this, gets one warning.
 LONG = 3600.0
+
+#: A fork or thread that the host has refused is tried again after so many seconds.
+AGAIN = 0.1
 
 #: Seconds from TERM to KILL.
 TERM_TO_KILL = 0.5
@@ -59,7 +61,7 @@ class _Child:
         self.forked_at = now
         self.pidfd: int | None = _pidfd(pid)
         self.tail = b""
-        self.spoke = False
+        self.spoke = self.garbled = False
         self.outcome: dict[str, Any] | None = None
         self.reason: str | None = None
         self.killed_at: float | None = None
@@ -68,6 +70,8 @@ class _Child:
     def end(self, sig: int) -> None:
         """Signal the child's whole process group, unless that is our own."""
         try:
+            if self.pidfd is not None:
+                signal.pidfd_send_signal(self.pidfd, 0)  # fails where somebody else has reaped it: the number is free
             if os.getpgid(self.pid) == self.pid:
                 os.killpg(self.pid, sig)
             else:
@@ -87,11 +91,12 @@ class ForkedExecutor(Executor):
         self._arrivals: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
         self._line: deque[Occurrence] = deque()
         self._children: dict[int, _Child] = {}
+        self._groups: dict[int, float] = {}  # of children that were ended: grandchildren may need a KILL, and when
         self._thread: threading.Thread | None = None
         self._ring: int | None = None
         self._rang = False
         self._abandoning = False
-        self._fork_again = 0.0
+        self._again = 0.0
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a wake
 
     @property
@@ -131,20 +136,28 @@ class ForkedExecutor(Executor):
             if self._thread is not None:
                 return
             _warm_up()
-            read, ring = os.pipe()
-            os.set_blocking(read, False)
-            os.set_blocking(ring, False)
-            thread = threading.Thread(target=self._serve, args=(read, ring), name="tgscheduler-forker", daemon=True)
-            self._ring = ring
+            pipe: tuple[int, ...] = ()
             try:
+                pipe = os.pipe()
+                self._ring = pipe[1]
+                for fd in pipe:
+                    os.set_blocking(fd, False)
+                thread = threading.Thread(target=self._serve, args=pipe, name="tgscheduler-forker", daemon=True)
                 thread.start()
-            except RuntimeError as error:  # the host's limit on threads; the next occurrence tries again
+            except (OSError, RuntimeError) as error:  # the host's limit on files or threads; the loop tries again
+                if self.trouble is None:
+                    log.warning("forked runs wait, as there is no thread to fork from: %s", error)
                 self.trouble, self._ring = f"no thread to fork from: {error}", None
-                log.warning("forked runs wait: %s", self.trouble)
-                os.close(read)
-                os.close(ring)
+                self._again = clocks.elapsed() + AGAIN
+                for fd in pipe:
+                    os.close(fd)
             else:
                 self._thread = thread
+
+    def retry(self) -> None:
+        """Start the forker where it could not be started, or has met a fault."""
+        if self._thread is None and self.waiting and not self._closed and clocks.elapsed() >= self._again:
+            self._start_forker()
 
     def _wake(self) -> None:
         if self._rang:
@@ -165,7 +178,7 @@ class ForkedExecutor(Executor):
                 self._rang = False
                 self._take_arrivals()
                 self._launch(poller)
-                if self._closed and not self._children:
+                if self._closed and not self._children and not self._groups:
                     return
                 for fd, _ in poller.poll(self._patience() * 1000):
                     if fd == bell:
@@ -173,14 +186,20 @@ class ForkedExecutor(Executor):
                     else:
                         self._hear(fd, poller)
                 self._watch(poller)
-        except BaseException as error:
+        except BaseException as error:  # also where an action has closed our pipes: the loop starts another forker
             log.critical("the forker ended by a fault\n%s", describe(error))
-            self.trouble = f"the forker ended by a fault: {type(error).__name__}"
+            self.trouble = f"the forker ended by a fault: {brief(error)}"
+            for kid in list(self._children.values()):
+                kid.end(signal.SIGKILL)
+                kid.reason = "the thread that watched its process ended by a fault"
+                self._reap(kid, poller, wait=True)
+            self._again, self._thread = clocks.elapsed() + AGAIN, None
         finally:
             with self._door:
-                self._ring = None
-            os.close(bell)
-            os.close(ring)
+                if self._ring == ring:  # else another forker has begun
+                    self._ring = None
+            _close(bell)
+            _close(ring)
 
     def _take_arrivals(self) -> None:
         try:
@@ -191,7 +210,7 @@ class ForkedExecutor(Executor):
 
     def _patience(self) -> float:
         """Return for how many seconds to poll."""
-        if any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
+        if self._groups or any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
             return 0.05
         if self._line and self.trouble:
             return 0.1
@@ -200,7 +219,7 @@ class ForkedExecutor(Executor):
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _launch(self, poller: "select.poll") -> None:
-        while self._line and len(self._children) < self.bound and clocks.elapsed() >= self._fork_again:
+        while self._line and len(self._children) < self.bound and clocks.elapsed() >= self._again:
             occurrence = self._line[0]
             task, run = occurrence
             if self._closed:
@@ -215,7 +234,7 @@ class ForkedExecutor(Executor):
                 if self.trouble is None:
                     task_log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
                 self.trouble = f"cannot fork: {error}"
-                self._fork_again = clocks.elapsed() + 0.1
+                self._again = clocks.elapsed() + AGAIN
                 return
             self.trouble = None
             self._line.popleft()
@@ -229,6 +248,8 @@ class ForkedExecutor(Executor):
         run.state, run.started, run.where = runs.WAITING, None, None
         self.waiting[run] = occurrence
         del self.running[run]
+        if self._closed:
+            self.withdraw(run, "stopped before it began")
 
     def _fork(self, task: Task, run: Run) -> _Child:
         read, write = os.pipe()
@@ -286,17 +307,25 @@ class ForkedExecutor(Executor):
             if "log" in message:
                 child.log_in_parent(message["log"])
             elif "state" in message:
-                kid.outcome = message
-        except Exception as error:
-            task_log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, type(error).__name__)
+                error = message.get("error")
+                kid.outcome = {"state": message["state"], "error": None if error is None else str(error)}
+        except Exception as error:  # its action has written to our pipe
+            if not kid.garbled:
+                task_log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, brief(error))
+            kid.garbled = True
 
-    def _reap(self, kid: _Child, poller: "select.poll", wait: bool = True) -> None:
+    def _reap(self, kid: _Child, poller: "select.poll", wait: bool = False) -> None:
         try:
             pid, status = os.waitpid(kid.pid, 0 if wait else os.WNOHANG)
         except ChildProcessError:  # the application reaps all children, or ignores SIGCHLD
             pid, status = kid.pid, None
         if pid == 0:
+            if kid.pidfd is not None:  # it is no pidfd any more: an action has closed all files
+                poller.unregister(kid.pidfd)
+                kid.pidfd = None
             return
+        if kid.killed_at is not None:
+            self._groups[kid.pid] = kid.killed_at + TERM_TO_KILL
         for _ in range(64):  # what it wrote before it ended; a grandchild may write for ever
             if kid.outcome is not None or not self._read(kid):
                 break
@@ -307,7 +336,7 @@ class ForkedExecutor(Executor):
                     poller.unregister(fd)
                 except KeyError:
                     pass
-                os.close(fd)
+                _close(fd)
         self._finish(kid, status)
 
     def _finish(self, kid: _Child, status: int | None) -> None:
@@ -344,7 +373,15 @@ class ForkedExecutor(Executor):
                 kid.warn_at = float("inf")
                 task_log.warning("%s: its process %d runs since %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
             if kid.pidfd is None:
-                self._reap(kid, poller, wait=False)
+                self._reap(kid, poller)
+        for group, kill_at in list(self._groups.items()):
+            sig = signal.SIGKILL if now >= kill_at else 0
+            try:
+                os.killpg(group, sig)
+            except OSError:  # nobody is left in it
+                sig = signal.SIGKILL
+            if sig:
+                del self._groups[group]
 
 
 def _be_the_child(task: Task, run: Run, write: int, parent: int) -> None:
@@ -362,6 +399,13 @@ def _be_the_child(task: Task, run: Run, write: int, parent: int) -> None:
         pipe.send(state=state, error=error)
     finally:
         os._exit(0)
+
+
+def _close(fd: int) -> None:
+    try:
+        os.close(fd)
+    except OSError:
+        pass  # an action has closed it
 
 
 def _last_words(status: int) -> str:

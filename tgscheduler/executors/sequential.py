@@ -3,9 +3,13 @@
 from collections import deque
 
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Occurrence, give_up, here
+from tgscheduler.executors.base import Executor, Occurrence, give_up, here, log
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import IntervalTask
+
+#: A sequential action that takes longer than its interval, and than this (seconds), gets a warning: all others waited.
+LONG = 1.0
 
 #: The loop looks at its timetable again after this many seconds of sequential work, or one longer action.
 SLICE = 0.005
@@ -28,11 +32,19 @@ class SequentialExecutor(Executor):
         if not self._line:
             return False
         where, line, clock = here(), self._line, self.clock
-        end = clock.elapsed() + SLICE
+        began = clock.elapsed()
         while line:
-            if self.carry_out(line.popleft(), where) and clock.elapsed() >= end:
+            occurrence = line.popleft()
+            if self.carry_out(occurrence, where) and (took := clock.elapsed() - began) >= SLICE:
+                if took >= LONG:
+                    self._warn(occurrence, took)
                 break
         return bool(line)
+
+    def _warn(self, occurrence: Occurrence, took: float) -> None:
+        task, run = occurrence
+        if task.method == method.sequential and not (isinstance(task, IntervalTask) and took < task.interval):
+            log.warning("%s: its action held the loop for %.1f s, and all other tasks with it", run.task, took)
 
     def close(self) -> None:
         """Start nothing any more."""

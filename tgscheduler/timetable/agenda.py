@@ -140,5 +140,3 @@ class Agenda:
 
     def _new_sched(self) -> sched.scheduler:
         return sched.scheduler(lambda: self._now, bool)  # bool(0): a C function that delays nothing
-
-

@@ -3,8 +3,10 @@
 The loop, and every preview of it, calls :func:`decide`.
 """
 
+import math
 from dataclasses import dataclass
 
+from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable.run import WAITING, Run
 from tgscheduler.timetable.triggers import Interval, Trigger
 
@@ -31,17 +33,27 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
     """Decide on a task whose fire time ``due`` has come.
 
     What was missed since ``due`` runs as one run (misfire: run once), unless the last run has not ended: then it is
-    skipped (overlap: skip), and the reason names that run.
+    skipped (overlap: skip), and the reason names that run. A trigger whose answer is no later moment is an error: it
+    would be asked for ever.
     """
     if trigger is None:
         return Decision(1, due, None if last is None else _overlap(last), None, None)
     following = trigger.next_after(due)
+    if following is not None and not due < following < math.inf:  # not a number is neither
+        raise _no_answer(following, due)
     if by_hand and not _on_its_day(trigger, due):
         return Decision(0, due, None, None, following)
     if following is None or following > now:
         return Decision(1, due, None if last is None else _overlap(last), None, following)
     count, until, note = _stretch(due, following, now, trigger)
-    return Decision(count, until, _overlap(last), note, trigger.next_after(now))
+    following = trigger.next_after(now)
+    if following is not None and not now < following < math.inf:
+        raise _no_answer(following, now)
+    return Decision(count, until, _overlap(last), note, following)
+
+
+def _no_answer(fire: float, moment: float) -> InvalidValue:
+    return InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
 
 
 def _overlap(last: Run | None) -> str | None:
@@ -62,7 +74,9 @@ def _stretch(due: float, following: float, now: float, trigger: Trigger) -> tupl
         count, until = count + 1, fire
         if count == MOST_COUNTED:
             return count, until, f"at least {MOST_COUNTED} occurrences"
-        fire = trigger.next_after(fire)
+        last, fire = fire, trigger.next_after(fire)
+        if fire is not None and not last < fire:
+            raise _no_answer(fire, last)
     return count, until, None
 
 
