@@ -221,7 +221,7 @@ class Loop:
         elif not itself:
             task._final = True
         if decision.count:
-            task._mark = decision.until
+            task._mark = due if decision.until is None else decision.until
             run = Run(label, due, decision.count, decision.until)
             run.reason = decision.skip or decision.note
             if decision.skip is None:

@@ -130,6 +130,6 @@ class Verbs:
 
 
 def _delay(value: float | timedelta) -> float:
-    if type(value) is int and 0 <= value < 1e9:  # what nearly every call has
+    if (type(value) is float or type(value) is int) and 0 <= value < 1e9:  # what nearly every call has
         return float(value)
     return triggers.check_seconds("initialdelay", value)

@@ -10,6 +10,7 @@
 Every method is called under the engine's lock.
 """
 
+import heapq
 import itertools
 import math
 import sched
@@ -103,7 +104,7 @@ class Agenda:
 
     def tasks(self) -> Iterator[Task]:
         """Yield the waiting tasks in the order in which they fire."""
-        for event in self._sched.queue:
+        for event in sorted(self._events()):
             task, number = event.argument
             if task._seq == number:
                 yield task
@@ -130,13 +131,17 @@ class Agenda:
             self._now = _NEVER
 
     def _rebuild(self) -> None:
-        """Enter what is live into a fresh queue, so that cancelled tasks do not stay in memory."""
-        live = [event for event in self._sched.queue if event.argument[0]._seq == event.argument[1]]
-        self._sched = self._new_sched()
-        for event in live:
-            self._sched.enterabs(event.time, 0, self._take, event.argument, _NO_KWARGS)
+        """Keep what is live, so that cancelled tasks do not stay in memory."""
+        events = self._events()
+        events[:] = [event for event in events if event.argument[0]._seq == event.argument[1]]
+        heapq.heapify(events)
         self._stale = 0
-        self.earliest = live[0].time if live else math.inf
+        self.earliest = events[0].time if events else math.inf
+
+    def _events(self) -> list[sched.Event]:
+        """Return the heap of ``sched`` itself: its public ``queue`` is a sorted copy, 20 times as slow."""
+        events: list[sched.Event] = self._sched._queue  # type: ignore[attr-defined]
+        return events
 
     def _new_sched(self) -> sched.scheduler:
         return sched.scheduler(lambda: self._now, bool)  # bool(0): a C function that delays nothing

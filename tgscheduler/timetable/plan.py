@@ -16,17 +16,21 @@ MOST_COUNTED = 10_000
 
 @dataclass(slots=True)
 class Decision:
-    """What becomes of the occurrences from the due time to ``until`` (POSIX seconds), and what follows.
+    """What becomes of the occurrences from the due time to ``until`` (POSIX seconds; None: one), and what follows.
 
     ``count`` is how many they are; 0: none at all (a time put by hand on a day that is none of the task's).
     ``skip`` is the reason for which they do not run, None when they do (as one run).
     """
 
     count: int
-    until: float
+    until: float | None
     skip: str | None
     note: str | None
     next_due: float | None
+
+
+#: What every single task gets.
+_ONCE = Decision(1, None, None, None, None)
 
 
 def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False) -> Decision:
@@ -37,6 +41,8 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
     would be asked for ever.
     """
     if trigger is None:
+        if last is None:
+            return _ONCE
         return Decision(1, due, None if last is None else _overlap(last), None, None)
     following = trigger.next_after(due)
     if following is not None and not due < following < math.inf:  # not a number is neither
