@@ -168,6 +168,7 @@ class Server:
 
 
 @pytest.mark.server
+@pytest.mark.slow
 @pytest.mark.parametrize("block", cases(block for block in PYTHON if block.serves))
 def test_a_block_that_is_a_whole_application_serves_and_its_job_runs(block, tmp_path):
     port = free_port()
@@ -195,6 +196,7 @@ def project(folder, port, *documents, first=True):
 
 
 @pytest.mark.server
+@pytest.mark.slow
 @pytest.mark.parametrize("documents", [(GUIDE,), (MOVING, GUIDE)], ids=["guide", "moving"])
 def test_the_usage_example_runs(documents, tmp_path):
     port = free_port()
@@ -207,6 +209,7 @@ def test_the_usage_example_runs(documents, tmp_path):
 
 
 @pytest.mark.server
+@pytest.mark.slow
 def test_the_guides_second_example_deletes_what_has_expired(tmp_path):
     pytest.importorskip("sqlalchemy")
     port = free_port()

@@ -44,7 +44,7 @@ def serve(tmp_path):
         server.clean_up()
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def database(request, tmp_path):
     """Return the URL of an empty database."""
     if request.param == "postgres":

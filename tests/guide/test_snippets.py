@@ -129,7 +129,7 @@ def test_usage_example(project):
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def test_expired_visits_are_deleted(project, kind, request):
     jobs = VISITS_JOBS
     if kind == "postgres":

@@ -7,7 +7,7 @@ import pytest
 
 from tests.host.servers import Server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 
 def lines_with(log, *words):

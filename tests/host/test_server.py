@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.host.servers import Server
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 COMMANDS = """
 import os, sys

@@ -9,7 +9,7 @@ import pytest
 
 from tests.host.servers import Server, until
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.slow]
 
 #: One run of each kind that does not end by itself, and a stop that would wait for it.
 BUSY = """

@@ -73,6 +73,7 @@ def test_a_year_of_an_interval_is_every_so_many_real_minutes(seconds):
     assert_year(Interval(seconds, anchor=anchor * 60), year, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("zone", "year"), YEARS)
 @pytest.mark.parametrize("days", [(1, 2, 3, 4, 5, 6, 7), (5,), (6, 7)])
 @pytest.mark.parametrize("at", WEEKLY_AT)
@@ -81,6 +82,7 @@ def test_a_year_of_weekdays_is_what_the_scan_finds(zone, year, days, at):
     assert_year(Weekdays(days, at, zone), year, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("zone", "year"), YEARS)
 @pytest.mark.parametrize("days", [(1,), (29, 30, 31), (4, 30), tuple(range(1, 32))])
 @pytest.mark.parametrize("at", MONTHLY_AT)
@@ -89,6 +91,7 @@ def test_a_year_of_monthdays_is_what_the_scan_finds(zone, year, days, at):
     assert_year(Monthdays(days, at, zone), year, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("zone", "year"), YEARS)
 def test_a_year_of_each_kind_runs_as_the_scan_finds(zone, year):
     start, end, scan = minute_of(year), minute_of(year + 1), scan_of_year(zone, year)
