@@ -166,7 +166,7 @@ def test_a_child_without_a_sign_of_life_is_ended(scheduler, monkeypatch):
     assert time.monotonic() - started < 5
 
 
-@pytest.mark.realtime
+@pytest.mark.slow
 def test_a_child_that_runs_long_is_warned_about_once(monkeypatch, caplog):
     monkeypatch.setattr(forked, "LONG", 0.1)
     scheduler = ThreadedScheduler()
