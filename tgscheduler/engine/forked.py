@@ -215,6 +215,6 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except (OSError, ValueError):
+            except Exception:  # noqa: S110  # closed, or something else stands there
                 pass
         os._exit(code)

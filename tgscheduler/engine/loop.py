@@ -214,15 +214,15 @@ class Loop:
                 raise
             self._park(task, due, f"its trigger raised {brief(error)}", closed)
             return
-        label = self.registry.label(task)
+        # What can fail comes first: after it the occurrence is disposed of as a whole.
+        run = Run(self.registry.label(task), due, decision.count, decision.until) if decision.count else None
         task._by_hand = False
         if decision.next_due is not None:
             self._put(task, decision.next_due)
         elif not itself:
             task._final = True
-        if decision.count:
-            task._mark = due if decision.until is None else decision.until
-            run = Run(label, due, decision.count, decision.until)
+        if run is not None:
+            task._mark = run.until
             run.reason = decision.skip or decision.note
             if decision.skip is None:
                 task._last = run

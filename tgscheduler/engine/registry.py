@@ -32,6 +32,7 @@ class Registry:
         self.waiting: dict[Task, float | None] = {}
         self._names: dict[str, Task] = {}
         self._labels: dict[tuple[str, str], _Numbers] = {}
+        self._pid = os.getpid()
         _registries.add(self)
 
     # -- coming and going ----------------------------------------------------------------------------------------
@@ -88,6 +89,9 @@ class Registry:
 
     def forget_runs(self) -> None:
         """In a forked copy: what was running at the fork runs in the parent, and is no reason to skip anything here."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
         for task in {*self.pending(), *self._names.values()}:
             if task._last is not None and task._last.ended is None:
                 task._last = None

@@ -71,7 +71,6 @@ class Scheduler(Verbs):
         self._life = threading.Lock()  # held by the one start or stop in progress
         self._stopper: int | None = None
         self._hurry = False
-        self._pid = os.getpid()
         self._copied = False  # by a fork of the application: the original runs in the parent
         self.configure(timezone, threads, children, stop_timeout, history)
         _schedulers.add(self)
@@ -184,9 +183,7 @@ class Scheduler(Verbs):
             if self._loop is not None:
                 return None
             self._copied = self._hurry = False
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                self._registry.forget_runs()
+            self._registry.forget_runs()
             self._executors = self._make_executors()
             try:
                 for executor in self._executors.values():

@@ -71,7 +71,12 @@ class _Child:
         """Signal the child's whole process group, unless that is our own."""
         try:
             if self.pidfd is not None:
-                signal.pidfd_send_signal(self.pidfd, 0)  # fails where somebody else has reaped it: the number is free
+                signal.pidfd_send_signal(self.pidfd, 0)
+        except ProcessLookupError:
+            return  # somebody else has reaped it: its number may be anybody's by now
+        except OSError:
+            pass  # an action has closed the pidfd
+        try:
             if os.getpgid(self.pid) == self.pid:
                 os.killpg(self.pid, sig)
             else:
@@ -169,6 +174,9 @@ class ForkedExecutor(Executor):
                     os.write(self._ring, b"!")
                 except BlockingIOError:
                     pass  # full: it is awake
+                except OSError as error:  # an action has closed it: the forker will find out, and end
+                    self._ring = None
+                    self.trouble = f"the forker cannot be woken: {error}"
 
     def _serve(self, bell: int, ring: int) -> None:
         poller = select.poll()
@@ -214,7 +222,7 @@ class ForkedExecutor(Executor):
             return 0.05
         if self._line and self.trouble:
             return 0.1
-        return 1.0 if self._children else 30.0
+        return 1.0 if self._children else 5.0
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -394,7 +402,7 @@ def _be_the_child(task: Task, run: Run, write: int, parent: int) -> None:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except (OSError, ValueError):
+            except Exception:  # noqa: S110  # closed, or something else stands there: the outcome is not its matter
                 pass
         pipe.send(state=state, error=error)
     finally:

@@ -10,18 +10,17 @@ The grower is a thread of its own, so that neither the loop nor a busy pool has 
 started delays nobody. Past the bound occurrences wait in the queue, in order.
 """
 
-import logging
 import queue
 import threading
 from collections import deque
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Occurrence, give_up, here
+from tgscheduler.executors.base import Executor, Occurrence, Voice, give_up, here
 from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.run import LOST, Run
 
-log = logging.getLogger(__name__)
+log = Voice(__name__)
 
 #: An idle worker ends after this many seconds; the last one stays.
 IDLE = 30.0
@@ -61,6 +60,10 @@ class ThreadedExecutor(Executor):
     def _enqueue(self, occurrence: Occurrence) -> None:
         self._submitted += 1
         self._queue.put(occurrence)
+        self._press()
+
+    def _press(self) -> None:
+        """Wake the grower where more waits than there are idle workers."""
         if not self._pressed and self._queue.qsize() > len(self._idlers):
             self._pressed = True
             self._bell.put(None)
@@ -128,17 +131,23 @@ class ThreadedExecutor(Executor):
     def _work(self) -> None:
         me, where = threading.get_ident(), here()
         take = self._queue.get_nowait
-        while True:
-            try:
-                item = take()
-            except queue.Empty:
-                item = self._await(me)
-            if item is None:
-                with self._door:
-                    self._workers.pop(me, None)
-                return
-            self.carry_out(item, where)
-            del item  # an idle worker keeps no task alive
+        item: Occurrence | None = None
+        try:
+            while True:
+                try:
+                    item = take()
+                except queue.Empty:
+                    item = self._await(me)
+                if item is None:
+                    return
+                self.carry_out(item, where)
+                item = None  # an idle worker keeps no task alive
+        finally:  # also where somebody has thrown an exception into this thread: its run is lost, its place is free
+            with self._door:
+                self._workers.pop(me, None)
+            if item is not None:
+                self.finish(item[1], LOST, reason="its worker thread was ended from outside")
+                self._bell.put(None)
 
     def _await(self, me: int) -> Occurrence | None:
         """Wait for an occurrence; None when this worker is to leave."""
@@ -154,3 +163,4 @@ class ThreadedExecutor(Executor):
                             return None
         finally:
             self._idlers.discard(me)
+            self._press()  # what came while this one had taken its own and still counted as idle

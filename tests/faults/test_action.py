@@ -1,0 +1,589 @@
+"""What an action can do to its scheduler."""
+
+import gc
+import json
+import locale
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from helpers import total, wait_for
+from inject import done
+from probe import again_on_time, end_of, on_time, run_once
+
+from tgscheduler.engine import health
+from tgscheduler.errors import WrongProcess
+from tgscheduler.executors import sequential
+from tgscheduler.scheduler import ThreadedScheduler, method
+
+pytestmark = pytest.mark.realtime
+
+METHODS = [method.sequential, method.threaded, method.forked]
+
+
+# -- what it raises ------------------------------------------------------------------------------------------------
+
+
+class Own(BaseException):
+    pass
+
+
+class EvilText(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+class EvilAttributes(Exception):
+    def __setattr__(self, name, value):
+        raise RuntimeError("read only")
+
+
+class EvilCause(Exception):
+    @property
+    def __cause__(self):
+        raise RuntimeError("no cause")
+
+
+class EvilKind(type):
+    @property
+    def __name__(cls):
+        raise RuntimeError("no name")
+
+
+class Nameless(Exception, metaclass=EvilKind):
+    pass
+
+
+def cycle():
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    raise first
+
+
+def ten_thousand_links():
+    error = ValueError("last")
+    for number in range(10_000):
+        cause, error = error, ValueError(f"link {number}")
+        error.__cause__ = cause
+    raise error
+
+
+def huge_locals():
+    big = dict.fromkeys(range(100_000), "x" * 100)
+    raise ValueError(f"{len(big)} locals")
+
+
+def huge_text():
+    raise ValueError("x" * 20_000_000)
+
+
+def huge_group():
+    raise ExceptionGroup("many", [ValueError(number) for number in range(10_000)])
+
+
+def raiser(error):
+    def action():
+        raise error
+
+    return action
+
+
+EVIL = {
+    "str raises": raiser(EvilText()),
+    "setattr raises": raiser(EvilAttributes()),
+    "cause raises": raiser(EvilCause()),
+    "name raises": raiser(Nameless()),
+    "cycle": cycle,
+    "10,000 links": ten_thousand_links,
+    "huge locals": huge_locals,
+    "huge text": huge_text,
+    "huge group": huge_group,
+    "no memory": lambda: bytearray(1 << 62),
+}
+
+
+@pytest.mark.parametrize("processmethod", METHODS)
+def test_what_is_raised_ends_neither_loop_nor_pool_nor_forker(processmethod, caplog):
+    errors = [Own(), SystemExit(3), KeyboardInterrupt(), GeneratorExit()]
+    with on_time(ThreadedScheduler()) as probe:
+        for error in errors:
+            name = type(error).__name__
+            run = run_once(probe.scheduler, raiser(error), method=processmethod, name=name)
+            assert (run.state, name in run.error) == ("failed", True)
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition("\n")[0] for line in said] == [
+        f"{type(error).__name__}: the action raised {type(error).__name__}" for error in errors
+    ]
+
+
+@pytest.mark.parametrize("processmethod", METHODS)
+def test_an_evil_exception_is_a_failure_with_a_bounded_text(processmethod, caplog):
+    with on_time(ThreadedScheduler()) as probe:
+        for kind, action in EVIL.items():
+            run = run_once(probe.scheduler, action, method=processmethod, name=kind)
+            assert run.state == "failed", kind
+            assert 0 < len(run.error) < 20_000, kind
+            assert run_once(probe.scheduler, int, method=processmethod, name=f"after {kind}").state == "ok"
+    said = [record.getMessage().partition(": ")[0] for record in caplog.records]
+    assert said == list(EVIL)
+
+
+class Marker:
+    pass
+
+
+@pytest.mark.parametrize("processmethod", [method.sequential, method.threaded])
+def test_the_locals_of_a_failed_action_are_gone_after_its_record(processmethod):
+    def action():
+        marker = Marker()
+        try:
+            raise ValueError(id(marker))
+        except ValueError as error:
+            raise KeyError("chained") from error
+
+    with on_time(ThreadedScheduler()) as probe:
+        assert run_once(probe.scheduler, action, method=processmethod).state == "failed"
+        # No collection: nobody's cycle has to be waited for.
+        wait_for(lambda: not [found for found in gc.get_objects() if type(found) is Marker])
+
+
+def test_an_exception_that_the_application_keeps_keeps_none_of_our_frames():
+    kept = []
+
+    def action():
+        kept.append(ValueError("kept"))
+        raise kept[0]
+
+    with on_time(ThreadedScheduler()) as probe:
+        run_once(probe.scheduler, action)
+    assert kept[0].__traceback__ is None
+    assert not [found for found in gc.get_referrers(kept[0]) if type(found).__name__ == "frame"]
+
+
+# -- it does not return --------------------------------------------------------------------------------------------
+
+
+def spin(release):
+    while not release:
+        pass
+
+
+def wait_on_nothing(release):
+    read, write = os.pipe()
+    while not release:
+        select.select([read], [], [], 0.1)
+    os.close(read)
+    os.close(write)
+
+
+@pytest.mark.parametrize("action", [spin, wait_on_nothing])
+def test_a_threaded_action_that_does_not_return_holds_one_thread_and_stop_is_bounded(action, caplog):
+    release, scheduler = [], ThreadedScheduler(threads=3, stop_timeout=0.2)
+    with on_time(scheduler) as probe:
+        scheduler.add_interval_task(action, 0.05, args=(release,), taskname="endless")
+        wait_for(lambda: scheduler.counts()["skipped"] >= 3)
+        assert probe.scheduler.health()["running"] <= 2
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 5
+    assert scheduler.health()["abandoned"] == 1
+    [run] = scheduler.runs("endless", state="cancelled")
+    assert "left behind" in run.reason
+    release.append(True)
+    wait_for(lambda: not [each for each in threading.enumerate() if each.name.startswith("tgscheduler")])
+
+
+def test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about(monkeypatch, caplog):
+    monkeypatch.setattr(sequential, "LONG", 0.2)
+    monkeypatch.setattr(health, "LAG", 0.2)
+    release, scheduler = threading.Event(), ThreadedScheduler()
+    with again_on_time(scheduler):
+        scheduler.add_interval_task(release.wait, 0.1, kw={"timeout": 20}, taskname="block", processmethod="sequential")
+        found = wait_for(lambda: (found := scheduler.health())["state"] == "degraded" and found, 5)
+        wait_for(
+            lambda: any("block: its action holds the loop since 0." in why for why in scheduler.health()["reasons"])
+        )
+        wait_for(lambda: any("the loop is 0." in why for why in scheduler.health()["reasons"]))
+        assert found["running"] == 1
+        assert scheduler.health()["lag"] > 0.2
+        release.set()
+        wait_for(lambda: any("block: its action held the loop for " in message for message in caplog.messages))
+    assert scheduler.health()["state"] == "stopped"
+
+
+# -- it ends its process -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("deed", "code"),
+    [("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9), ("faulthandler._sigsegv()", -signal.SIGSEGV)],
+)
+def test_a_threaded_action_that_ends_the_host_leaves_no_child(deed, code, tmp_path):
+    done(
+        tmp_path,
+        f"""
+        scheduler = start(ThreadedScheduler())
+        scheduler.add_single_task(time.sleep, args=(60,), processmethod="forked")
+        until(lambda: scheduler.health()["children"])
+        scheduler.add_single_task(lambda: {deed})
+        time.sleep(10)
+        """,
+        code,
+    )
+
+
+def test_a_forked_action_that_dies_harms_nobody():
+    deeds = {
+        "exit code 3": lambda: os._exit(3),
+        "SIGSEGV": lambda: os.kill(os.getpid(), signal.SIGSEGV),
+        "SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    }
+    with on_time(ThreadedScheduler()) as probe:
+        for words, deed in deeds.items():
+            run = run_once(probe.scheduler, deed, method="forked", name=words)
+            assert (run.state, words in run.reason) == ("failed", True)
+
+
+def test_the_children_of_a_child_end_with_it_at_stop(tmp_path):
+    pids = tmp_path / "pids"
+
+    def action():
+        for number in range(4):
+            if os.fork() == 0:
+                if number % 2:
+                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                with pids.open("a") as file:
+                    file.write(f"{os.getpid()}\n")
+                time.sleep(60)
+                os._exit(0)
+        time.sleep(60)
+
+    scheduler = ThreadedScheduler(stop_timeout=0.2)
+    with on_time(scheduler):
+        scheduler.add_single_task(action, processmethod="forked", taskname="bomb")
+        found = wait_for(lambda: pids.exists() and len(lines := pids.read_text().split()) == 4 and lines)
+        [run] = scheduler.runs("bomb")
+        group = run.where.process
+        assert {os.getpgid(int(pid)) for pid in found} == {group}
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 5
+    assert run.state == "cancelled"
+    wait_for(lambda: not [pid for pid in found if alive(pid)])
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# -- it is loud ----------------------------------------------------------------------------------------------------
+
+
+def log_megabytes(number):
+    for _ in range(number * 250):
+        logging.getLogger("app.loud").info("x" * 4000)
+
+
+def print_megabytes(number):
+    for _ in range(number * 250):
+        print("x" * 4000)
+
+
+def write_megabytes(number):
+    for _ in range(number * 16):
+        os.write(1, b"x" * 65535 + b"\n")
+
+
+def log_one_line_of_megabytes(number):
+    logging.getLogger("app.loud").info("x" * (number << 20))
+
+
+LOUD = [log_megabytes, print_megabytes, write_megabytes, log_one_line_of_megabytes]
+
+
+def check_loud(action, number):
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(len(record.getMessage()))
+    logger = logging.getLogger("app.loud")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        with on_time(ThreadedScheduler()) as probe:
+            assert run_once(probe.scheduler, action, number, method="forked", timeout=50).state == "ok"
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+    assert sum(lines) == (number * 250 * 4000 if action is log_megabytes else 0)
+
+
+@pytest.mark.parametrize("action", LOUD)
+def test_five_megabytes_of_output_do_not_block_the_parent(action, capfd):
+    check_loud(action, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", LOUD)
+def test_fifty_megabytes_of_output_do_not_block_the_parent(action, capfd):
+    check_loud(action, 50)
+
+
+# -- what it returns, closes and changes ---------------------------------------------------------------------------
+
+
+class Reduced:
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+@pytest.mark.parametrize("result", [lambda: 0, Reduced(), socket.socketpair, "x" * 10_000_000])
+def test_what_an_action_returns_is_never_looked_at(result, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with on_time(ThreadedScheduler()) as probe:
+        for processmethod in METHODS:
+            run = run_once(probe.scheduler, lambda: result, method=processmethod, name=processmethod)
+            assert run.state == "ok"
+    assert list(tmp_path.iterdir()) == []
+
+
+def pipes():
+    return [int(path.name) for path in Path("/proc/self/fd").iterdir() if path.is_fifo() and int(path.name) > 2]
+
+
+def dup_over_pipes():
+    for fd in pipes():
+        os.dup2(2, fd)
+
+
+def garble_pipes():
+    for fd in pipes():
+        for data in (b'"state"\n', b'{"log": 5}\n', b"[1]\n", b"\xff\n", b'{"log": {"name": 5}}\n'):
+            try:
+                os.write(fd, data)
+            except OSError:
+                break
+    os._exit(4)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (lambda: os.closerange(3, 4096), "exit code 0 and said nothing"),
+        (dup_over_pipes, "exit code 0 and said nothing"),
+        (garble_pipes, "exit code 4 and said nothing"),
+    ],
+    ids=["closes", "dups over", "writes to"],
+)
+def test_a_child_that_breaks_its_pipe_fails_and_harms_nobody(action, words, capfd, caplog):
+    with on_time(ThreadedScheduler()) as probe:
+        run = run_once(probe.scheduler, action, method="forked")
+        assert (run.state, words in run.reason) == ("failed", True)
+        assert run_once(probe.scheduler, int, method="forked", name="next").state == "ok"
+        assert probe.scheduler.health()["state"] == "ok"
+    assert len([message for message in caplog.messages if "cannot be read" in message]) <= 1
+
+
+@pytest.mark.slow
+def test_a_threaded_action_that_closes_all_files_costs_the_children_of_that_moment_at_most(tmp_path):
+    done(
+        tmp_path,
+        """
+        scheduler = start(ThreadedScheduler())
+        assert once(scheduler, int, "before", "forked").state == "ok"
+        scheduler.add_single_task(time.sleep, args=(30,), processmethod="forked", taskname="sleeps")
+        until(lambda: scheduler.health()["children"])
+        assert once(scheduler, lambda: os.closerange(3, 4096), "closes").state == "ok"
+        scheduler.add_single_task(int, processmethod="forked", taskname="after")
+        assert ended(scheduler, "after").state == "ok"
+        assert ended(scheduler, "sleeps").state in ("lost", "failed")
+        on_time()
+        scheduler.stop()
+        assert sum(scheduler.counts().values()) == sum(run.count for run in scheduler.runs(limit=1000))
+        """,
+    )
+
+
+def test_what_a_child_changes_of_its_process_its_parent_keeps(tmp_path):
+    def state():
+        mask = os.umask(0)
+        os.umask(mask)
+        handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+        return {
+            "cwd": os.getcwd(), "umask": mask, "nice": os.nice(0), "env": os.environ.get("FAULTS"),
+            "locale": locale.setlocale(locale.LC_ALL), "stdout": sys.stdout, "recursion": sys.getrecursionlimit(),
+            "timeout": socket.getdefaulttimeout(), "handlers": handlers,
+        }  # fmt: skip
+
+    def change():
+        os.chdir("/")
+        os.umask(0o777)
+        os.nice(3)
+        os.environ["FAULTS"] = "changed"
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+        sys.stdout = None
+        sys.setrecursionlimit(500)
+        socket.setdefaulttimeout(0.001)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    before = state()
+    with on_time(ThreadedScheduler()) as probe:
+        run = run_once(probe.scheduler, change, method="forked")
+        assert (run.state, run.error) == ("ok", None)
+        assert state() == before
+
+
+def test_the_engine_needs_neither_a_folder_nor_a_locale_nor_an_output(tmp_path):
+    done(
+        tmp_path,
+        """
+        import locale, shutil
+        os.mkdir("gone")
+        def change():
+            os.chdir("gone")
+            os.rmdir(os.getcwd())
+            os.umask(0o777)
+            locale.setlocale(locale.LC_ALL, "C")
+            sys.stdout = None
+            sys.setrecursionlimit(300)
+        scheduler = start(ThreadedScheduler())
+        assert once(scheduler, change, "changes").state == "ok"
+        for method in ("threaded", "forked", "sequential"):
+            assert once(scheduler, int, "after " + method, method).state == "ok"
+            assert once(scheduler, lambda: 1 / 0, "bad " + method, method).state == "failed"
+        on_time()
+        scheduler.stop()
+        """,
+    )
+
+
+# -- what becomes of its task meanwhile ----------------------------------------------------------------------------
+
+
+def test_the_next_run_gets_the_very_arguments_that_the_last_one_changed():
+    args, kw = [[]], {"seen": {}}
+
+    def action(numbers, seen):
+        numbers.append(len(numbers))
+        seen[len(seen)] = True
+
+    scheduler = ThreadedScheduler()
+    task = scheduler.add_interval_task(action, 0.05, args=args, kw=kw, taskname="it")
+    with on_time(scheduler):
+        wait_for(lambda: len(args[0]) >= 3)
+    assert task.args is args
+    assert args[0][:3] == [0, 1, 2]
+    assert len(kw["seen"]) == len(args[0])
+
+
+@pytest.mark.parametrize("processmethod", METHODS)
+def test_an_action_that_is_not_callable_any_more_fails_and_its_task_goes_on(processmethod):
+    scheduler = ThreadedScheduler()
+    task = scheduler.add_interval_task(int, 0.03, taskname="it", processmethod=processmethod)
+    with on_time(scheduler):
+        wait_for(lambda: scheduler.runs("it", state="ok"))
+        task.action = None
+        wait_for(lambda: len(scheduler.runs("it", state="failed")) > 1)
+        task.action = int
+        last = wait_for(lambda: scheduler.runs("it", state="failed"))[0]
+        wait_for(lambda: scheduler.runs("it", state="ok")[0].due > last.due)
+        assert "not callable" in last.error
+        assert total(scheduler.counts()) >= 4
+
+
+class EvilAction:
+    def __getattr__(self, name):
+        raise RuntimeError(f"no {name}")
+
+    def __call__(self):
+        pass
+
+
+class UnhashableNames:
+    def __init__(self):
+        self.__module__ = self.__qualname__ = []
+
+    def __call__(self):
+        pass
+
+
+@pytest.mark.parametrize("kind", [EvilAction, UnhashableNames], ids=["raises", "unhashable"])
+def test_an_action_whose_names_cannot_be_had_runs_all_the_same(kind):
+    with on_time(ThreadedScheduler()) as probe:
+        task = probe.scheduler.add_single_task(kind())
+        assert end_of(probe.scheduler, task).state == "ok"
+
+
+# -- it calls the API ----------------------------------------------------------------------------------------------
+
+
+def verbs(scheduler, me):
+    """Each verb that an action may call on its own scheduler, by name."""
+
+    def again():
+        scheduler.cancel(me)
+        scheduler.add_single_task(int, taskname=me, initialdelay=60)
+        scheduler.cancel(me)
+
+    def wait_for_another():
+        ran = threading.Event()
+        scheduler.add_single_task(ran.set)
+        assert ran.wait(2)
+
+    return {
+        "add": lambda: scheduler.add_single_task(int),
+        "look": lambda: (scheduler.get_tasks(), scheduler.runs(), scheduler.counts(), scheduler.health()),
+        "cancel itself": lambda: scheduler.cancel(me),
+        "rename itself": lambda: scheduler.rename_task(me, me + "!"),
+        "add itself again": again,
+        "start": lambda: scheduler.start(),
+        "wait for another": wait_for_another,
+    }
+
+
+@pytest.mark.parametrize("processmethod", [method.sequential, method.threaded])
+def test_an_action_may_call_every_verb_within_two_seconds(processmethod):
+    scheduler = ThreadedScheduler()
+    with on_time(scheduler):
+        for verb in verbs(scheduler, ""):
+            if (verb, processmethod) == ("wait for another", method.sequential):
+                continue  # a sequential one may not: the other would have to run beside it
+            run = run_once(scheduler, verbs(scheduler, verb)[verb], method=processmethod, name=verb, timeout=2)
+            assert run.state == "ok", run.error
+
+
+def test_in_a_forked_run_each_verb_is_an_error_that_says_why():
+    scheduler = ThreadedScheduler()
+    with on_time(scheduler):
+        for verb in ("add", "cancel itself", "rename itself", "start"):
+            run = run_once(scheduler, verbs(scheduler, verb)[verb], method="forked", name=verb, timeout=5)
+            assert run.state == "failed"
+            assert WrongProcess.__name__ in run.error
+            assert "this is the child process of a forked run" in run.error
+
+
+def test_a_forked_run_that_stops_its_copy_of_the_scheduler_stops_nothing(tmp_path):
+    path = tmp_path / "said"
+    scheduler = ThreadedScheduler()
+    with on_time(scheduler):
+
+        def action():
+            scheduler.stop()
+            path.write_text(json.dumps([scheduler.running, os.getpid()]))
+
+        assert run_once(scheduler, action, method="forked", timeout=5).state == "ok"
+        assert json.loads(path.read_text())[0] is False
+        assert scheduler.running
