@@ -5,6 +5,11 @@ from contextlib import contextmanager
 
 from helpers import wait_for
 
+from tgscheduler.scheduler import method
+
+#: Where an action can run.
+METHODS = [method.sequential, method.threaded, method.forked]
+
 #: Seconds between two fires.
 BEAT = 0.1
 

@@ -11,65 +11,65 @@ TESTS = expand(
         # -- action
         "action: Exception, BaseException": """
             conformance/test_executors::test_whatever_is_raised_is_a_failure_logged_once_with_name_and_traceback
-            faults/test_action::test_what_is_raised_ends_neither_loop_nor_pool_nor_forker
+            faults/test_action_raises::test_what_is_raised_ends_neither_loop_nor_pool_nor_forker
             """,
         "action: SystemExit, KeyboardInterrupt, GeneratorExit": """
-            faults/test_action::test_what_is_raised_ends_neither_loop_nor_pool_nor_forker
+            faults/test_action_raises::test_what_is_raised_ends_neither_loop_nor_pool_nor_forker
             engine/test_lifecycle::test_ctrl_c_stops_a_plain_scheduler_but_a_raised_keyboardinterrupt_does_not
             """,
         "action: evil exceptions, huge locals": """
-            faults/test_action::test_an_evil_exception_is_a_failure_with_a_bounded_text
-            faults/test_action::test_the_locals_of_a_failed_action_are_gone_after_its_record
-            faults/test_action::test_an_exception_that_the_application_keeps_keeps_none_of_our_frames
+            faults/test_action_raises::test_an_evil_exception_is_a_failure_with_a_bounded_text
+            faults/test_action_raises::test_the_locals_of_a_failed_action_are_gone_after_its_record
+            faults/test_action_raises::test_an_exception_that_the_application_keeps_keeps_none_of_our_frames
             conformance/test_executors::test_endless_recursion_is_a_failure
             """,
         "action: endless loop, blocking call": """
-            faults/test_action::test_a_threaded_action_that_does_not_return_holds_one_thread_and_stop_is_bounded
-            faults/test_action::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
+            faults/test_action_process::test_a_threaded_action_that_does_not_return_holds_one_thread_and_stop_is_bounded
+            faults/test_action_process::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
             engine/test_lifecycle::test_stop_leaves_an_action_that_never_returns_behind
             engine/test_lifecycle::test_stop_ends_children_by_process_group
             """,
         "action: os._exit, SIGSEGV, SIGKILL": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
-            faults/test_action::test_a_forked_action_that_dies_harms_nobody
-            faults/test_action::test_a_threaded_action_that_ends_the_host_leaves_no_child
+            faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
+            faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
             """,
         "action: fork bomb, no memory": """
             executors/test_forked::test_children_are_bounded_and_wait_in_order
-            faults/test_action::test_the_children_of_a_child_end_with_it_at_stop
-            faults/test_action::test_an_evil_exception_is_a_failure_with_a_bounded_text
+            faults/test_action_process::test_the_children_of_a_child_end_with_it_at_stop
+            faults/test_action_raises::test_an_evil_exception_is_a_failure_with_a_bounded_text
             """,
         "action: a lot of output or log lines": """
             executors/test_forked::test_output_larger_than_the_pipe_arrives
-            faults/test_action::test_five_megabytes_of_output_do_not_block_the_parent
-            faults/test_action::test_fifty_megabytes_of_output_do_not_block_the_parent
+            faults/test_action_process::test_five_megabytes_of_output_do_not_block_the_parent
+            faults/test_action_process::test_fifty_megabytes_of_output_do_not_block_the_parent
             """,
         "action: returns what cannot be pickled": """
-            faults/test_action::test_what_an_action_returns_is_never_looked_at
+            faults/test_action_process::test_what_an_action_returns_is_never_looked_at
             faults/test_security::test_a_forked_run_unpickles_and_evaluates_nothing_on_either_side
             """,
         "action: closes files, dups over the pipe": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
-            faults/test_action::test_a_child_that_breaks_its_pipe_fails_and_harms_nobody
-            faults/test_action::test_a_threaded_action_that_closes_all_files_costs_the_children_of_that_moment_at_most
+            faults/test_action_process::test_a_child_that_breaks_its_pipe_fails_and_harms_nobody
+            faults/test_action_process::test_a_threaded_action_that_closes_all_files_costs_the_children_of_that_moment_at_most
             """,
         "action: changes its process": """
-            faults/test_action::test_what_a_child_changes_of_its_process_its_parent_keeps
-            faults/test_action::test_the_engine_needs_neither_a_folder_nor_a_locale_nor_an_output
+            faults/test_action_process::test_what_a_child_changes_of_its_process_its_parent_keeps
+            faults/test_action_process::test_the_engine_needs_neither_a_folder_nor_a_locale_nor_an_output
             executors/test_forked::test_the_child_has_default_signals_an_empty_stdin_and_no_exit_handlers
             """,
         "action: arguments, name, cancelled, not callable, reschedule raises": """
-            faults/test_action::test_the_next_run_gets_the_very_arguments_that_the_last_one_changed
-            faults/test_action::test_an_action_that_is_not_callable_any_more_fails_and_its_task_goes_on
-            faults/test_action::test_an_action_whose_names_cannot_be_had_runs_all_the_same
+            faults/test_action_calls::test_the_next_run_gets_the_very_arguments_that_the_last_one_changed
+            faults/test_action_calls::test_an_action_that_is_not_callable_any_more_fails_and_its_task_goes_on
+            faults/test_action_calls::test_an_action_whose_names_cannot_be_had_runs_all_the_same
             engine/test_names::test_rename_in_mid_run_leaves_the_run_its_name
             engine/test_names::test_cancel_of_a_running_task_lets_the_run_end_and_frees_the_name
             engine/test_loop::test_a_reschedule_that_raises_ends_the_task_with_its_reason
             """,
         "action: calls the API": """
-            faults/test_action::test_an_action_may_call_every_verb_within_two_seconds
-            faults/test_action::test_in_a_forked_run_each_verb_is_an_error_that_says_why
-            faults/test_action::test_a_forked_run_that_stops_its_copy_of_the_scheduler_stops_nothing
+            faults/test_action_calls::test_an_action_may_call_every_verb_within_two_seconds
+            faults/test_action_calls::test_in_a_forked_run_each_verb_is_an_error_that_says_why
+            faults/test_action_calls::test_a_forked_run_that_stops_its_copy_of_the_scheduler_stops_nothing
             engine/test_lifecycle::test_an_action_may_stop_its_scheduler
             """,
         # -- trigger
@@ -124,23 +124,23 @@ TESTS = expand(
             """,
         # -- loop
         "loop: wake-ups for nothing, storms of rings": """
-            faults/test_loop_faults::test_a_hundred_thousand_rings_start_nothing_early
+            faults/test_loop_clock::test_a_hundred_thousand_rings_start_nothing_early
             engine/test_loop::test_a_thousand_rings_start_nothing_early
             """,
         "loop: wall clock by hours, by years, each second": """
-            faults/test_loop_faults::test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task
-            faults/test_loop_faults::test_a_clock_that_steps_each_second_spins_nothing_and_doubles_nothing
-            faults/test_loop_faults::test_a_real_loop_follows_a_step_and_does_not_spin
-            faults/test_loop_faults::test_no_wait_is_longer_than_half_a_minute_however_far_the_next_fire_is
+            faults/test_loop_clock::test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task
+            faults/test_loop_clock::test_a_clock_that_steps_each_second_spins_nothing_and_doubles_nothing
+            faults/test_loop_clock::test_a_real_loop_follows_a_step_and_does_not_spin
+            faults/test_loop_clock::test_no_wait_is_longer_than_half_a_minute_however_far_the_next_fire_is
             """,
         "loop: stopped and continued, the interpreter held": """
-            faults/test_loop_faults::test_a_stopped_and_continued_process_makes_up_by_one_run_and_says_how_late
-            faults/test_loop_faults::test_a_c_call_that_holds_the_interpreter_makes_everybody_late_once
-            faults/test_loop_faults::test_a_long_collection_makes_nobody_late_for_long
+            faults/test_loop_clock::test_a_stopped_and_continued_process_makes_up_by_one_run_and_says_how_late
+            faults/test_loop_clock::test_a_c_call_that_holds_the_interpreter_makes_everybody_late_once
+            faults/test_loop_clock::test_a_long_collection_makes_nobody_late_for_long
             """,
         "loop: 100,000 due at once": """
-            faults/test_loop_faults::test_a_hundred_thousand_due_at_once_run_in_order_of_time_and_insertion
-            faults/test_loop_faults::test_while_a_hundred_thousand_are_due_adding_and_cancelling_answer
+            faults/test_loop_clock::test_a_hundred_thousand_due_at_once_run_in_order_of_time_and_insertion
+            faults/test_loop_clock::test_while_a_hundred_thousand_are_due_adding_and_cancelling_answer
             """,
         "loop: storms of add, cancel, rename": """
             engine/test_books::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
@@ -153,23 +153,23 @@ TESTS = expand(
             engine/test_lifecycle::test_starting_in_many_threads_starts_one_loop
             engine/test_lifecycle::test_stopping_in_many_threads_stops_once_and_returns_everywhere
             engine/test_lifecycle::test_sigterm_at_any_moment_of_a_busy_main_thread_ends_it_within_the_bound
-            faults/test_loop_faults::test_a_hammer_of_starts_and_stops_from_threads_and_a_signal_handler
-            faults/test_loop_faults::test_an_exit_in_a_signal_handler_stops_a_plain_scheduler_in_the_main_thread
+            faults/test_loop_life::test_a_hammer_of_starts_and_stops_from_threads_and_a_signal_handler
+            faults/test_loop_life::test_an_exit_in_a_signal_handler_stops_a_plain_scheduler_in_the_main_thread
             """,
         "loop: the host forks": """
-            faults/test_loop_faults::test_a_fork_has_a_silent_copy_that_warns_once_and_can_be_started_afresh
-            faults/test_loop_faults::test_a_fork_at_any_moment_of_a_busy_loop_copies_a_whole_timetable
-            faults/test_loop_faults::test_a_task_that_runs_at_a_fork_is_no_overlap_in_the_copy
-            faults/test_loop_faults::test_books_that_are_being_written_at_a_fork_are_whole_in_the_copy
-            faults/test_loop_faults::test_a_process_of_multiprocessing_forked_beside_a_running_scheduler_is_inert
-            faults/test_loop_faults::test_a_process_of_multiprocessing_spawned_beside_a_running_scheduler_knows_nothing_of_it
+            faults/test_loop_life::test_a_fork_has_a_silent_copy_that_warns_once_and_can_be_started_afresh
+            faults/test_loop_life::test_a_fork_at_any_moment_of_a_busy_loop_copies_a_whole_timetable
+            faults/test_loop_life::test_a_task_that_runs_at_a_fork_is_no_overlap_in_the_copy
+            faults/test_loop_life::test_books_that_are_being_written_at_a_fork_are_whole_in_the_copy
+            faults/test_loop_life::test_a_process_of_multiprocessing_forked_beside_a_running_scheduler_is_inert
+            faults/test_loop_life::test_a_process_of_multiprocessing_spawned_beside_a_running_scheduler_knows_nothing_of_it
             host/test_signals::test_a_daemon
             host/test_plugin::test_a_child_of_the_application_does_not_shut_its_parent_down
             """,
         "loop: it dies all the same": """
-            faults/test_loop_faults::test_a_fault_in_the_middle_of_a_turn_costs_no_task_its_time
-            faults/test_loop_faults::test_a_fault_that_stays_ends_the_loop_loudly_and_a_new_start_is_a_new_loop
-            faults/test_loop_faults::test_a_store_that_fails_once_loses_no_record
+            faults/test_loop_breaks::test_a_fault_in_the_middle_of_a_turn_costs_no_task_its_time
+            faults/test_loop_breaks::test_a_fault_that_stays_ends_the_loop_loudly_and_a_new_start_is_a_new_loop
+            faults/test_loop_breaks::test_a_store_that_fails_once_loses_no_record
             engine/test_loop::test_one_fault_of_the_loop_is_survived_and_two_are_shouted_about
             """,
         # -- host
