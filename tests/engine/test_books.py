@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import statistics
 import threading
 import time
 
@@ -153,6 +154,9 @@ def check_storm(scheduler, kept, cancelled):
     assert sum(run.count for run in found) == total(scheduler.counts())
     assert {run.state for run in found if run.task.endswith("-forked")} <= {"failed"}
     assert {run.state for run in found if run.task != "probe"} == {"ok", "failed"}
+    late = [run.late for run in found if run.task == "probe" and run.state == "ok"]
+    assert statistics.median(late) < 0.5
+    assert max(late) < 2
 
 
 @pytest.mark.realtime

@@ -55,6 +55,20 @@ def test_a_threaded_action_that_does_not_return_holds_one_thread_and_stop_is_bou
     wait_for(lambda: not [each for each in threading.enumerate() if each.name.startswith("tgscheduler")])
 
 
+def test_a_forked_action_that_does_not_return_holds_one_child_and_stop_is_bounded():
+    scheduler = ThreadedScheduler(children=2, stop_timeout=0.2)
+    with on_time(scheduler):
+        scheduler.add_interval_task(time.sleep, 0.05, args=(600,), taskname="endless", processmethod="forked")
+        wait_for(lambda: scheduler.counts()["skipped"] >= 3)
+        for number in range(4):
+            assert run_once(scheduler, int, method="forked", name=str(number)).state == "ok"
+        wait_for(lambda: scheduler.health()["children"] == 1)
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 5
+    [run] = scheduler.runs("endless", state="cancelled")
+    assert run.reason == "stopped; its child was ended"
+
+
 def test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about(monkeypatch, caplog):
     monkeypatch.setattr(sequential, "LONG", 0.2)
     monkeypatch.setattr(health, "LAG", 0.2)

@@ -221,9 +221,10 @@ def zombies():
 
 def test_no_zombie_is_left_while_the_scheduler_runs():
     scheduler = ThreadedScheduler()
+    ends = [int, lambda: 1 / 0, lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGKILL)]
     with on_time(scheduler):
         for number in range(20):
-            scheduler.add_single_task([int, lambda: 1 / 0][number % 2], processmethod="forked", taskname=str(number))
+            scheduler.add_single_task(ends[number % 4], processmethod="forked", taskname=str(number))
         for number in range(20):
             end_of(scheduler, str(number))
         wait_for(lambda: not zombies(), 1)

@@ -74,6 +74,18 @@ def test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task(ste
         assert ticked.get_task(name).next_due > ticked.clock.now()
 
 
+@pytest.mark.parametrize(("step", "times"), [(-3 * HOUR + 60, 1), (-3 * HOUR, 1), (-3 * HOUR - 60, 2)])
+def test_what_has_run_runs_again_after_a_step_back_of_more_than_three_hours_only(step, times):
+    ticked = TickedScheduler(start=NOON)
+    ticked.add_weekday_task(int, range(1, 8), (12, 30), taskname="weekday")
+    ticked.add_monthday_task(int, range(1, 32), (12, 30), taskname="monthday")
+    ticked.add_cron_like_task(int, "30 12 * * *", taskname="cron")
+    ticked.tick(HOUR)
+    ticked.clock.step_by(step)
+    ticked.tick(4 * HOUR)
+    assert [dues(ticked, name) for name in ("weekday", "monthday", "cron")] == [[HOUR / 2] * times] * 3
+
+
 def test_a_clock_that_steps_each_second_spins_nothing_and_doubles_nothing(monkeypatch):
     random = seeded()
     ticked = TickedScheduler(start=NOON)

@@ -87,6 +87,19 @@ def test_an_exit_in_a_signal_handler_stops_a_plain_scheduler_in_the_main_thread(
         assert "running False 1" in process.output
 
 
+def test_a_new_process_knows_nothing_of_the_last_one(tmp_path):
+    look = "print(scheduler.get_tasks(), scheduler.runs(), sum(scheduler.counts().values()))"
+    work = f"""
+        scheduler = ThreadedScheduler(stop_timeout=0)
+        {look}
+        scheduler.add_interval_task(int, 0.01, taskname="it")
+        scheduler.add_single_task(int, initialdelay=3600, taskname="waits")
+        scheduler.start()
+        until(lambda: scheduler.runs("it", state="ok"))
+    """
+    assert [done(tmp_path, work) for _ in range(2)] == ["{} [] 0\n"] * 2
+
+
 # -- the application forks -----------------------------------------------------------------------------------------
 
 

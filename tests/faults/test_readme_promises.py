@@ -1,9 +1,46 @@
-"""The README's table of what survives what has a test behind each line."""
+"""Each promise of the README, and each line of its table of what survives what, has a test behind it."""
 
 import re
 
 from conftest import ROOT
 from named import expand, missing
+
+PROMISES = expand(
+    {
+        "Each occurrence is accounted for.": """
+            engine/test_books::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
+            engine/test_books::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
+            engine/test_books::test_counts_name_every_state_and_add_up_to_what_came_due
+            engine/test_loop::test_a_task_that_still_runs_is_not_started_again_and_the_reason_names_its_run
+            """,
+        "No drift.": """
+            engine/test_loop::test_an_interval_starts_on_its_grid_whatever_the_action_takes
+            engine/test_loop::test_a_million_steps_of_a_tenth_do_not_drift
+            timetable/test_tasks_in_time::test_an_interval_that_is_no_whole_number_does_not_drift
+            """,
+        "Exact days.": """
+            timetable/test_tasks_in_time::test_calendar_tasks_run_at
+            timetable/test_vectors::test_the_next_fires_are_the_known_ones
+            timetable/test_zones::test_a_wall_time_is_due_at
+            """,
+        "Heard at once.": """
+            engine/test_loop::test_a_task_added_while_the_loop_sleeps_fires_at_its_own_time
+            """,
+        "One run makes up for all that was missed": """
+            engine/test_loop::test_what_was_missed_runs_as_one_run_that_says_how_many
+            engine/test_loop::test_missed_calendar_days_are_counted_one_by_one
+            engine/test_loop::test_a_task_that_still_runs_is_not_started_again_and_the_reason_names_its_run
+            faults/test_loop_clock::test_a_stopped_and_continued_process_makes_up_by_one_run_and_says_how_late
+            """,
+        "Bounded.": """
+            executors/test_threaded::test_three_hundred_that_are_due_at_once_run_a_hundred_at_a_time_in_order
+            executors/test_forked::test_children_are_bounded_and_wait_in_order
+            engine/test_books::test_history_is_bounded_and_counts_are_not
+            engine/test_lifecycle::test_stop_leaves_an_action_that_never_returns_behind
+            engine/test_lifecycle::test_stop_ends_children_by_process_group
+            """,
+    }
+)
 
 TESTS = expand(
     {
@@ -11,6 +48,7 @@ TESTS = expand(
             conformance/test_executors::test_whatever_is_raised_is_a_failure_logged_once_with_name_and_traceback
             faults/test_action_raises::test_what_is_raised_ends_neither_loop_nor_pool_nor_forker
             faults/test_action_raises::test_an_evil_exception_is_a_failure_with_a_bounded_text
+            guide/test_promises::test_exceptions_do_not_kill_the_scheduler
             """,
         "A forked action crashes, or is killed": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
@@ -19,29 +57,38 @@ TESTS = expand(
             """,
         "An action hangs": """
             faults/test_action_process::test_a_threaded_action_that_does_not_return_holds_one_thread_and_stop_is_bounded
+            faults/test_action_process::test_a_forked_action_that_does_not_return_holds_one_child_and_stop_is_bounded
             faults/test_action_process::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
             faults/test_executor::test_a_child_that_hangs_in_a_lock_held_at_the_fork_is_ended_at_stop
             """,
         "More is due than there are threads": """
             executors/test_threaded::test_past_the_bound_runs_wait_in_order_and_none_is_dropped
             executors/test_threaded::test_the_bound_of_the_scheduler_is_visible_while_runs_wait
+            executors/test_threaded::test_three_hundred_that_are_due_at_once_run_a_hundred_at_a_time_in_order
             """,
         "The wall clock is stepped": """
             engine/test_loop::test_a_step_forward_keeps_intervals_and_makes_calendar_tasks_late
             engine/test_loop::test_a_step_back_runs_no_occurrence_twice
             engine/test_loop::test_a_large_step_back_is_a_correction
             faults/test_loop_clock::test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task
+            faults/test_loop_clock::test_what_has_run_runs_again_after_a_step_back_of_more_than_three_hours_only
             """,
         "graceful (SIGUSR1)": """
             host/test_signals::test_graceful_leaves_the_timetable_as_it_is
             """,
         "SIGTERM, Ctrl-C, engine.restart(), the autoreloader": """
             host/test_signals::test_a_signal_ends_running_tasks_within_the_bound
+            host/test_signals::test_what_ends_by_itself_during_the_drain_is_whole
+            host/test_signals::test_a_running_child_has_five_seconds_unless_the_setting_says_otherwise
             host/test_signals::test_two_ctrl_c
             host/test_signals::test_a_restart_binds_the_port_again_and_leaves_no_child
+            engine/test_lifecycle::test_stop_ends_children_by_process_group
+            faults/test_action_process::test_the_children_of_a_child_end_with_it_at_stop
             """,
         "The process ends": """
             faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
+            faults/test_loop_life::test_a_new_process_knows_nothing_of_the_last_one
+            faults/test_security::test_the_package_creates_no_file
             host/test_plugin::test_start_stop_start_in_one_process
             guide/test_promises::test_jobs_are_scheduled_anew_at_each_start
             """,
@@ -56,12 +103,22 @@ def rows(text):
     return [" ".join(cell.replace("``", "").split()) for cell in cells][1:]
 
 
+def promises(text):
+    """Return how each promise begins, as plain text."""
+    listed = text.partition("\nPromises\n")[2].partition("\nWhat survives what:")[0]
+    return [" ".join(words.split()) for words in re.findall(r"^\* \*\*(.+?)\*\*", listed, re.MULTILINE | re.DOTALL)]
+
+
 def test_each_line_of_the_readmes_table_has_its_tests():
     assert rows((ROOT / "README.rst").read_text(encoding="utf-8")) == list(TESTS)
 
 
-def test_the_tests_behind_the_table_are_there():
-    assert missing(test for tests in TESTS.values() for test in tests) == []
+def test_each_promise_of_the_readme_has_its_tests():
+    assert promises((ROOT / "README.rst").read_text(encoding="utf-8")) == list(PROMISES)
+
+
+def test_the_tests_behind_promises_and_table_are_there():
+    assert missing(test for tests in [*PROMISES.values(), *TESTS.values()] for test in tests) == []
 
 
 def test_a_line_without_a_test_would_be_found():

@@ -25,6 +25,7 @@ TESTS = expand(
             """,
         "action: endless loop, blocking call": """
             faults/test_action_process::test_a_threaded_action_that_does_not_return_holds_one_thread_and_stop_is_bounded
+            faults/test_action_process::test_a_forked_action_that_does_not_return_holds_one_child_and_stop_is_bounded
             faults/test_action_process::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
             engine/test_lifecycle::test_stop_leaves_an_action_that_never_returns_behind
             engine/test_lifecycle::test_stop_ends_children_by_process_group
@@ -129,6 +130,7 @@ TESTS = expand(
             """,
         "loop: wall clock by hours, by years, each second": """
             faults/test_loop_clock::test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task
+            faults/test_loop_clock::test_what_has_run_runs_again_after_a_step_back_of_more_than_three_hours_only
             faults/test_loop_clock::test_a_clock_that_steps_each_second_spins_nothing_and_doubles_nothing
             faults/test_loop_clock::test_a_real_loop_follows_a_step_and_does_not_spin
             faults/test_loop_clock::test_no_wait_is_longer_than_half_a_minute_however_far_the_next_fire_is

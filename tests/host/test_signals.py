@@ -56,6 +56,22 @@ def test_a_signal_ends_running_tasks_within_the_bound(tmp_path, sig):
     assert server.log().count("Scheduler stopped.") == 1
 
 
+def test_a_running_child_has_five_seconds_unless_the_setting_says_otherwise(tmp_path):
+    program = """
+    def work():
+        mark("begun")
+        time.sleep(600)
+
+    scheduler.add_single_task(work, processmethod="forked")
+    startup.call_on_shutdown.append(lambda: mark("down", *(run.reason for run in scheduler.runs())))
+    serve()
+    """
+    with Server(tmp_path, program) as server:
+        server.see("begun").kill(signal.SIGTERM)
+        assert 5 <= seconds_to_end(server, 0) < 8
+    assert server.marks()[-1] == "down stopped; its child was ended"
+
+
 @pytest.mark.parametrize("again", ["SIGTERM", "SIGINT"])
 def test_a_second_signal_ends_the_drain_at_once(tmp_path, again):
     with busy(tmp_path, 30) as server:
@@ -194,6 +210,7 @@ def restart():
     threading.Thread(target=engine.restart).start()
 
 startup.call_on_startup.append(lambda: scheduler.add_single_task(sleep_long, processmethod="forked"))
+startup.call_on_startup.append(lambda: scheduler.add_single_task(time.sleep, args=(600,)))
 startup.call_on_shutdown.append(lambda: mark("down", me))
 config.update({"tg.scheduler.stop_timeout": 0.1})
 """
