@@ -4,10 +4,14 @@ Everything else is handed a :class:`Clock` and asks it; tests hand in a virtual 
 (float), durations seconds.
 """
 
+import functools
 import queue
+import re
 import threading
 import time
+import zoneinfo
 from collections.abc import Callable
+from pathlib import Path
 
 #: A loop never sleeps longer than this (seconds), so that a stepped wall clock is noticed.
 LONGEST_WAIT = 30.0
@@ -76,3 +80,33 @@ def local_zone() -> str:
             except Exception:  # an odd /etc/localtime or TZ must not keep an application from starting
                 _zone_name = "UTC"
         return _zone_name
+
+
+@functools.cache
+def zone_data_version() -> str:
+    """Return the version of the time zone data in use, such as ``'2025b'``, or ``'unknown'``.
+
+    The host's data comes before that of the package ``tzdata``, which is marked: ``'2025b (tzdata package)'``. Hosts
+    whose versions differ may disagree on a fire time.
+    """
+    for folder in map(Path, zoneinfo.TZPATH):
+        if (folder / "UTC").is_file() or (folder / "Etc" / "UTC").is_file():
+            return _version_in(folder)
+    try:
+        import tzdata  # type: ignore[import-untyped]
+    except ImportError:
+        return "unknown"
+    return f"{tzdata.IANA_VERSION} (tzdata package)"
+
+
+def _version_in(folder: Path) -> str:
+    """Return what the first line of ``tzdata.zi`` says, or the file ``+VERSION`` of macOS and BSD."""
+    for file, pattern in (("tzdata.zi", r"# version (\S+)"), ("+VERSION", r"(\S+)")):
+        try:
+            with (folder / file).open(encoding="ascii", errors="replace") as lines:
+                found = re.match(pattern, lines.readline(200))
+        except OSError:
+            continue
+        if found and found[1].isprintable():
+            return found[1]
+    return "unknown"
