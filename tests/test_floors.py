@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "tgscheduler"
 FLOORS = {
     "F0": [
         *("errors", "clock", "timetable", "timetable.zones", "timetable.cron", "timetable.cronlike"),
-        *("timetable.triggers", "timetable.policy", "timetable.run"),
+        *("timetable.checks", "timetable.days", "timetable.compose", "timetable.realtime", "timetable.walltime"),
+        *("timetable.asking", "timetable.words", "timetable.triggers", "timetable.policy", "timetable.run"),
     ],
     "F1": ["timetable.tasks", "timetable.variants", "timetable.agenda", "timetable.plan"],
     "F2": ["executors", "executors.base", "stores", "stores.base"],

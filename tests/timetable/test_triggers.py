@@ -10,29 +10,15 @@ from fractions import Fraction
 from functools import cache
 
 import pytest
+from drawn import KINDS, any_case, assert_true, moments, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wallscan import DAY, EPOCH, Scan, changes, date_of, fires, on_monthdays, on_weekdays
+from wallscan import EPOCH, Scan, fires, on_monthdays, on_weekdays
 
 from tgscheduler.errors import InvalidType, InvalidValue, SchedulerError
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Trigger, Weekdays
 
-ZONES = [
-    "Europe/Berlin",
-    "Europe/Dublin",
-    "America/Sao_Paulo",
-    "America/St_Johns",
-    "Australia/Lord_Howe",
-    "Pacific/Apia",
-    "Africa/Casablanca",
-    "Africa/Cairo",
-    "Antarctica/Troll",
-    "Antarctica/Casey",
-    "Asia/Gaza",
-    "Asia/Pyongyang",
-    "Asia/Kathmandu",
-]
 YEARS = [
     ("Europe/Berlin", 2025),
     ("Pacific/Apia", 2011),  # a day that never was, and two changes more
@@ -43,7 +29,6 @@ YEARS = [
 NAN, INF = float("nan"), float("inf")
 WEEKLY_AT = [(0, 0), (0, 30), (2, 30), (12, 0), (23, 30)]
 MONTHLY_AT = [(0, 0), (2, 15), (9, 0), (23, 59)]
-LAST_MINUTE = int((datetime(2101, 1, 1, tzinfo=UTC) - EPOCH).total_seconds()) // 60
 
 
 def minute_of(year):
@@ -108,127 +93,45 @@ def test_a_year_of_each_kind_runs_as_the_scan_finds(zone, year):
 # -- windows of up to 40 days, half of them around clock changes ------------------------------------------------------
 
 
-@st.composite
-def windows(draw):
-    """Draw a zone, and a stretch of minutes from 1970 to 2100 in it."""
-    zone = draw(st.sampled_from(ZONES))
-    length = draw(st.integers(1, 40 * DAY))
-    start = draw(st.integers(0, LAST_MINUTE - length))
-    if changes(zone) and draw(st.booleans()):
-        start = max(0, draw(st.sampled_from(changes(zone))) - draw(st.integers(0, length)))
-    return zone, start, start + length
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(derandomize=True, deadline=None, max_examples=12)
+def test_every_kind_fires_as_the_scan_finds(kind, data):
+    window = data.draw(windows())
+    assert_true(KINDS[kind](data.draw, window), window, data)
 
 
-def numbers(low, high):
-    """Draw a cron field of numbers in one of its forms: its text and what it stands for."""
-    ends = st.tuples(st.integers(low, high), st.integers(low, high)).map(sorted)
-    steps = st.integers(1, 20 if high > 20 else high)
-    return st.one_of(
-        st.integers(low, high).map(lambda n: (str(n), {n})),
-        st.sets(st.integers(low, high), min_size=2, max_size=4).map(lambda s: (",".join(map(str, sorted(s))), s)),
-        ends.map(lambda e: (f"{e[0]}-{e[1]}", set(range(e[0], e[1] + 1)))),
-        st.tuples(ends, steps).map(lambda e: (f"{e[0][0]}-{e[0][1]}/{e[1]}", set(range(e[0][0], e[0][1] + 1, e[1])))),
-        st.tuples(st.integers(low, high), steps).map(lambda e: (f"{e[0]}/{e[1]}", set(range(e[0], high + 1, e[1])))),
-    )
-
-
-def stars(low, high):
-    """Draw a cron field that begins with an asterisk."""
-    whole = range(low, high + 1)
-    steps = st.integers(2, 20 if high > 20 else high)
-    return st.just(("*", set(whole))) | steps.map(lambda n: (f"*/{n}", set(whole[::n])))
-
-
-@st.composite
-def cron_lines(draw):
-    """Draw a cron line: its text, whether both days must match, its minutes of the day, a test for its days."""
-    wildcard = draw(st.booleans())
-    minute, hour = draw(numbers(0, 59)), draw(numbers(0, 23))
-    if wildcard:
-        which = draw(st.integers(0, 2))
-        minute = draw(stars(0, 59)) if which != 1 else minute
-        hour = draw(stars(0, 23)) if which != 0 else hour
-    dom = draw(st.just(("*", set(range(1, 32)))) | numbers(1, 31) | stars(1, 31))
-    dow = draw(st.just(("*", set(range(8)))) | numbers(0, 7) | stars(0, 6))
-    day_and = draw(st.booleans())
-    both = day_and or dom[0].startswith("*") or dow[0].startswith("*")
-
-    def has_day(day):
-        when = date_of(day)
-        by_dom, by_dow = when.day in dom[1], bool({when.isoweekday(), when.isoweekday() % 7} & dow[1])
-        return by_dom and by_dow if both else by_dom or by_dow
-
-    times = {h * 60 + m for h in hour[1] for m in minute[1]}
-    return f"{minute[0]} {hour[0]} {dom[0]} * {dow[0]}", day_and, wildcard, times, has_day
-
-
-TIMES = st.tuples(st.integers(0, 23), st.integers(0, 59))
-
-
-@given(
-    window=windows(),
-    week=st.sets(st.integers(1, 7), min_size=1),
-    month=st.sets(st.integers(1, 31), min_size=1),
-    at=TIMES,
-    line=cron_lines(),
-    interval=st.tuples(st.integers(1, 5000), st.integers(0, 50000)),
-)
-@settings(derandomize=True, deadline=None, max_examples=30)
-def test_every_kind_fires_as_the_scan_finds(window, week, month, at, line, interval):
-    zone, start, end = window
-    text, day_and, wildcard, times, has_day = line
-    minutes = {at[0] * 60 + at[1]}
-    scan, first, last = Scan(zone, start, end, times | minutes), start * 60 - 0.5, end * 60.0
-    assert fires(Weekdays(week, at, zone), first, last) == scan.fixed(minutes, on_weekdays(week))
-    assert fires(Monthdays(month, at, zone), first, last) == scan.fixed(minutes, on_monthdays(month))
-    expected = scan.real(times, has_day) if wildcard else scan.fixed(times, has_day)
-    assert fires(Cron(text, zone, day_and), first, last) == expected
-    step, anchor = interval[0], start + interval[1]
-    expected = [real * 60.0 for real in range(start, end) if real >= anchor and (real - anchor) % step == 0]
-    assert fires(Interval(step * 60, anchor * 60), first, last) == expected
+@pytest.mark.slow
+@given(data=st.data())
+@settings(derandomize=True, deadline=None, max_examples=600)
+def test_what_is_composed_of_composed_ones_fires_as_the_scan_finds(data):
+    window = data.draw(windows())
+    assert_true(any_case(data.draw, window, 3), window, data, most=1000)
 
 
 # -- the laws ---------------------------------------------------------------------------------------------------------
 
 
-@st.composite
-def moments(draw, zone):
-    """Draw a moment, half of them within three days of a clock change, with a fraction."""
-    minute = draw(st.integers(0, LAST_MINUTE))
-    if changes(zone) and draw(st.booleans()):
-        minute = draw(st.sampled_from(changes(zone))) + draw(st.integers(-3 * DAY, 3 * DAY))
-    return max(0, minute) * 60 + draw(st.sampled_from([0, -1, 1, 30])) + draw(st.sampled_from([0.0, 0.25, 0.999999]))
-
-
-KINDS = {
-    "weekdays": lambda draw, zone: Weekdays(draw(st.sets(st.integers(1, 7), min_size=1)), draw(TIMES), zone),
-    "monthdays": lambda draw, zone: Monthdays(draw(st.sets(st.integers(1, 31), min_size=1)), draw(TIMES), zone),
-    "interval": lambda draw, zone: Interval(draw(st.floats(0.001, 1e7)), draw(st.floats(0, 4e9))),
-    "cron": lambda draw, zone: Cron(draw(cron_lines())[0], zone, draw(st.booleans())),
-    "cron with seconds": lambda draw, zone: Cron(f"{draw(stars(0, 59))[0]} {draw(cron_lines())[0]}", zone),
-    "once": lambda draw, zone: Once(draw(st.floats(0, 4e9))),
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "any interval"])
 @given(data=st.data())
 @settings(derandomize=True, deadline=None, max_examples=30)
 def test_an_answer_is_later_pure_monotone_and_the_earliest(kind, data):
-    zone = data.draw(st.sampled_from(ZONES))
-    trigger = KINDS[kind](data.draw, zone)
-    moment, other = data.draw(moments(zone)), data.draw(moments(zone))
-    fire, later = trigger.next_after(moment), trigger.next_after(other)
-    assert trigger.next_after(moment) == fire
+    window = data.draw(windows())
+    if kind in KINDS:
+        trigger = KINDS[kind](data.draw, window).trigger
+    else:
+        trigger = Interval(data.draw(st.floats(0.001, 1e7)), data.draw(st.floats(0, 4e9)))
+    asked = moments(window[0]) | st.floats(window[1] * 60, window[2] * 60)
+    first, second = sorted([data.draw(asked), data.draw(asked)])
+    fire, later = trigger.next_after(first), trigger.next_after(second)
+    assert trigger.next_after(first) == fire
+    assert later is None or (fire is not None and fire <= later)
     if fire is None:
-        assert kind == "once"
-        assert trigger.moment <= moment
         return
     assert type(fire) is float
-    assert fire > moment
-    between = moment + (fire - moment) * data.draw(st.floats(0, 0.99))
-    assert trigger.next_after(between) == fire or between >= fire  # nothing fires in between
-    if later is not None:
-        assert (fire <= later) if moment <= other else (later <= fire)
+    assert first < fire
+    between = first + (fire - first) * data.draw(st.floats(0, 0.99))
+    assert between >= fire or trigger.next_after(between) == fire  # nothing fires in between
 
 
 @given(st.floats(1e-6, 1e7), st.floats(0, 4.2e9), st.floats(0, 4.2e9))

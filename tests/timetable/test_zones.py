@@ -105,6 +105,24 @@ def test_a_change_is_looked_for_after_the_moment_and_up_to_the_end():
     assert zones.next_change(spring - 86400, berlin, spring - 1) is None
 
 
+@pytest.mark.parametrize(
+    ("zone", "moment", "until"),
+    [
+        ("Europe/Berlin", 1748779200.5, 1748815200),  # the midnight after 2025-06-01 14:00
+        ("Europe/Berlin", 1743292800, 1743296400),  # on the day of a change it may be earlier: at the change
+        ("Europe/Berlin", 1743296400, 1743372000),
+        ("America/St_Johns", 1289097000, 1289097060),  # Sunday has lasted a minute: back to Saturday, 23:01
+        ("America/St_Johns", 1289097060, 1289100600),
+        ("Pacific/Apia", 1325239199, 1325239200),  # a day is jumped over
+        ("Pacific/Apia", 1325239200, 1325325600),
+    ],
+)
+def test_the_next_date_begins_at_midnight_or_a_change(zone, moment, until):
+    tz = zones.zone(zone)
+    assert zones.next_day(moment, tz) == until
+    assert zones.wall(until - 1, tz).date() == zones.wall(moment, tz).date()
+
+
 def test_without_a_name_the_zone_is_utc():
     assert zones.zone(None) == ZoneInfo("UTC")
 

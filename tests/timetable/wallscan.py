@@ -20,6 +20,7 @@ class Scan:
     """
 
     def __init__(self, zone: str, start: int, end: int, times) -> None:
+        self.start, self.end = start, end
         tz, minute, step = ZoneInfo(zone), EPOCH + timedelta(minutes=start - LEAD), timedelta(minutes=1)
         #: (real minute, wall minute): what is shown, and what arrives.
         self.shown: list[tuple[int, int]] = []
@@ -43,17 +44,26 @@ class Scan:
         self.shown = [(real, wall) for real, wall in self.shown if real >= start]
         self.arrivals = [(real, wall) for real, wall in self.arrivals if real >= start]
 
-    def fixed(self, times, has_day):
-        """Return when a timetable of fixed wall times fires: what arrives, once an instant."""
-        return _instants(self.arrivals, times, has_day)
+    def fixed(self, times, has_day, seconds=(0,)):
+        """Return when a timetable of fixed wall times fires: what arrives, once an instant.
 
-    def real(self, times, has_day):
+        Of a minute that was skipped no second was ever shown: all of them arrive with the first minute after it.
+        """
+        shown = set(self.shown) if set(seconds) != {0} else None
+        return _instants(self.arrivals, times, has_day, seconds, shown)
+
+    def real(self, times, has_day, seconds=(0,)):
         """Return when a timetable in real time fires: whenever the clock shows such a time."""
-        return _instants(self.shown, times, has_day)
+        return _instants(self.shown, times, has_day, seconds, None)
 
 
-def _instants(pairs, times, has_day):
-    return sorted({real * 60.0 for real, wall in pairs if wall % DAY in times and has_day(wall // DAY)})
+def _instants(pairs, times, has_day, seconds, shown):
+    found = set()
+    for real, wall in pairs:
+        if wall % DAY in times and has_day(wall // DAY):
+            late = shown is not None and (real, wall) not in shown
+            found.update(real * 60.0 + second for second in ((0,) if late else seconds))
+    return sorted(found)
 
 
 @cache

@@ -66,6 +66,25 @@ def instant(when: datetime, tz: tzinfo) -> int:
     return _first_with_other_offset(second, first, tz)
 
 
+def moment_of(when: datetime) -> float:
+    """Return the POSIX seconds of an aware datetime: after a gap; in a fold its ``fold`` says which pass is meant."""
+    before, after = (_seconds(when.replace(fold=fold).utcoffset()) for fold in (0, 1))
+    if before >= after:
+        return when.timestamp()
+    assert when.tzinfo is not None
+    naive = seconds_of(when.replace(tzinfo=None))
+    return float(_first_with_other_offset(naive - after, naive - before, when.tzinfo))
+
+
+def next_day(moment: float, tz: tzinfo) -> int:
+    """Return the first instant after ``moment`` that may lie on another date: the day's end, or a change before it."""
+    start = math.floor(moment)
+    day = wall(start, tz).replace(hour=0, minute=0, second=0)
+    end = seconds_of(day + timedelta(days=1)) - offset(start, tz)
+    change = next_change(start, tz, end)
+    return end if change is None else change
+
+
 def next_change(moment: int, tz: tzinfo, until: int) -> int | None:
     """Return the first instant in (moment, until] at which the UTC offset changes, None when there is none."""
     if until - moment < 6 * DAY and offset(moment, tz) == offset(until, tz):

@@ -1,0 +1,168 @@
+"""What the engine must know of a trigger: whose code it runs, and how many fires were missed."""
+
+import enum
+from datetime import UTC, date, datetime
+
+import pytest
+from wallscan import fires
+
+from tgscheduler.errors import InvalidValue
+from tgscheduler.timetable.triggers import (
+    Between,
+    Composable,
+    Cron,
+    Interval,
+    Monthdays,
+    Once,
+    Weekdays,
+    either,
+    is_own,
+    stretch,
+)
+
+DAY = 86400.0
+PLAIN = [Once(5.0), Interval(60), Weekdays([1], 3), Monthdays(["last"], [(3, 0), (5, 0)], "Asia/Gaza"), Cron("@daily")]
+
+
+class Own(Composable):
+    """A trigger of an application's own, on our base class."""
+
+    def next_after(self, moment):
+        return moment + 60
+
+
+class OwnInterval(Interval):
+    """A trigger of ours that an application has changed."""
+
+    def next_after(self, moment):
+        return moment + 1
+
+
+class Dates(set):
+    """A set that an application has changed: only what is in it is taken."""
+
+    def __contains__(self, day):
+        raise AssertionError
+
+
+@pytest.mark.parametrize("trigger", PLAIN, ids=repr)
+def test_ours_are_our_own_and_so_is_what_is_composed_of_them(trigger):
+    assert is_own(trigger)
+    assert is_own(trigger.between(0, 1e9))
+    assert is_own(trigger.except_on([date(2025, 12, 25)]))
+    assert is_own(trigger.except_on(Dates([date(2025, 12, 25)])))
+    assert is_own(either(*PLAIN).between(0).except_on(frozenset(), "UTC").between(5))
+
+
+@pytest.mark.parametrize("trigger", [Own(), OwnInterval(60), None, "@daily", Interval, object()], ids=str)
+def test_everything_else_may_do_anything(trigger):
+    assert not is_own(trigger)
+
+
+@pytest.mark.parametrize("trigger", [Own(), OwnInterval(60)])
+def test_what_is_composed_of_anything_may_do_anything(trigger):
+    assert not is_own(trigger.between(0))
+    assert not is_own(trigger.except_on(()))
+    assert not is_own(either(Interval(60), trigger).between(0))
+
+
+@pytest.mark.parametrize("calendar", [{date(2025, 12, 25): "Christmas"}, lambda day: False, range(5)])
+def test_a_calendar_that_is_no_set_of_dates_may_do_anything(calendar):
+    assert not is_own(Interval(60).except_on(calendar))
+    assert not is_own(either(Once(5), Interval(60).except_on(calendar)))
+
+
+def test_values_of_an_application_s_classes_become_plain_ones():
+    """Days, times and dates are compared under the engine's lock."""
+
+    class Day(date):
+        def __eq__(self, other):
+            raise AssertionError
+
+        __hash__ = date.__hash__
+
+    days = enum.IntEnum("days", "monday")
+    trigger = Weekdays(days, (days.monday, days.monday)).except_on([Day(2025, 12, 25)])
+    assert {type(part) for part in (*trigger.trigger.days, *trigger.trigger.timeonday)} == {int}
+    assert {type(day) for day in trigger.calendar} == {date}
+    assert type(Interval(enum.IntEnum("every", "one").one).seconds) is float
+
+
+# -- what was missed --------------------------------------------------------------------------------------------------
+
+
+class Counted(Composable):
+    """An interval that counts how often it is asked."""
+
+    asked = 0
+
+    def next_after(self, moment):
+        self.asked += 1
+        return moment + 60
+
+
+@pytest.mark.parametrize(
+    ("trigger", "due", "now", "found"),
+    [
+        (Interval(60), 0.0, 0.0, (1, 0.0, True)),
+        (Interval(60), 0.0, 59.9, (1, 0.0, True)),
+        (Interval(60), 0.0, 60.0, (2, 60.0, True)),
+        (Interval(60), 30.0, 60.0, (2, 60.0, True)),  # due by hand
+        (Interval(0.1), 0.0, 1e6 + 0.05, (10_000_001, 1e6, True)),
+        (Interval(60).between(0, 600), 0.0, 1e9, (11, 600.0, True)),
+        (Interval(60).between(0, 630), 0.0, 1e9, (11, 600.0, True)),
+        (Interval(60).between(60), 60.0, 120.0, (2, 120.0, True)),
+        (Interval(60).between(600).between(None, 6000), 30.0, 1e9, (92, 6000.0, True)),  # due by hand, before the start
+        (Interval(0.001).between(0, 1e6).between(10, 2e6), 10.0, 2e6, (999_990_001, 1e6, True)),
+        (Interval(60).between(0, 600), 600.0, 1e9, (1, 600.0, True)),
+        (Once(5.0), 5.0, 1e9, (1, 5.0, True)),
+        (Weekdays(range(1, 8), 0), 0.0, 7 * DAY, (8, 7 * DAY, True)),
+        (Weekdays(range(1, 8), [(0, 0), (12, 0)]), 0.0, 7 * DAY, (15, 7 * DAY, True)),
+        (Cron("* * * * *"), 0.0, 99 * 60.0, (100, 99 * 60.0, True)),
+        (Cron("* * * * *"), 0.0, 100 * 60.0, (100, 99 * 60.0, False)),
+        (either(Interval(60), Interval(90)), 0.0, 180.0, (5, 180.0, True)),
+        (Interval(3600).except_on({date(1970, 1, 2)}), 0.0, 2 * DAY, (25, 2 * DAY, True)),
+        (Counted(), 0.0, 6000.0, (100, 5940.0, False)),
+    ],
+)
+def test_a_stretch(trigger, due, now, found):
+    assert stretch(trigger, due, now, 100) == found
+
+
+def test_a_count_by_arithmetic_is_the_count_of_the_fires():
+    for trigger in (Interval(7, 3).between(20, 900), Interval(0.3, 1).between(5.05).between(None, 77.7)):
+        due = trigger.next_after(0.0)
+        expected = [due, *fires(trigger, due, 1000.0)]
+        assert stretch(trigger, due, 1000.0, 10) == (len(expected), expected[-1], True)
+
+
+def test_a_walk_is_bounded():
+    trigger = Counted()
+    stretch(trigger, 0.0, 1e12, 50)
+    assert trigger.asked == 50
+
+
+def test_missed_days_are_counted_through_a_clock_change():
+    trigger = Weekdays(range(1, 8), [(2, 30), (2, 45)], "Europe/Berlin")
+    due = datetime(2025, 3, 29, 1, 30, tzinfo=UTC).timestamp()
+    end = datetime(2025, 3, 31, 12, tzinfo=UTC).timestamp()
+    assert stretch(trigger, due, end, 100)[0] == 5  # two times in one gap are one fire
+
+
+@pytest.mark.parametrize("answer", [10.0, 5.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("good", [0, 3])
+def test_an_answer_that_is_no_later_moment_is_an_error(good, answer):
+    class Stuck:
+        asked = 0
+
+        def next_after(self, moment):
+            self.asked += 1
+            return moment + 1 if self.asked <= good else answer
+
+    with pytest.raises(InvalidValue, match=r"next_after: expected a time after 1\d\.0, or None, got"):
+        stretch(Stuck(), 10.0, 1e9, 100)
+
+
+def test_a_subclass_of_an_interval_is_asked():
+    assert stretch(OwnInterval(60), 0.0, 10.0, 100) == (11, 10.0, True)
+    assert stretch(Between(OwnInterval(60), 0, 5), 0.0, 10.0, 100) == (6, 5.0, True)

@@ -1,0 +1,255 @@
+"""Triggers made of triggers: any of several, without some dates, within bounds.
+
+===================================  ==============================================
+``either(*triggers)``                whenever any of them fires
+``trigger.except_on(calendar)``      not on the dates of a calendar
+``trigger.between(start, end)``      not before ``start``, not after ``end``
+===================================  ==============================================
+"""
+
+import math
+from collections.abc import Callable, Container, Hashable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol, runtime_checkable
+from zoneinfo import ZoneInfo
+
+from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.checks import YEAR, check_moment
+
+#: A calendar that leaves out everything for so long (seconds) leaves out everything.
+_LONGEST_SEARCH = 50 * YEAR
+
+Calendar = Container[date] | Callable[[date], bool]
+
+
+@runtime_checkable
+class Trigger(Protocol):
+    """Anything that can say when it fires next."""
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the earliest fire time strictly later than ``moment``, None when there is none any more."""
+
+
+def ask(trigger: Trigger, moment: float) -> float | None:
+    """Return a trigger's next fire time; raise InvalidValue where it is no later moment: it would be asked for ever."""
+    fire = trigger.next_after(moment)
+    if fire is not None and not moment < fire < math.inf:  # not a number is neither
+        raise InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
+    return fire
+
+
+class Composable:
+    """What every trigger of this package can do beside firing: be left out on some dates, and be bounded."""
+
+    __slots__ = ()
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the earliest fire time strictly later than ``moment``, None when there is none any more."""
+        raise NotImplementedError
+
+    def except_on(self, calendar: Calendar, timezone: str | None = None) -> "ExceptOn":
+        """Return this trigger without the fires whose date is in ``calendar``.
+
+        ``calendar``: a set, list or tuple of ``datetime.date``, anything else that answers ``date in calendar`` (such
+        as the objects of the package ``holidays``), or a function of a date. The date is that of the trigger's own
+        zone, UTC where it has none; ``timezone``, an IANA name, says otherwise.
+        """
+        return ExceptOn(self, calendar, timezone)
+
+    def between(self, start: float | datetime | None = None, end: float | datetime | None = None) -> "Between":
+        """Return this trigger from ``start`` to ``end``, both included (None: no bound).
+
+        A bound is POSIX seconds or a datetime, one without a zone only where the trigger has a zone.
+        """
+        return Between(self, start, end)  # type: ignore[arg-type]  # what a caller may give is more than what is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Either(Composable):
+    """Fire whenever any of ``triggers`` does; where two meet in one instant that is one fire."""
+
+    triggers: tuple[Trigger, ...] = field(compare=False)
+    _same: frozenset[Hashable] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        found = {_value(part): part for trigger in self.triggers for part in _parts(trigger)}
+        if not found:
+            raise InvalidValue("either: expected at least one trigger, got none")
+        object.__setattr__(self, "triggers", tuple(found.values()))
+        object.__setattr__(self, "_same", frozenset(found))
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the earliest of their next fire times."""
+        fires = [fire for trigger in self.triggers if (fire := ask(trigger, moment)) is not None]
+        return min(fires, default=None)
+
+    def on_its_day(self, moment: float) -> bool:
+        """Say whether ``moment`` lies on a day of any of them."""
+        return any(on_its_day(trigger, moment) for trigger in self.triggers)
+
+
+def either(*triggers: Trigger) -> Either:
+    """Return a trigger that fires whenever any of ``triggers`` does.
+
+    They may be triggers of an application's own, which get ``except_on`` and ``between`` in this way.
+    """
+    return Either(triggers)
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptOn(Composable):
+    """Fire as ``trigger`` does, but not on the dates of ``calendar`` in ``timezone`` (None: UTC).
+
+    When everything is left out for 50 years (some 18,000 dates are asked for, however often it fires), that is all.
+    """
+
+    trigger: Trigger
+    calendar: Calendar = field(compare=False)
+    timezone: str | None = None
+    _zone: ZoneInfo = field(init=False, repr=False, compare=False)
+    _same: Hashable = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        calendar = _check_calendar(self.calendar)
+        timezone = _date_zone(self.trigger) if self.timezone is None else self.timezone
+        object.__setattr__(self, "trigger", _check_trigger("except_on", self.trigger))
+        object.__setattr__(self, "calendar", calendar)
+        object.__setattr__(self, "timezone", timezone)
+        object.__setattr__(self, "_zone", zones.zone(timezone))
+        object.__setattr__(self, "_same", _value(calendar))
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the first fire on a date that is not left out."""
+        fire = ask(self.trigger, moment)
+        last = math.inf if fire is None else fire + _LONGEST_SEARCH
+        while fire is not None and self._leaves_out(fire):
+            if fire > last:
+                return None
+            try:
+                # The rest of that date is left out as well: go on where another one may begin, however often it fires.
+                fire = ask(self.trigger, math.nextafter(zones.next_day(fire, self._zone), -math.inf))
+            except OverflowError:  # the end of the year 9999
+                return None
+        return fire
+
+    def on_its_day(self, moment: float) -> bool:
+        """Say whether ``moment`` lies on a day of the trigger that is not left out."""
+        has_days = hasattr(self.trigger, "on_its_day")
+        return not has_days or (on_its_day(self.trigger, moment) and not self._leaves_out(moment))
+
+    def _leaves_out(self, moment: float) -> bool:
+        day, calendar = zones.wall(moment, self._zone).date(), self.calendar
+        if hasattr(calendar, "__contains__"):
+            return day in calendar
+        return bool(calendar(day))
+
+
+@dataclass(frozen=True, slots=True)
+class Between(Composable):
+    """Fire as ``trigger`` does from ``start`` to ``end`` (POSIX seconds, both included; None: no bound)."""
+
+    trigger: Trigger
+    start: float | None = None
+    end: float | None = None
+
+    def __post_init__(self) -> None:
+        found = zones_of(_check_trigger("between", self.trigger))
+        timezone = found.pop() if len(found) == 1 else None
+        for bound in ("start", "end"):
+            value = getattr(self, bound)
+            if value is not None:
+                object.__setattr__(self, bound, check_moment(bound, value, timezone))
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise InvalidValue(f"end: expected no earlier moment than start ({self.start!r}), got {self.end!r}")
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the trigger's next fire within the bounds."""
+        if self.start is not None and moment < self.start:
+            moment = math.nextafter(self.start, -math.inf)
+        fire = ask(self.trigger, moment)
+        return None if fire is None or (self.end is not None and fire > self.end) else fire
+
+    def on_its_day(self, moment: float) -> bool:
+        """Say whether ``moment`` lies on a day of the trigger."""
+        return on_its_day(self.trigger, moment)
+
+
+def on_its_day(trigger: Trigger, moment: float) -> bool:
+    """Say whether ``moment`` lies on one of a trigger's days; a trigger without days has them all."""
+    has = getattr(trigger, "on_its_day", None)
+    return has is None or bool(has(moment))
+
+
+def zones_of(trigger: Trigger) -> set[str | None]:
+    """Return the zones by whose wall clocks a trigger of ours fires; those in real time, and foreign ones, add none.
+
+    Where real time is left out on dates of a named zone, that is its zone from there on.
+    """
+    if isinstance(trigger, Either):
+        return set().union(*map(zones_of, trigger.triggers))
+    if isinstance(trigger, (Between, ExceptOn)):
+        found = zones_of(trigger.trigger)
+        if not found and isinstance(trigger, ExceptOn) and trigger.timezone:
+            found.add(trigger.timezone)
+        return found
+    return {trigger.timezone} if isinstance(trigger, Composable) and hasattr(trigger, "timezone") else set()
+
+
+def _date_zone(trigger: Trigger) -> str | None:
+    found = zones_of(trigger)
+    if len(found) > 1:
+        names = " or ".join(sorted(name or "UTC" for name in found))
+        raise InvalidValue(f"except_on: expected timezone=, as the triggers have different zones: {names}?")
+    return found.pop() if found else None
+
+
+def _parts(trigger: Trigger) -> Iterator[Trigger]:
+    if isinstance(trigger, Either):
+        yield from trigger.triggers
+    else:
+        yield _check_trigger("either", trigger)
+
+
+def _check_trigger(what: str, trigger: Any) -> Trigger:
+    if isinstance(trigger, type) or not callable(getattr(trigger, "next_after", None)):
+        raise InvalidType(f"{what}: expected a trigger such as Interval(60), got {trigger!r}")
+    return trigger  # type: ignore[no-any-return]
+
+
+def _check_calendar(calendar: Any) -> Calendar:
+    expected = "except_on: expected a set or list of datetime.date, a calendar or a function of a date"
+    if isinstance(calendar, (set, frozenset, list, tuple)):
+        for day in calendar:
+            if not isinstance(day, date) or isinstance(day, datetime):
+                raise InvalidType(f"except_on: expected datetime.date(2025, 12, 25) or the like, got {day!r}")
+        return frozenset(date(day.year, day.month, day.day) for day in calendar)
+    if isinstance(calendar, type):
+        raise InvalidType(f"{expected}, got the class {calendar.__qualname__}: call it first")
+    if isinstance(calendar, (str, bytes)) or not (hasattr(calendar, "__contains__") or callable(calendar)):
+        raise InvalidType(f"{expected}, got {calendar!r}")
+    return calendar  # type: ignore[no-any-return]
+
+
+class _Itself:
+    """What cannot be hashed, as a value: equal to itself only."""
+
+    __slots__ = ("what",)
+
+    def __init__(self, what: object) -> None:
+        self.what = what
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and other.what is self.what
+
+    def __hash__(self) -> int:
+        return id(self.what)
+
+
+def _value(what: Any) -> Hashable:
+    try:
+        hash(what)
+    except TypeError:
+        return _Itself(what)
+    return what  # type: ignore[no-any-return]

@@ -1,0 +1,74 @@
+"""Triggers in real seconds: zones and clock changes do not exist for them."""
+
+import math
+from dataclasses import dataclass
+
+from tgscheduler.timetable.checks import LARGEST, SHORTEST, check_moment, check_seconds
+from tgscheduler.timetable.compose import Composable
+
+
+@dataclass(frozen=True, slots=True)
+class Once(Composable):
+    """Fire at ``moment`` (POSIX seconds; a datetime with a zone becomes that) and never again."""
+
+    moment: float
+
+    def __post_init__(self) -> None:
+        if type(self.moment) is not float or not 0 <= self.moment <= LARGEST:
+            object.__setattr__(self, "moment", check_moment("moment", self.moment, None))
+
+    def next_after(self, moment: float) -> float | None:
+        """Return the moment while it is still to come."""
+        return self.moment if moment < self.moment else None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval(Composable):
+    """Fire at ``anchor``, ``anchor + seconds``, ``anchor + 2 * seconds``, …: without drift.
+
+    >>> Interval(60, anchor=30).next_after(100)
+    150.0
+    """
+
+    seconds: float
+    anchor: float = 0.0
+
+    def __post_init__(self) -> None:
+        if type(self.seconds) is not float:
+            object.__setattr__(self, "seconds", check_seconds("interval", self.seconds, above_zero=True))
+        elif not SHORTEST <= self.seconds <= LARGEST:
+            check_seconds("interval", self.seconds, above_zero=True)
+        if type(self.anchor) is not float or not 0 <= self.anchor <= LARGEST:
+            object.__setattr__(self, "anchor", check_moment("anchor", self.anchor, None))
+
+    @classmethod
+    def sound(cls, seconds: float, anchor: float) -> "Interval":
+        """Return the interval of two floats that are checked already: what a task makes at each placing."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "seconds", seconds)
+        object.__setattr__(made, "anchor", anchor)
+        return made
+
+    def next_after(self, moment: float) -> float:
+        """Return the first point of the grid later than ``moment``."""
+        anchor, seconds = self.anchor, self.seconds
+        if moment < anchor:
+            return anchor
+        return anchor + (self._steps(moment) + 1) * seconds
+
+    def count(self, first: float, last: float) -> int:
+        """Return how many fire times lie in [first, last]; ``first`` is one of them."""
+        return self._steps(last) - self._steps(first) + 1
+
+    def latest(self, moment: float) -> float:
+        """Return the last fire time at or before ``moment``, which is not before the anchor."""
+        return self.anchor + self._steps(moment) * self.seconds
+
+    def _steps(self, moment: float) -> int:
+        """Return the largest k with ``anchor + k * seconds <= moment``: the floor, mended for rounding."""
+        k = math.floor((moment - self.anchor) / self.seconds)
+        while self.anchor + k * self.seconds > moment:
+            k -= 1
+        while self.anchor + (k + 1) * self.seconds <= moment:
+            k += 1
+        return k
