@@ -51,10 +51,10 @@ def _page(runs: list[LastRun]) -> Iterator[str]:
     yield ""
     heads = [f"Python {run.python}" for run in runs]
     rows = [[f"{goal.what}", f"{goal.sense} {goal.bound:g} {goal.unit}", *_verdicts(goal.name, runs)] for goal in GOALS]
-    yield from _table("The goals: median (least to most) of the rounds", ["what", "goal", *heads], rows, "46 18")
+    yield from table("The goals: median (least to most) of the rounds", ["what", "goal", *heads], rows, "46 18")
     for run in runs:
         heads = ["what", "unit", *TITLES.values()]
-        yield from _table(f"All figures, Python {run.python}, medians of the rounds", heads, _figures(run), "")
+        yield from table(f"All figures, Python {run.python}, medians of the rounds", heads, _figures(run), "")
 
 
 def _verdicts(goal: str, runs: list[LastRun]) -> Iterator[str]:
@@ -63,8 +63,8 @@ def _verdicts(goal: str, runs: list[LastRun]) -> Iterator[str]:
         if verdict is None or verdict["ratio"] is None:
             yield "**void**"
             continue
-        span = f" ({_number(min(verdict['rounds']))} to {_number(max(verdict['rounds']))})"
-        text = _number(verdict["ratio"]) + (span if len(verdict["rounds"]) > 1 else "")
+        span = f" ({number(min(verdict['rounds']))} to {number(max(verdict['rounds']))})"
+        text = number(verdict["ratio"]) + (span if len(verdict["rounds"]) > 1 else "")
         yield text if verdict["holds"] else f"**{text}: not held**"
 
 
@@ -79,12 +79,13 @@ def _figures(run: LastRun) -> Iterator[list[str]]:
         for who in TITLES:
             sizes = sorted({line["n"] for line in run.figures if (line["case"], line["who"]) == (case, who)})
             known = [(n, run.median(case, name, who, n)) for n in sizes]
-            texts = [f"{_number(figure)} at {n:,}" for n, figure in known if figure is not None]
+            texts = [f"{number(figure)} at {n:,}" for n, figure in known if figure is not None]
             cells.append(" | ".join(texts) or "")
         yield [f"{case}: {name}", unit, *cells]
 
 
-def _table(title: str, heads: list[str], rows: Iterable[list[str]], widths: str) -> Iterator[str]:
+def table(title: str, heads: list[str], rows: Iterable[list[str]], widths: str) -> Iterator[str]:
+    """Yield the lines of a list-table; ``widths`` those of the first columns, cells may have several lines."""
     yield f".. list-table:: {title}"
     yield "   :header-rows: 1"
     if widths:
@@ -93,11 +94,14 @@ def _table(title: str, heads: list[str], rows: Iterable[list[str]], widths: str)
     yield ""
     for row in (heads, *rows):
         for i, cell in enumerate(row):
-            yield f"   {'*' if i == 0 else ' '} - {cell}".replace("|", "\\|").rstrip()
+            for n, text in enumerate(cell.split("\n")):
+                lead = f"   {'*' if i == 0 else ' '} - " if n == 0 else " " * 7
+                yield f"{lead}{text}".replace("|", "\\|").rstrip()
     yield ""
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a figure as it stands in a table."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -1,14 +1,7 @@
 """Loads to hold: each a program of its own that prints one JSON line and fails where something does not hold.
 
-=========  =============================================================================================
-day        24 h on the virtual clock, 1,000 tasks, about 10 million runs: memory hour by hour
-soak       ten minutes of 2,000 threaded runs a second, one in a hundred failing, and forks
-http       50 HTTP clients for a minute beside 1,000 runs a second in one server
-burst      100,000 tasks due at once, while others are added and cancelled
-churn      a million single tasks, a thousand starts and stops, ten thousand renames
-=========  =============================================================================================
-
-``python -m benchmarks.loads.day``; ``--short`` runs a tenth.
+``python -m benchmarks.loads`` runs all of ``LOADS``, ``python -m benchmarks.loads.day`` one; ``--short`` a part of it,
+to try it. ``python -m benchmarks.loads.report`` makes the documentation's table of their lines.
 """
 
 import argparse
@@ -17,22 +10,34 @@ import json
 import os
 import platform
 import sys
-from typing import Any
+from typing import Any, NoReturn
+
+#: What is done, in the order in which it is run.
+LOADS = {
+    "day": "24 h on the virtual clock in one process: 990 interval tasks of 1 to 36 s and 10 cron-like ones",
+    "soak": "ten minutes of 2,000 threaded runs a second, one in a hundred failing, and five forks a second",
+    "http": "one server with 50 HTTP clients and 1,000 runs a second, three times 20 s, "
+    "in turns with the same server beside a bare thread that burns the same CPU",
+    "burst": "100,000 tasks due at once, while others are added and cancelled",
+    "churn": "a million single tasks added and run, then a thousand starts and stops, then ten thousand renames",
+    "storm": "30 threads that add tasks for 10 s, whose actions fail, and in a second turn exit as well; "
+    "the same over TGScheduler 1.7",
+}
 
 
 def arguments(doc: str | None) -> argparse.Namespace:
     """Return the command line: ``short`` or not."""
     parser = argparse.ArgumentParser(description=doc)
-    parser.add_argument("--short", action="store_true", help="a tenth of the load, to try it")
+    parser.add_argument("--short", action="store_true", help="a tenth of the load or a little more, to try it")
     return parser.parse_args()
 
 
-def report(name: str, checks: dict[str, bool], **figures: Any) -> None:
+def conclude(name: str, short: bool, checks: dict[str, bool], **figures: Any) -> NoReturn:
     """Print one JSON line and end the program: with 0 when every check holds."""
-    python = platform.python_version()
-    print(json.dumps({"load": name, "python": python, **figures, "checks": checks, "holds": all(checks.values())}))
-    sys.stdout.flush()
-    sys.exit(0 if all(checks.values()) else 1)
+    holds = all(checks.values())
+    line = {"load": name, "python": platform.python_version(), "short": short}
+    print(json.dumps({**line, "figures": figures, "checks": checks, "holds": holds}), flush=True)
+    sys.exit(0 if holds else 1)
 
 
 def resident() -> int:

@@ -4,13 +4,14 @@ import itertools
 import threading
 import time
 
-from benchmarks.loads import arguments, percentile, report
+from benchmarks.loads import arguments, conclude, percentile
 from tgscheduler.scheduler import ThreadedScheduler, ThreadedSingleTask
 
 
 def main() -> None:
     """Fire them; adds and cancels from another thread answer within 50 ms at the 90th percentile."""
-    tasks = 10_000 if arguments(__doc__).short else 100_000
+    short = arguments(__doc__).short
+    tasks = 10_000 if short else 100_000
     scheduler = ThreadedScheduler(history=tasks + 10_000)
     counter = itertools.count(1)
     done = threading.Event()
@@ -38,8 +39,9 @@ def main() -> None:
     scheduler.stop()
     counts = scheduler.counts()
     starts = [run.started or 0.0 for run in scheduler.runs(limit=tasks)]
-    report(
+    conclude(
         "burst",
+        short,
         {
             "each ran once": counts["ok"] == tasks == sum(counts.values()),
             "none early": min(starts) >= due,

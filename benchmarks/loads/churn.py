@@ -3,7 +3,7 @@
 import threading
 import time
 
-from benchmarks.loads import arguments, descriptors, objects, report, resident
+from benchmarks.loads import arguments, conclude, descriptors, objects, resident
 from tgscheduler.scheduler import ThreadedScheduler
 
 
@@ -21,7 +21,8 @@ def threads() -> int:
 
 def main() -> None:
     """Do all three; names, threads, descriptors and objects are as before."""
-    share = 10 if arguments(__doc__).short else 1
+    short = arguments(__doc__).short
+    share = 10 if short else 1
     singles, cycles, renames = 1_000_000 // share, 1_000 // share, 10_000 // share
     scheduler = ThreadedScheduler(history=1000)
     scheduler.start()
@@ -50,8 +51,9 @@ def main() -> None:
     for number in range(renames):
         scheduler.rename_task(str(number), str(number + 1))
     after = (objects(), descriptors(), threads())
-    report(
+    conclude(
         "churn",
+        short,
         {
             "every single task ran once and its name is free": ran == singles and names == {},
             "memory does not grow with singles (8 MiB)": resident_after[1] - resident_after[0] < 8 << 20,

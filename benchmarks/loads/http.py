@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 
-from benchmarks.loads import arguments, percentile, report
+from benchmarks.loads import arguments, conclude, percentile
 
 CLIENTS = 50
 EACH = 0.1  # seconds between two requests of a client
@@ -19,7 +19,8 @@ EACH = 0.1  # seconds between two requests of a client
 
 def main() -> None:
     """Measure both in three rounds; print the p99 of each."""
-    seconds = 5.0 if arguments(__doc__).short else 20.0
+    short = arguments(__doc__).short
+    seconds = 5.0 if short else 20.0
     p99: dict[str, list[float]] = {"scheduler": [], "thread": []}
     failed, requests, lost = 0, 0, 0
     runs = 0
@@ -37,8 +38,9 @@ def main() -> None:
             requests += len(times)
             p99[mode].append(percentile(times, 0.99))
     ratio = sorted(ours / bare for ours, bare in zip(p99["scheduler"], p99["thread"], strict=True))[1]
-    report(
+    conclude(
         "http",
+        short,
         {
             "no request fails": failed == 0,
             "no run is lost": lost == 0,
@@ -48,7 +50,7 @@ def main() -> None:
         runs=runs,
         ratio=round(ratio, 2),
         p99_ms={mode: [round(each * 1e3, 1) for each in values] for mode, values in p99.items()},
-        burnt_us_per_run=round(burn * 1e6, 1),
+        burnt_per_run_us=round(burn * 1e6, 1),
     )
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from benchmarks.loads import arguments, descriptors, objects, percentile, report, resident
+from benchmarks.loads import arguments, conclude, descriptors, objects, percentile, resident
 from tgscheduler.scheduler import ThreadedScheduler, method
 
 MINUTE = 60.0
@@ -13,7 +13,8 @@ BOUND = 100
 
 def main() -> None:
     """Run it; memory, threads, descriptors and objects are flat after the first minute."""
-    minutes = 1 if arguments(__doc__).short else 10
+    short = arguments(__doc__).short
+    minutes = 1 if short else 10
     logging.getLogger("tgscheduler").setLevel(logging.CRITICAL)  # the failures are meant
     scheduler = ThreadedScheduler(threads=BOUND, history=20_000)
     count = [0]
@@ -43,8 +44,9 @@ def main() -> None:
     scheduler.stop()
     counts = scheduler.counts()
     first, last = watched[len(watched) // minutes - 1 if minutes > 1 else len(watched) // 2], watched[-1]
-    report(
+    conclude(
         "soak",
+        short,
         {
             "the books add up": adds_up and counts["ok"] + counts["failed"] + counts["skipped"] == sum(counts.values()),
             "one in a hundred failed": abs(counts["failed"] - count[0] // 100) <= 1,
