@@ -228,16 +228,24 @@ def test_what_an_action_returns_is_never_looked_at(result, tmp_path, monkeypatch
 
 
 def pipes():
-    return [int(path.name) for path in Path("/proc/self/fd").iterdir() if path.is_fifo() and int(path.name) > 2]
+    return {int(path.name): path.stat().st_ino for path in Path("/proc/self/fd").iterdir() if path.is_fifo()}
+
+
+#: The pipes that the output of the tests themselves goes to.
+OUTPUT = set(pipes().values())
+
+
+def pipes_of_the_engine():
+    return [fd for fd, number in pipes().items() if number not in OUTPUT]
 
 
 def dup_over_pipes():
-    for fd in pipes():
+    for fd in pipes_of_the_engine():
         os.dup2(2, fd)
 
 
 def garble_pipes():
-    for fd in pipes():
+    for fd in pipes_of_the_engine():
         for data in (b'"state"\n', b'{"log": 5}\n', b"[1]\n", b"\xff\n", b'{"log": {"name": 5}}\n'):
             try:
                 os.write(fd, data)
