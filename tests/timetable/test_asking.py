@@ -11,6 +11,8 @@ from tgscheduler.timetable.triggers import (
     Between,
     Composable,
     Cron,
+    Either,
+    ExceptOn,
     Interval,
     Monthdays,
     Once,
@@ -66,6 +68,16 @@ def test_what_is_composed_of_anything_may_do_anything(trigger):
     assert not is_own(either(Interval(60), trigger).between(0))
 
 
+@pytest.mark.parametrize("kind", [Between, ExceptOn, Either])
+def test_a_changed_composition_may_do_anything(kind):
+    class Mine(kind):
+        pass
+
+    arguments = {Between: (Interval(60),), ExceptOn: (Interval(60), ()), Either: ((Interval(60),),)}[kind]
+    assert is_own(kind(*arguments))
+    assert not is_own(Mine(*arguments))
+
+
 @pytest.mark.parametrize("calendar", [{date(2025, 12, 25): "Christmas"}, lambda day: False, range(5)])
 def test_a_calendar_that_is_no_set_of_dates_may_do_anything(calendar):
     assert not is_own(Interval(60).except_on(calendar))
@@ -111,6 +123,7 @@ class Counted(Composable):
         (Interval(0.1), 0.0, 1e6 + 0.05, (10_000_001, 1e6, True)),
         (Interval(60).between(0, 600), 0.0, 1e9, (11, 600.0, True)),
         (Interval(60).between(0, 630), 0.0, 1e9, (11, 600.0, True)),
+        (Interval(60).between(0, 1e9), 0.0, 630.0, (11, 600.0, True)),
         (Interval(60).between(60), 60.0, 120.0, (2, 120.0, True)),
         (Interval(60).between(600).between(None, 6000), 30.0, 1e9, (92, 6000.0, True)),  # due by hand, before the start
         (Interval(0.001).between(0, 1e6).between(10, 2e6), 10.0, 2e6, (999_990_001, 1e6, True)),
@@ -166,3 +179,9 @@ def test_an_answer_that_is_no_later_moment_is_an_error(good, answer):
 def test_a_subclass_of_an_interval_is_asked():
     assert stretch(OwnInterval(60), 0.0, 10.0, 100) == (11, 10.0, True)
     assert stretch(Between(OwnInterval(60), 0, 5), 0.0, 10.0, 100) == (6, 5.0, True)
+
+    class Even(Between):
+        def next_after(self, moment):
+            return moment + 2
+
+    assert stretch(Even(Interval(1)), 0.0, 10.0, 100) == (6, 10.0, True)

@@ -127,6 +127,13 @@ def test_the_date_is_that_of_a_zone(trigger, timezone, left_out):
     assert found == [hour for hour in hours if not first <= hour <= last]
 
 
+def test_the_zone_of_a_trigger_stays_whatever_dates_it_was_left_out_on():
+    tokyo = Weekdays([1], 3, "Asia/Tokyo").except_on({CHRISTMAS}, "America/New_York")
+    assert tokyo.except_on({CHRISTMAS}).timezone == "Asia/Tokyo"
+    assert Interval(60).except_on({CHRISTMAS}, "Asia/Tokyo").except_on({CHRISTMAS}).timezone == "Asia/Tokyo"
+    assert either(Interval(60).except_on({CHRISTMAS}), tokyo).except_on({CHRISTMAS}).timezone == "Asia/Tokyo"
+
+
 def test_zones_that_differ_must_be_settled():
     both = either(Weekdays([1], 3, "Europe/Berlin"), Weekdays([2], 3))
     with pytest.raises(InvalidValue, match=r"except_on: expected timezone=.* Europe/Berlin or UTC\?"):
@@ -167,7 +174,17 @@ def test_who_leaves_out_everything_gets_nothing(trigger, calendar):
 
 
 def test_nothing_fires_beyond_the_end_of_the_calendar():
-    assert Interval(1).except_on(lambda day: True).next_after(posix("9999-12-30T00:00")) is None
+    assert Interval(1).except_on(lambda day: True).next_after(posix("9999-12-29T23:59")) is None
+    assert Interval(1).except_on(lambda day: False).next_after(posix("9999-12-31T23:59")) is None
+    assert Interval(1e11).except_on(lambda day: False).next_after(2e11) is None
+
+
+def test_an_overflow_of_somebody_s_is_not_the_end_of_the_calendar():
+    def broken(day):
+        raise OverflowError("theirs")
+
+    with pytest.raises(OverflowError, match="theirs"):
+        Interval(1).except_on(broken).next_after(0.0)
 
 
 def test_one_free_day_in_forty_years_is_found():

@@ -42,10 +42,7 @@ def is_closed(day):
 
 
 class Closed(dict):
-    """A calendar with a name, as those of the package holidays."""
-
-    def __repr__(self):
-        return "country('DE')"
+    """A calendar of a class of its own, as those of the package holidays."""
 
 
 @pytest.mark.parametrize(
@@ -118,7 +115,7 @@ class Closed(dict):
             Interval(60).except_on([CHRISTMAS + timedelta(days=n) for n in range(9)], "Asia/Tokyo"),
             "every minute, except on 9 dates from 2025-12-25 to 2026-01-02 (Asia/Tokyo)",
         ),
-        (MONDAY.except_on(Closed()), "every Monday at 03:00, Europe/Berlin, except on the dates of country('DE')"),
+        (MONDAY.except_on(Closed()), "every Monday at 03:00, Europe/Berlin, except on the dates of Closed"),
         (MONDAY.except_on(is_closed), "every Monday at 03:00, Europe/Berlin, except where is_closed says so"),
         (
             MONDAY.except_on(partial(id)),
@@ -127,6 +124,14 @@ class Closed(dict):
         (Interval(60).between(0), "every minute, from 1970-01-01 00:00 UTC"),
         (Interval(60).between(None, 5.5), "every minute, to 1970-01-01 00:00:05.5 UTC"),
         (Interval(60).between(), "every minute"),
+        (
+            Weekdays([1], 3, "Asia/Tokyo").between(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)),
+            "every Monday at 03:00, Asia/Tokyo, from 0001-01-01 09:18:59 to the last day of the calendar Asia/Tokyo",
+        ),
+        (
+            Weekdays([1], 3, "America/New_York").between(datetime.min.replace(tzinfo=UTC)),
+            "every Monday at 03:00, America/New_York, from the first day of the calendar America/New_York",
+        ),
         (
             MONDAY.between(datetime(2025, 6, 1), datetime(2025, 7, 1, 3, 4, 5, tzinfo=UTC)),
             "every Monday at 03:00, Europe/Berlin, from 2025-06-01 00:00 to 2025-07-01 05:04:05 Europe/Berlin",

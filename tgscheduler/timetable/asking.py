@@ -12,14 +12,13 @@ def is_own(trigger: object) -> bool:
 
     A subclass, a calendar that is no set of dates and a trigger of another package may do anything.
     """
-    kind = type(trigger)
-    if kind in _PLAIN:
+    if type(trigger) in _PLAIN:
         return True
-    if isinstance(trigger, Between) and kind is Between:
+    if type(trigger) is Between:
         return is_own(trigger.trigger)
-    if isinstance(trigger, ExceptOn) and kind is ExceptOn:
+    if type(trigger) is ExceptOn:
         return type(trigger.calendar) is frozenset and is_own(trigger.trigger)
-    return isinstance(trigger, Either) and kind is Either and all(map(is_own, trigger.triggers))
+    return type(trigger) is Either and all(map(is_own, trigger.triggers))
 
 
 def stretch(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, float, bool]:
@@ -33,7 +32,7 @@ def stretch(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, f
     if following is None or following > now:
         return 1, due, True
     grid, end = trigger, now
-    while isinstance(grid, Between):
+    while type(grid) is Between:
         end = end if grid.end is None else min(end, grid.end)
         grid = grid.trigger
     if type(grid) is Interval:

@@ -124,15 +124,14 @@ class ExceptOn(Composable):
         """Return the first fire on a date that is not left out."""
         fire = ask(self.trigger, moment)
         last = math.inf if fire is None else fire + _LONGEST_SEARCH
-        while fire is not None and self._leaves_out(fire):
+        while fire is not None and fire < zones.END:
+            if not self._leaves_out(fire):
+                return fire
             if fire > last:
-                return None
-            try:
-                # The rest of that date is left out as well: go on where another one may begin, however often it fires.
-                fire = ask(self.trigger, math.nextafter(zones.next_day(fire, self._zone), -math.inf))
-            except OverflowError:  # the end of the year 9999
-                return None
-        return fire
+                break
+            # The rest of that date is left out as well: go on where another one may begin, however often it fires.
+            fire = ask(self.trigger, math.nextafter(zones.next_day(fire, self._zone), -math.inf))
+        return None
 
     def on_its_day(self, moment: float) -> bool:
         """Say whether ``moment`` lies on a day of the trigger that is not left out."""

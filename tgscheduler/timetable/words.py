@@ -146,7 +146,7 @@ def _except_on(trigger: ExceptOn) -> str:
         else:
             said = f"on {len(days)} dates from {days[0].isoformat()} to {days[-1].isoformat()}"
     elif hasattr(calendar, "__contains__"):
-        said = f"on the dates of {_shown(calendar)}"
+        said = f"on the dates of {_shown(type(calendar).__name__)}"  # its repr is all of them
     else:
         said = f"where {_shown(getattr(calendar, '__name__', calendar))} says so"
     zone = "" if zones_of(trigger.trigger) == {trigger.timezone} else f" ({trigger.timezone or 'UTC'})"
@@ -177,10 +177,13 @@ _SAYINGS: dict[type, Callable[[Any], str]] = {
 
 def _moment(moment: float, zone: str | None) -> str:
     """Return date and time in a zone; seconds and their fraction only where there are any."""
-    wall = zones.wall(moment, zones.zone(zone))
+    try:
+        wall = zones.wall(moment, zones.zone(zone))
+    except OverflowError:  # datetime.max, or datetime.min, as a bound that is none
+        return f"the {'last' if moment > 0 else 'first'} day of the calendar"
     fraction = f"{moment - math.floor(moment):.6f}"[1:].rstrip("0").rstrip(".")
     seconds = f":{wall.second:02d}{fraction}" if wall.second or fraction else ""
-    return f"{wall:%Y-%m-%d %H:%M}{seconds}"
+    return f"{wall.date().isoformat()} {wall:%H:%M}{seconds}"
 
 
 def _times(times: tuple[TimeOnDay, ...]) -> str:

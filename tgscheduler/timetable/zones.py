@@ -16,6 +16,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 DAY = 86400
 
+#: 9999-12-30: beyond it a date may have no next one.
+END = 253_402_128_000
+
 
 def zone(name: str | None) -> zoneinfo.ZoneInfo:
     """Return the zone of an IANA name, None being UTC.
