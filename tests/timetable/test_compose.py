@@ -11,6 +11,7 @@ from wallscan import fires
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable.triggers import (
     Between,
+    Composable,
     Cron,
     Either,
     ExceptOn,
@@ -303,6 +304,14 @@ def test_calendars_that_cannot_be_hashed_are_only_equal_to_themselves():
 def test_what_is_no_trigger_is_refused(make, what):
     with pytest.raises(InvalidType, match=r"expected a trigger such as Interval\(60\)"):
         make(what)
+
+
+def test_the_base_alone_never_answers():
+    class Empty(Composable):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty has no next_after"):
+        Empty().between(0).next_after(0.0)
 
 
 def test_either_of_nothing_is_refused():

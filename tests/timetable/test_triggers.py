@@ -171,6 +171,8 @@ def test_an_interval_does_not_drift(seconds):
         (Interval(Fraction(1, 4)), 0, 0.25),
         (Interval(Decimal("0.5")), 0.5, 1.0),
         (Interval(60, anchor=-30), 0, 30.0),
+        (Interval(60, anchor=datetime(1970, 1, 1, 0, 5, tzinfo=UTC)), 0, 300.0),
+        (Once(datetime(1970, 1, 1, 0, 5, tzinfo=UTC)), 0, 300.0),
         (Interval(1e-6), 9e9, math.nextafter(9e9, INF)),  # floats are coarser than the grid there
         (Weekdays([4], (0, 0)), -1, 0.0),  # 1970-01-01 was a Thursday; without a zone: UTC
         (Weekdays(range(1, 8), time(1, 0)), 0, 3600.0),
@@ -257,6 +259,9 @@ def test_a_moment_is_on_its_day_by_the_zone_s_calendar():
         (lambda: Interval(None), TypeError, ["number of seconds", "None"]),
         (lambda: Interval(60, anchor=NAN), ValueError, ["anchor", "finite", "nan"]),
         (lambda: Interval(60, anchor="0"), TypeError, ["anchor", "number", "'0'"]),
+        (lambda: Once(NAN), ValueError, ["moment", "finite", "nan"]),
+        (lambda: Once("noon"), TypeError, ["moment", "a datetime", "'noon'"]),
+        (lambda: Once(datetime(2025, 1, 1)), ValueError, ["moment", "tzinfo="]),
         (lambda: Interval(60, anchor=1.7e12), ValueError, ["anchor", "milliseconds"]),
         (lambda: Weekdays([0], (3, 0)), ValueError, ["weekdays", "1 to 7", "1 is Monday", "got 0"]),
         (lambda: Weekdays([1], (3, 0), "Berlin"), ValueError, ["'Berlin'", "'Europe/Berlin'"]),

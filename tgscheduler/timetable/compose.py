@@ -47,7 +47,7 @@ class Composable:
 
     def next_after(self, moment: float) -> float | None:
         """Return the earliest fire time strictly later than ``moment``, None when there is none any more."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no next_after")
 
     def except_on(self, calendar: Calendar, timezone: str | None = None) -> "ExceptOn":
         """Return this trigger without the fires whose date is in ``calendar``.

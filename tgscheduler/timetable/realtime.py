@@ -26,6 +26,8 @@ class Once(Composable):
 class Interval(Composable):
     """Fire at ``anchor``, ``anchor + seconds``, ``anchor + 2 * seconds``, …: without drift.
 
+    ``anchor`` is POSIX seconds; a datetime with a zone becomes that.
+
     >>> Interval(60, anchor=30).next_after(100)
     150.0
     """
