@@ -341,4 +341,7 @@ def test_a_moment_is_on_the_day_of_what_was_composed():
     assert either(mondays, Monthdays([23], 3)).on_its_day(tuesday)
     assert not either(mondays, Monthdays([24], 3)).on_its_day(tuesday)
     assert either(mondays, Interval(60)).on_its_day(tuesday)  # an interval has no days
-    assert Interval(60).except_on(lambda day: True).on_its_day(tuesday)
+    for timeless in (Interval(60), Cron("@daily"), either(mondays, Interval(60))):
+        for trigger in (timeless, timeless.between(0), timeless.except_on(())):
+            assert trigger.except_on(lambda day: True).on_its_day(tuesday)
+    assert not either(mondays.between(0), mondays).except_on(lambda day: True).on_its_day(monday)

@@ -135,8 +135,7 @@ class ExceptOn(Composable):
 
     def on_its_day(self, moment: float) -> bool:
         """Say whether ``moment`` lies on a day of the trigger that is not left out."""
-        has_days = hasattr(self.trigger, "on_its_day")
-        return not has_days or (on_its_day(self.trigger, moment) and not self._leaves_out(moment))
+        return not _has_days(self.trigger) or (on_its_day(self.trigger, moment) and not self._leaves_out(moment))
 
     def _leaves_out(self, moment: float) -> bool:
         day, calendar = zones.wall(moment, self._zone).date(), self.calendar
@@ -179,6 +178,14 @@ def on_its_day(trigger: Trigger, moment: float) -> bool:
     """Say whether ``moment`` lies on one of a trigger's days; a trigger without days has them all."""
     has = getattr(trigger, "on_its_day", None)
     return has is None or bool(has(moment))
+
+
+def _has_days(trigger: Trigger) -> bool:
+    if isinstance(trigger, (Between, ExceptOn)):
+        return _has_days(trigger.trigger)
+    if isinstance(trigger, Either):
+        return all(map(_has_days, trigger.triggers))
+    return hasattr(trigger, "on_its_day")
 
 
 def zones_of(trigger: Trigger) -> set[str | None]:
