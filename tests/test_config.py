@@ -18,6 +18,13 @@ GOOD = {
     "tg.scheduler.children": (1, 64, None),
     "tg.scheduler.stop_timeout": (0, 2.5, 3600),
     "tg.scheduler.history": (1, 10**6),
+    "tg.scheduler.misfire": ("run_once", "skip", "run_all"),
+    "tg.scheduler.misfire_cap": (1, 100, None),
+    "tg.scheduler.grace": (0, 2.5, None),
+    "tg.scheduler.overlap": ("skip", "queue", "allow"),
+    "tg.scheduler.max_instances": (1, 10, None),
+    "tg.scheduler.timeout": (0.5, 3600, None),
+    "tg.scheduler.retry": (1, 5, None),
 }
 
 BAD = [
@@ -46,6 +53,13 @@ BAD = [
     ("tg.scheduler.stop_timeout", float("nan"), "expected a finite number of seconds, got nan"),
     ("tg.scheduler.stop_timeout", None, "expected a number of seconds or a timedelta, got None"),
     ("tg.scheduler.history", "all", "expected a whole number of 1 or more, got 'all'"),
+    ("tg.scheduler.misfire", "once", "expected one of 'run_once', 'skip', 'run_all', got 'once'"),
+    ("tg.scheduler.misfire_cap", 0, "expected a whole number of 1 or more, or None, got 0"),
+    ("tg.scheduler.grace", -1, "expected 0 seconds or more, got -1"),
+    ("tg.scheduler.overlap", True, "expected one of 'skip', 'queue', 'allow', got True"),
+    ("tg.scheduler.max_instances", "2", "expected a whole number of 1 or more, or None, got '2'; write 2"),
+    ("tg.scheduler.timeout", 0, "expected more than 0 seconds, got 0"),
+    ("tg.scheduler.retry", 1.5, "expected a whole number of 1 or more, or None, got 1.5"),
 ]
 
 UNKNOWN = [

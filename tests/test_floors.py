@@ -20,15 +20,18 @@ FLOORS = {
         *("timetable.checks", "timetable.days", "timetable.compose", "timetable.realtime", "timetable.walltime"),
         *("timetable.asking", "timetable.words", "timetable.triggers", "timetable.policy", "timetable.run"),
     ],
-    "F1": ["timetable.tasks", "timetable.variants", "timetable.agenda", "timetable.plan"],
-    "F2": ["executors", "executors.base", "stores", "stores.base"],
+    "F1": [
+        *("timetable.terms", "timetable.tasks", "timetable.daytasks", "timetable.variants", "timetable.agenda"),
+        "timetable.plan",
+    ],
+    "F2": ["events", "executors", "executors.base", "stores", "stores.base"],
     "F3": [
-        *("executors.child", "executors.sequential", "executors.threaded", "executors.forked"),
+        *("executors.child", "executors.sequential", "executors.threaded", "executors.forkedrun", "executors.forked"),
         "stores.memory",
     ],
     "F4": [
-        *("engine", "engine.registry", "engine.ledger", "engine.loop", "engine.health", "engine.verbs"),
-        *("engine.schedulers", "engine.forked"),
+        *("engine", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding", "engine.loop"),
+        *("engine.health", "engine.looking", "engine.verbs", "engine.steering", "engine.schedulers", "engine.forked"),
     ],
     "F5": ["startup", "configlogging", "configfile", "config", "scheduler", "testing", ""],
     "F6": ["host.plugin", "host", "host.server"],

@@ -7,24 +7,34 @@ CherryPy server with all of it. What TGScheduler 1.7 offered at the top is here 
 import sys
 from typing import Any
 
-from tgscheduler import config, scheduler, startup
+from tgscheduler import config, events, scheduler, startup
 from tgscheduler.config import update_config
 from tgscheduler.scheduler import (
     add_cron_like_task,
+    add_cron_task,
     add_interval_task,
     add_monthday_task,
     add_monthly_task,
     add_single_task,
+    add_task,
     add_weekday_task,
     add_weekly_task,
     cancel,
+    cancel_run,
     current_run,
     get_task,
     get_tasks,
     method,
+    pause,
+    pause_all,
     rename_task,
+    reschedule_task,
+    resume,
+    resume_all,
+    run_now,
     start_scheduler,
     stop_scheduler,
+    subscribe,
 )
 from tgscheduler.timetable import policy, triggers
 
@@ -32,26 +42,37 @@ __version__ = "2.0.0.dev0"
 
 __all__ = [
     "add_cron_like_task",
+    "add_cron_task",
     "add_interval_task",
     "add_monthday_task",
     "add_monthly_task",
     "add_single_task",
+    "add_task",
     "add_weekday_task",
     "add_weekly_task",
     "cancel",
+    "cancel_run",
     "config",
     "current_run",
+    "events",
     "get_task",
     "get_tasks",
     "method",
+    "pause",
+    "pause_all",
     "policy",
     "rename_task",
+    "reschedule_task",
+    "resume",
+    "resume_all",
+    "run_now",
     "schedule",
     "scheduler",
     "start_scheduler",
     "start_server",
     "startup",
     "stop_scheduler",
+    "subscribe",
     "triggers",
     "update_config",
 ]

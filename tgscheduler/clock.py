@@ -33,7 +33,7 @@ class Clock:
     """The host's clock."""
 
     def __init__(self) -> None:
-        self._offset = self.now() - self.elapsed()
+        self._offset = self.now() - self.uptime()
 
     #: Return the wall clock's time in POSIX seconds. (Both are asked for each run: C functions, no frame of ours.)
     now: Callable[[], float] = staticmethod(time.time)
@@ -41,9 +41,16 @@ class Clock:
     #: Return monotonic seconds: for durations, never for dates.
     elapsed: Callable[[], float] = staticmethod(time.monotonic)
 
+    def uptime(self) -> float:
+        """Return seconds that go on while the machine is suspended, where the platform has such a clock.
+
+        On Linux the monotonic clock stands still then. Seen from this one a night's sleep is time gone by, no step.
+        """
+        return self.elapsed() + _suspended()
+
     def step(self) -> float:
         """Return by how many seconds the wall clock was stepped since the last call, 0.0 when it was not."""
-        offset = self.now() - self.elapsed()
+        offset = self.now() - self.uptime()
         moved = offset - self._offset
         if abs(moved) <= STEP:
             # Slewing moves the offset by less than a thousandth: follow it, or a long day would add up to a step.
@@ -62,6 +69,12 @@ class Clock:
                 bell.get_nowait()
         except queue.Empty:
             pass
+
+
+def _suspended() -> float:
+    """Return how long the machine has been suspended since its start, as far as the platform tells."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boottime is None else time.clock_gettime(boottime) - time.monotonic()
 
 
 _zone_lock = threading.Lock()

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from tgscheduler.errors import ConfigError, SchedulerError
 from tgscheduler.timetable import triggers, zones
+from tgscheduler.timetable.policy import MISFIRES, OVERLAPS, Policy
 
 Values = dict[str, Any]
 
@@ -54,6 +55,19 @@ def _whole_or_none(key: str, value: Any) -> None:
 
 def _seconds(key: str, value: Any) -> None:
     triggers.check_seconds(key, value)
+
+
+def _seconds_or_none(key: str, value: Any) -> None:
+    if value is not None:
+        triggers.check_seconds(key, value, above_zero=key.endswith(".timeout"))
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[str, Any], None]:
+    def check(key: str, value: Any) -> None:
+        if not isinstance(value, str) or value not in choices:
+            _refuse(key, value)
+
+    return check
 
 
 def _zone(key: str, value: Any) -> None:
@@ -92,7 +106,46 @@ SETTINGS: dict[str, Setting] = {
     "tg.scheduler.history": Setting(
         _whole, "a whole number of 1 or more", 10_000, "How many runs are remembered in memory."
     ),
+    "tg.scheduler.misfire": Setting(
+        _choice(MISFIRES),
+        f"one of {', '.join(map(repr, MISFIRES))}",
+        "run_once",
+        "What makes up for missed occurrences: one run, none, or one each.",
+    ),
+    "tg.scheduler.misfire_cap": Setting(
+        _whole_or_none,
+        "a whole number of 1 or more, or None",
+        None,
+        "With 'run_all': how many missed occurrences of a task are made up for at most.",
+    ),
+    "tg.scheduler.grace": Setting(
+        _seconds_or_none,
+        "a number of seconds, or None",
+        None,
+        "Seconds after its due time within which an occurrence may still start; None: no limit.",
+    ),
+    "tg.scheduler.overlap": Setting(
+        _choice(OVERLAPS),
+        f"one of {', '.join(map(repr, OVERLAPS))}",
+        "skip",
+        "What becomes of an occurrence while its task still runs.",
+    ),
+    "tg.scheduler.max_instances": Setting(
+        _whole_or_none,
+        "a whole number of 1 or more, or None",
+        None,
+        "With 'allow': how many runs of a task there are at a time; None: no bound.",
+    ),
+    "tg.scheduler.timeout": Setting(
+        _seconds_or_none, "a number of seconds, or None", None, "Seconds that a run may take; None: no limit."
+    ),
+    "tg.scheduler.retry": Setting(
+        _whole_or_none, "a whole number of 1 or more, or None", None, "How often a failed run is tried again."
+    ),
 }
+
+#: The settings that make up a scheduler's policy.
+_POLICY = ("misfire", "misfire_cap", "grace", "overlap", "max_instances", "timeout", "retry")
 
 _global: Values = {}
 _sections: dict[str, Values] = {}
@@ -201,10 +254,21 @@ def check_section(key: str, where: str) -> None:
         raise ConfigError(f"{where} {key}: is a setting of the whole server; put it under [global]")
 
 
+def policy(settings: Mapping[str, Any]) -> Policy:
+    """Return the policy that settings make up; raise ConfigError where they do not go together."""
+    chosen = {name: settings[f"tg.scheduler.{name}"] for name in _POLICY if f"tg.scheduler.{name}" in settings}
+    try:
+        return Policy(**chosen)
+    except SchedulerError as error:
+        keys = ", ".join(f"tg.scheduler.{name}" for name in chosen)
+        raise ConfigError(f"[global] {keys}: {error}") from None
+
+
 def check_all() -> None:
-    """Check everything that is set."""
+    """Check everything that is set, each key and those that go together."""
     for key, value in _global.items():
         check(key, value, "[global]")
+    policy(_global)
 
 
 def explain(where: str, key: str, text: str) -> str:

@@ -18,6 +18,12 @@ Every function that adds takes these arguments and returns the :class:`Task`, wh
     after another; for quick tasks. ``method.forked``: in a forked process.
 ``taskname``
     A name for the task, unique among those that wait or run; None: no name.
+``start``, ``end``, ``timezone``
+    The first and the last moment at which it may fire (POSIX seconds or datetimes), and the zone that its days and
+    times are meant in.
+``misfire``, ``misfire_cap``, ``grace``, ``overlap``, ``max_instances``, ``timeout``, ``retry``, ``jitter``,
+``max_runs``
+    What becomes of late, overlapping, endless and failed runs: :mod:`tgscheduler.policy`.
 
 A bad value is a ValueError or TypeError at the call that says what is expected; nothing is registered then.
 """
@@ -25,85 +31,101 @@ A bad value is a ValueError or TypeError at the call that says what is expected;
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Unpack
 
 from tgscheduler import config
 from tgscheduler.engine.forked import ForkedScheduler
 from tgscheduler.engine.schedulers import Scheduler, ThreadedScheduler
-from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.run import Run, current_run
-from tgscheduler.timetable.tasks import (
-    Action,
-    Args,
-    CronLikeTask,
-    DayTaskRescheduler,
-    IntervalTask,
-    Kw,
-    MonthdayTask,
-    SingleTask,
-    Task,
-    TimeOnDay,
-    WeekdayTask,
-)
+from tgscheduler.events import Callback, Event
+from tgscheduler.executors.base import current_run
+from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, DayTaskRescheduler, MonthdayTask, WeekdayTask
+from tgscheduler.timetable.policy import Policy, Retry, method
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import Action, Args, IntervalTask, Kw, SingleTask, Task, TimeOnDay, TriggerTask
+from tgscheduler.timetable.terms import Options
+from tgscheduler.timetable.triggers import Trigger
 from tgscheduler.timetable.variants import (
     ForkedCronLikeTask,
+    ForkedCronTask,
     ForkedIntervalTask,
     ForkedMonthdayTask,
     ForkedSingleTask,
     ForkedTaskMixin,
+    ForkedTriggerTask,
     ForkedWeekdayTask,
     ThreadedCronLikeTask,
+    ThreadedCronTask,
     ThreadedIntervalTask,
     ThreadedMonthdayTask,
     ThreadedSingleTask,
     ThreadedTaskMixin,
+    ThreadedTriggerTask,
     ThreadedWeekdayTask,
 )
 
 __all__ = [
     "CronLikeTask",
+    "CronTask",
     "DayTaskRescheduler",
+    "Event",
     "ForkedCronLikeTask",
+    "ForkedCronTask",
     "ForkedIntervalTask",
     "ForkedMonthdayTask",
     "ForkedScheduler",
     "ForkedSingleTask",
     "ForkedTaskMixin",
+    "ForkedTriggerTask",
     "ForkedWeekdayTask",
     "IntervalTask",
     "MonthdayTask",
+    "Policy",
+    "Retry",
     "Run",
     "Scheduler",
     "SingleTask",
     "Task",
     "ThreadedCronLikeTask",
+    "ThreadedCronTask",
     "ThreadedIntervalTask",
     "ThreadedMonthdayTask",
     "ThreadedScheduler",
     "ThreadedSingleTask",
     "ThreadedTaskMixin",
+    "ThreadedTriggerTask",
     "ThreadedWeekdayTask",
+    "TriggerTask",
     "WeekdayTask",
     "add_cron_like_task",
+    "add_cron_task",
     "add_interval_task",
     "add_monthday_task",
     "add_monthly_task",
     "add_single_task",
+    "add_task",
     "add_weekday_task",
     "add_weekly_task",
     "build",
     "cancel",
+    "cancel_run",
     "counts",
     "current_run",
     "get_task",
     "get_tasks",
     "health",
     "method",
+    "pause",
+    "pause_all",
     "rename_task",
+    "reschedule_task",
+    "resume",
+    "resume_all",
+    "run_now",
     "runs",
     "start_scheduler",
     "stop_scheduler",
+    "subscribe",
 ]
 
 _default: Scheduler | None = None
@@ -117,7 +139,8 @@ def build(settings: Mapping[str, Any]) -> ThreadedScheduler:
 
 def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     names = ("timezone", "threads", "children", "stop_timeout", "history")
-    return {name: settings[f"tg.scheduler.{name}"] for name in names if f"tg.scheduler.{name}" in settings}
+    found = {name: settings[f"tg.scheduler.{name}"] for name in names if f"tg.scheduler.{name}" in settings}
+    return {**found, "policy": config.policy(settings)}
 
 
 def _get_scheduler() -> Scheduler:
@@ -176,13 +199,16 @@ def add_interval_task(
     initialdelay: float | timedelta = 0,
     processmethod: str = method.threaded,
     taskname: str | None = None,
+    **options: Unpack[Options],
 ) -> Task:
     """Run ``action`` every ``interval`` seconds, first ``initialdelay`` seconds from now (or from the start).
 
     An ``initialdelay`` of 600 and an ``interval`` of 60 mean "start running after 10 minutes and run every minute
     after that". Fire times are absolute: whatever the action takes, nothing drifts.
     """
-    return _get_scheduler().add_interval_task(action, interval, args, kw, initialdelay, processmethod, taskname)
+    return _get_scheduler().add_interval_task(
+        action, interval, args, kw, initialdelay, processmethod, taskname, **options
+    )
 
 
 def add_single_task(
@@ -192,9 +218,16 @@ def add_single_task(
     initialdelay: float | timedelta = 0,
     processmethod: str = method.threaded,
     taskname: str | None = None,
+    *,
+    at: float | datetime | None = None,
+    **options: Unpack[Options],
 ) -> Task:
-    """Run ``action`` once, ``initialdelay`` seconds from now (or from the start)."""
-    return _get_scheduler().add_single_task(action, args, kw, initialdelay, processmethod, taskname)
+    """Run ``action`` once, ``initialdelay`` seconds from now (or from the start), or ``at`` a moment.
+
+    ``at`` is POSIX seconds or a datetime, one without a zone only together with ``timezone=``; in a gap of the clock
+    it is the first moment after that.
+    """
+    return _get_scheduler().add_single_task(action, args, kw, initialdelay, processmethod, taskname, at=at, **options)
 
 
 def add_weekday_task(
@@ -205,25 +238,68 @@ def add_weekday_task(
     kw: Kw = None,
     processmethod: str = method.threaded,
     taskname: str | None = None,
+    **options: Unpack[Options],
 ) -> Task:
     """Run ``action`` on days of the week, 1 (Monday) to 7, at ``timeonday``.
 
-    ``timeonday`` is (hour, minute), a ``datetime.time`` or an hour alone, in the scheduler's zone.
+    ``timeonday`` is (hour, minute), a ``datetime.time`` or an hour alone, or a list of the first two, in the
+    scheduler's zone, or that of ``timezone=``.
     """
-    return _get_scheduler().add_weekday_task(action, weekdays, timeonday, args, kw, processmethod, taskname)
+    return _get_scheduler().add_weekday_task(action, weekdays, timeonday, args, kw, processmethod, taskname, **options)
 
 
 def add_monthday_task(
     action: Action,
-    monthdays: Iterable[int],
+    monthdays: Iterable[int | str] | str,
     timeonday: TimeOnDay,
     args: Args = None,
     kw: Kw = None,
     processmethod: str = method.threaded,
     taskname: str | None = None,
+    **options: Unpack[Options],
 ) -> Task:
-    """Run ``action`` on days of the month, 1 to 31, at ``timeonday``; months without that day are passed over."""
-    return _get_scheduler().add_monthday_task(action, monthdays, timeonday, args, kw, processmethod, taskname)
+    """Run ``action`` on days of the month at ``timeonday``.
+
+    Days are 1 to 31 (months without that day are passed over), -1 or ``"last"`` for the last one, -2 for the one
+    before, or words such as ``"2nd tuesday"`` and ``"last fri"``.
+    """
+    return _get_scheduler().add_monthday_task(
+        action, monthdays, timeonday, args, kw, processmethod, taskname, **options
+    )
+
+
+def add_cron_task(
+    action: Action,
+    line: str,
+    args: Args = None,
+    kw: Kw = None,
+    processmethod: str = method.threaded,
+    taskname: str | None = None,
+    **options: Unpack[Options],
+) -> Task:
+    """Run ``action`` when a cron line ``minute hour day-of-month month day-of-week`` matches: ``"0 9 * * 1-5"``.
+
+    Also six fields with seconds first, names of months and days, ``L`` for the last day, ``FRI#2`` for the second
+    Friday, ``@daily`` and its kin. Where day of month and day of week are both restricted, either suffices.
+    """
+    return _get_scheduler().add_cron_task(action, line, args, kw, processmethod, taskname, **options)
+
+
+def add_task(
+    action: Action,
+    trigger: Trigger,
+    args: Args = None,
+    kw: Kw = None,
+    processmethod: str = method.threaded,
+    taskname: str | None = None,
+    **options: Unpack[Options],
+) -> Task:
+    """Run ``action`` when ``trigger`` says so: one of :mod:`tgscheduler.triggers`, or any object of your own.
+
+    Its ``next_after(moment)`` returns the earliest fire time later than ``moment``, both POSIX seconds, None when
+    there is none any more. It is never asked while the timetable is locked.
+    """
+    return _get_scheduler().add_task(action, trigger, args, kw, processmethod, taskname, **options)
 
 
 def add_cron_like_task(
@@ -233,12 +309,13 @@ def add_cron_like_task(
     kw: Kw = None,
     processmethod: str = method.threaded,
     taskname: str | None = None,
+    **options: Unpack[Options],
 ) -> Task:
     """Run ``action`` when **all** fields of ``minute hour day-of-month month day-of-week`` match.
 
     This is TGScheduler 1.7's rule; cron runs when either of the two day fields matches.
     """
-    return _get_scheduler().add_cron_like_task(action, cron_str, args, kw, processmethod, taskname)
+    return _get_scheduler().add_cron_like_task(action, cron_str, args, kw, processmethod, taskname, **options)
 
 
 add_weekly_task = add_weekday_task
@@ -248,6 +325,59 @@ add_monthly_task = add_monthday_task
 def cancel(task: Task | str | None) -> None:
     """Cancel a task, or the task of that name; harmless where it is gone already."""
     _get_scheduler().cancel(task)
+
+
+def pause(task: Task | str, until: float | datetime | None = None) -> bool:
+    """Let a task run nothing ``until`` a moment (None: until it is resumed); False where it was so already.
+
+    What comes due meanwhile is recorded as skipped; a task that runs once is kept until then.
+    """
+    return _get_scheduler().pause(task, until)
+
+
+def resume(task: Task | str) -> bool:
+    """Let a paused task run again from now on; False where it was not paused."""
+    return _get_scheduler().resume(task)
+
+
+def pause_all(until: float | datetime | None = None) -> bool:
+    """Let no task run anything ``until`` a moment (None: until all are resumed); False where it was so already."""
+    return _get_scheduler().pause_all(until)
+
+
+def resume_all() -> bool:
+    """End :func:`pause_all`, and the pause of every single task; False where nothing was paused."""
+    return _get_scheduler().resume_all()
+
+
+def run_now(task: Task | str) -> Run:
+    """Run a task at once, beside its timetable and also while it is paused; return the Run.
+
+    Its overlap policy holds: where it runs already, the Run ends as skipped, or waits in line.
+    """
+    return _get_scheduler().run_now(task)
+
+
+def reschedule_task(task: Task | str, trigger: Trigger) -> float:
+    """Let a task fire by another trigger from now on; return when it does so first (POSIX seconds)."""
+    return _get_scheduler().reschedule_task(task, trigger)
+
+
+def cancel_run(run: Run) -> bool:
+    """End a run that waits or runs as cancelled; False where it has ended.
+
+    A forked one is ended with its process. An action in a thread cannot be ended: ``current_run().cancelled`` tells
+    it to return, and its thread counts as abandoned until it does.
+    """
+    return _get_scheduler().cancel_run(run)
+
+
+def subscribe(callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
+    """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again.
+
+    Names and facts: :mod:`tgscheduler.events`. Listeners are called in a thread of their own.
+    """
+    return _get_scheduler().subscribe(callback, names)
 
 
 def get_task(taskname: str) -> Task | None:

@@ -13,8 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from tgscheduler.clock import STEP, Bell, Clock
+from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.schedulers import Scheduler
 from tgscheduler.errors import InvalidValue
+from tgscheduler.events import Events
 from tgscheduler.executors.base import Executor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.timetable.policy import METHODS
@@ -36,6 +38,10 @@ class VirtualClock(Clock):
 
     def elapsed(self) -> float:
         """Return virtual monotonic seconds."""
+        return self._elapsed
+
+    def uptime(self) -> float:
+        """Return virtual monotonic seconds: this clock's machine is never suspended."""
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
@@ -101,7 +107,7 @@ class TickedScheduler(Scheduler):
             loop.turn()
             more = [executor.work() for executor in self._inline()]
             loop.settle()
-            due = self._registry.agenda.earliest
+            due = loop.earliest
             now = self.clock.now()
             if now > moment:
                 return  # an action has let more time go by than was asked for
@@ -115,4 +121,9 @@ class TickedScheduler(Scheduler):
         return [executor for executor in self._executors.values() if isinstance(executor, SequentialExecutor)]
 
     def _make_executors(self) -> dict[str, Executor]:
-        return {name: SequentialExecutor(self.clock, self._ledger.ended) for name in METHODS}
+        ended = self._ledger.ended
+        inline = {name: SequentialExecutor(self.clock, ended) for name in METHODS}
+        return {Lobby.method: Lobby(self.clock, ended), **inline}
+
+    def _make_events(self) -> Events:
+        return Events(self.clock.now, inline=True)

@@ -1,4 +1,4 @@
-"""Fifteen task classes under three schedulers: one table."""
+"""Twenty-one task classes under three schedulers: one table."""
 
 import os
 import threading
@@ -8,6 +8,7 @@ import pytest
 from helpers import running, wait_for
 
 from tgscheduler.scheduler import ForkedScheduler, Scheduler, ThreadedScheduler, method
+from tgscheduler.timetable.triggers import Interval
 from tgscheduler.timetable.variants import VARIANTS
 
 ARGUMENTS = {
@@ -15,7 +16,9 @@ ARGUMENTS = {
     "SingleTask": (),
     "WeekdayTask": (range(1, 8), (0, 0)),
     "MonthdayTask": (range(1, 32), (0, 0)),
+    "CronTask": ("0 0 * * *",),
     "CronLikeTask": (),
+    "TriggerTask": (Interval(86400),),
 }
 CLASSES = [
     pytest.param(kind, variant, id=variant.__name__) for kind, row in VARIANTS.items() for variant in row.values()

@@ -13,7 +13,7 @@ import time
 import pytest
 from helpers import wait_for
 
-from tgscheduler.executors import forked
+from tgscheduler.executors import forked, forkedrun
 from tgscheduler.scheduler import ThreadedScheduler, method
 
 
@@ -168,7 +168,7 @@ def test_a_child_without_a_sign_of_life_is_ended(scheduler, monkeypatch):
 
 @pytest.mark.slow
 def test_a_child_that_runs_long_is_warned_about_once(monkeypatch, caplog):
-    monkeypatch.setattr(forked, "LONG", 0.1)
+    monkeypatch.setattr(forkedrun, "LONG", 0.1)
     scheduler = ThreadedScheduler()
     scheduler.start()
     assert run_forked(scheduler, time.sleep, 2.5).state == "ok"
@@ -283,7 +283,7 @@ def test_without_fork_the_method_is_refused_at_the_call(monkeypatch):
 
 @pytest.mark.realtime
 def test_without_pidfds_children_are_reaped_all_the_same(monkeypatch):
-    monkeypatch.setattr(forked, "_pidfd", lambda pid: None)
+    monkeypatch.setattr(forkedrun, "_pidfd", lambda pid: None)
     scheduler = ThreadedScheduler()
     scheduler.start()
     assert run_forked(scheduler, int).state == "ok"

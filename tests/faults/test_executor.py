@@ -16,9 +16,9 @@ from inject import Nth, done, seeded
 from probe import end_of, on_time, run_once
 
 from tgscheduler.clock import Clock
-from tgscheduler.executors import forked
+from tgscheduler.executors import forked, forkedrun
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.scheduler import SingleTask, ThreadedScheduler, method
+from tgscheduler.scheduler import SingleTask, Task, ThreadedScheduler, method
 from tgscheduler.timetable.run import Run
 
 pytestmark = pytest.mark.realtime
@@ -263,7 +263,7 @@ def test_the_number_of_a_child_that_somebody_else_has_reaped_is_signalled_no_mor
     first = os.fork()
     if first == 0:
         os._exit(0)
-    kid = forked._Child(first, -1, None, None, 0.0)
+    kid = forkedrun.Child(first, -1, Task("it", int), Run("it", 0.0), 0.0)
     os.waitpid(first, 0)
     signalled = []
     killpg, getpgid = os.killpg, os.getpgid
@@ -332,6 +332,8 @@ def test_a_forker_that_meets_a_fault_loses_its_children_of_that_moment_and_is_fo
 
 class Fake(ThreadedExecutor):
     """Takes occurrences and begins them; a test ends them, as often and as late as it likes."""
+
+    takes_many = False
 
     def __init__(self, *args):
         super().__init__(*args)

@@ -86,7 +86,7 @@ BAD = [
     ("monthday", {"monthdays": [0]}, ValueError, ["monthdays", "1 to 31", "0"]),
     ("monthday", {"monthdays": [32]}, ValueError, ["monthdays", "1 to 31", "32"]),
     ("monthday", {"monthdays": ()}, ValueError, ["monthdays", "at least one"]),
-    ("monthday", {"monthdays": ["last"]}, TypeError, ["monthdays", "whole numbers", "'last'"]),
+    ("monthday", {"monthdays": ["lust"]}, ValueError, ["monthdays", "2nd tuesday", "'lust'"]),
     ("monthday", {"timeonday": (12, 61)}, ValueError, ["timeonday", "(12, 61)"]),
     ("cron_like", {"cron_str": "* * * jan-3 *"}, ValueError, ["'jan-3'", "mixes name and number", "write both"]),
     ("cron_like", {"cron_str": "61 * * * *"}, ValueError, ["'61'", "0 to 59"]),

@@ -1,4 +1,4 @@
-"""The matrix: fifteen literal classes, one for each kind of task and each place to run."""
+"""The matrix: twenty-one literal classes, one for each kind of task and each place to run."""
 
 import pickle
 
@@ -11,7 +11,7 @@ from tgscheduler.timetable.variants import VARIANTS, variant
 
 MATRIX = [
     (kind, where, f"{prefix}{kind}Task")
-    for kind in ("Interval", "Single", "Weekday", "Monthday", "CronLike")
+    for kind in ("Interval", "Single", "Weekday", "Monthday", "Cron", "CronLike", "Trigger")
     for where, prefix in ((method.sequential, ""), (method.threaded, "Threaded"), (method.forked, "Forked"))
 ]
 

@@ -66,5 +66,5 @@ def _who_holds(loop: Loop | None, executors: dict[str, Executor], now: float) ->
             found.append(f"{run.task}: its action holds the loop since {now - run.started:.1f} s")
     asking = None if loop is None else loop.asking
     if loop is not None and asking is not None and (since := loop.clock.elapsed() - asking[1]) > LAG:
-        found.append(f"{asking[0]}: its reschedule holds the loop since {since:.1f} s")
+        found.append(f"{asking[0]}: its {asking[2]} holds the loop since {since:.1f} s")
     return found

@@ -39,10 +39,10 @@ class Ledger:
             books[run] = None
 
     def settle(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
-        """Book what has ended since the last call, and ``closed``, which never waited; return what had ended.
+        """Book what has ended since the last call, and ``closed``, which never waited; return what came back.
 
-        A run that comes back twice is booked once. Where the store raises, nothing is booked, and all of it is tried
-        again the next time.
+        A run that comes back twice is booked once; one that is to be tried again is not booked. Where the store
+        raises, nothing is booked, and all of it is tried again the next time.
         """
         if not closed and (not self.ended or not self._writing.acquire(blocking=False)):
             return []
@@ -60,7 +60,9 @@ class Ledger:
         self._edition += 1
         try:
             close = self._open.pop
-            ended = [run for _, run in batch if close(run, True) is None]
+            ended = [run for _, run in batch if run.ended is not None and close(run, True) is None]
+            if len(ended) < len(batch):
+                self._keep_open(batch)
             try:
                 self.store.record([*closed, *ended] if closed else ended)
             except BaseException:
@@ -72,6 +74,12 @@ class Ledger:
             self._edition += 1
             self._writing.release()
         return batch
+
+    def _keep_open(self, batch: Sequence[Occurrence]) -> None:
+        for _, run in batch:
+            if run.ended is None and run._former is not None:  # the same occurrence, as another Run
+                self._open.pop(run._former, None)
+                self._open[run] = run._former = None
 
     def forget(self) -> None:
         """Drop what is open: a forked copy's open runs are its parent's, and so is whoever was writing at the fork."""

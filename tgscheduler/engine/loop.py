@@ -2,26 +2,31 @@
 
 ::
 
-    settle what came back -> pop what is due, decide, put the next (the one lock, BATCH at a time) -> hand out
-        -> a slice of sequential work -> sleep on the bell until the next fire time, 30 s at most
+    settle what came back -> pop what is due, decide, put the next (the one lock, BATCH at a time)
+        -> ask triggers of the application's own -> hand out, and what has waited in the lobby
+        -> end what is past its timeout -> a slice of sequential work
+        -> sleep on the bell until the next of all these times, 30 s at most
 """
 
 import math
 import queue
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
+from tgscheduler.engine.deciding import Decider, Turn
 from tgscheduler.engine.ledger import Ledger
+from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.registry import Registry
-from tgscheduler.errors import InvalidValue
+from tgscheduler.events import Events
 from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe
 from tgscheduler.executors.sequential import SequentialExecutor
-from tgscheduler.timetable.plan import decide
+from tgscheduler.timetable.plan import slots
 from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.run import FAILED, SKIPPED, Run
+from tgscheduler.timetable.run import CANCELLED, FAILED, MISSED, SKIPPED, Run
 from tgscheduler.timetable.tasks import Planner, Task
 from tgscheduler.timetable.triggers import Interval
 
@@ -38,17 +43,30 @@ class Loop:
     """Turns a timetable into runs, from start to stop; a second start makes another."""
 
     def __init__(
-        self, planner: Planner, clock: Clock, registry: Registry, ledger: Ledger, executors: dict[str, Executor]
+        self,
+        planner: Planner,
+        clock: Clock,
+        registry: Registry,
+        ledger: Ledger,
+        executors: dict[str, Executor],
+        events: Events,
     ) -> None:
         self._planner = planner
         self.clock = clock
         self.registry = registry
         self.ledger = ledger
         self.executors = executors
+        self.events = events
+        self.decider = Decider(clock, registry)
+        lobby = executors[Lobby.method]
+        assert isinstance(lobby, Lobby)
+        self._lobby = lobby
         sequential = executors[method.sequential]
         assert isinstance(sequential, SequentialExecutor)
         self._sequential = sequential
         self.bell: clocks.Bell = queue.SimpleQueue()
+        for executor in executors.values():
+            executor.bell, executor.events = self.bell, events
         #: Set by stop: no turn begins any more.
         self.stopping = False
         #: The stop has drained what ran: nobody else settles what ends now.
@@ -58,12 +76,11 @@ class Loop:
         self.thread: int | None = None
         #: Tasks have their first fire times; what is added from now on gets one at once.
         self.placed = False
-        #: A real Ctrl-C came: the loop ends by KeyboardInterrupt.
-        self.interrupted = False
+        self._requests: deque[Occurrence] = deque()
         #: How late (seconds) the first occurrence of the last turn was.
         self.lag = 0.0
-        #: Who is asked to reschedule itself, and since when (``clock.elapsed``): somebody's code, on the loop's thread.
-        self.asking: tuple[str, float] | None = None
+        #: Who is asked, since when (``clock.elapsed``) and for what: somebody's code, on the loop's thread.
+        self.asking: tuple[str, float, str] | None = None
         #: Why the loop gave up, None while it works.
         self.fault: str | None = None
         #: Fire times before this need no ring: the loop will look by then (minus infinity while it is awake).
@@ -105,32 +122,38 @@ class Loop:
             self.place_waiting()
         return -math.inf
 
+    def interrupt(self) -> None:
+        """Take note that a real Ctrl-C came: the loop ends by KeyboardInterrupt."""
+        self.decider.interrupted = True
+
     def place_waiting(self) -> None:
         """Give every task that waited for the start its first fire time."""
         self.clock.step()
         now = self.clock.now()
-        registry = self.registry
-        closed: list[Run] = []
+        registry, turn = self.registry, Turn()
+        places: list[tuple[Task, Callable[..., float | None], tuple[Any, ...]]] = []
         with registry.lock:
             for task in registry.agenda.clear():  # they waited at the last stop, or were put at an absolute time
-                self._place(task, closed, self._due_after_stop, task, now)
+                places.append((task, self._due_after_stop, (task, now)))
             waiting, registry.waiting = registry.waiting, {}
             for task, delay in waiting.items():
-                self._place(task, closed, self._due_from_start, task, now, delay)
+                places.append((task, self._due_from_start, (task, now, delay)))
+            self._place(places, turn)
             self.placed = True
-        if closed:
-            self.settle(closed)
+        self._place_foreign(places, turn)
+        if turn.closed:
+            self.settle(turn.closed)
+        self.events.publish("scheduler-started", tasks=len(places))
 
-    def _place(self, task: Task, closed: list[Run], ask: Callable[..., float | None], *args: Any) -> None:
-        """Enter a task at the time that ``ask(*args)`` returns; park it where that is none."""
-        try:
-            due = ask(*args)
-            if due is not None and not -math.inf < due < math.inf:
-                raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
-        except Exception as error:
-            self._park(task, task._due or self.clock.now(), f"its trigger raised {brief(error)}", closed)
-        else:
-            self._put(task, due)
+    def _place(self, places: "_Places", turn: Turn) -> None:
+        for task, ask, args in places:
+            if task._terms is None or not task._terms.foreign:
+                self.decider.place(task, turn, ask, *args)
+
+    def _place_foreign(self, places: "_Places", turn: Turn) -> None:
+        for task, ask, args in places:
+            if task._terms is not None and task._terms.foreign:
+                self.decider.place_foreign(task, turn, ask, *args)
 
     def _due_after_stop(self, task: Task, now: float) -> float | None:
         """Return when a task that had a time fires: what was due meanwhile is none, but a single task's."""
@@ -139,7 +162,8 @@ class Loop:
         if trigger is None or (task._due >= now and (task._by_hand or isinstance(trigger, Interval))):
             return task._due
         task._by_hand = False
-        return trigger.next_after(now)
+        due = trigger.next_after(now)
+        return due if due is None or task._terms is None or due <= task._terms.end else None
 
     def _due_from_start(self, task: Task, now: float, delay: float | None) -> float | None:
         """Return when a task that was added before the start fires first."""
@@ -148,118 +172,154 @@ class Loop:
 
     def put(self, task: Task, due: float | None) -> None:
         """Enter a task into the timetable, under the lock; wake the loop where it would sleep too long."""
-        self._put(task, due)
+        self.decider.put(task, due)
         if due is not None and due < self.sleeps_until:
             self.sleeps_until = -math.inf
             self.bell.put(None)
+
+    def ask_for(self, task: Task, run: Run) -> None:
+        """Let a run begin beside the timetable: from any thread."""
+        self._requests.append((task, run))
+        self.bell.put(None)
+
+    def refuse(self) -> None:
+        """End the runs that were asked for and that no turn has seen: the loop has stopped."""
+        closed = [run for _, run in self._requests]
+        self._requests.clear()
+        for run in closed:
+            run.state, run.reason, run.ended = CANCELLED, "stopped before it began", self.clock.now()
+        if closed:
+            self.settle(closed)
+
+    @property
+    def earliest(self) -> float:
+        """When there is something to do next, infinity when there is not."""
+        return min(self.registry.agenda.earliest, self._lobby.earliest)
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
         self.settle()
         stepped = self.clock.step()
-        registry = self.registry
+        registry, turn = self.registry, Turn()
         if not registry.lock.acquire(timeout=0.05):
             return self.clock.now()  # its holder may be the thread that is stopping us: look again
-        started: list[Occurrence] = []
-        closed: list[Run] = []
-        owing: list[Task] = []
         try:
-            if stepped:
-                self._follow_step(stepped, closed)
+            moved = self._follow_step(stepped, turn) if stepped else ()
             now = self.clock.now()
             popped = registry.agenda.pop_due(now)
-            self.lag = now - popped[0]._due if popped else 0.0
-            task = None
-            try:
-                for task in popped:
-                    self._decide(task, now, started, closed, owing)
-            except BaseException:  # the agenda stays whole: who was not decided on is due at once
-                for left in popped[popped.index(task) if task else 0 :]:
-                    registry.agenda.put(left, left._due)
-                raise
+            if popped:
+                self.lag = now - popped[0]._due
+                self._decide(popped, now, turn)
+            else:
+                self.lag = 0.0
+            while self._requests:
+                self.decider.by_hand(*self._requests.popleft(), now, turn)
             deadline = registry.agenda.earliest
             self.sleeps_until = deadline
         finally:  # what was decided before a fault is done all the same
             registry.lock.release()
-            if started:
-                self._hand_out(started)
-            if closed:
-                self.settle(closed)
-        for task in owing:
+            self._enact(turn)
+        if stepped:
+            self._place_foreign(moved, turn)
+            self.events.publish("clock-stepped", seconds=stepped, before=now - stepped, after=now)
+        for task, due in turn.asked:
+            self._ask(task, due, now, turn)
+            deadline = now
+        for task in turn.owing:
             self._ask_to_reschedule(task)
+        if self._lobby.earliest <= now:
+            for occurrence in self._lobby.ready(now):
+                self._send_on(occurrence)
         more = self._sequential.work()
-        if self.interrupted:
+        if self.decider.interrupted:
             raise KeyboardInterrupt
         if more:
             return now
         if self.ledger.ended:
             self.settle()
+        deadline = min(deadline, self._lobby.earliest)
         if len(self.ledger):
             deadline = min(deadline, now + SETTLE)
             for executor in self.executors.values():
+                deadline = min(deadline, executor.expire(now))
                 if executor.trouble is not None:
                     executor.retry()
         return None if deadline == math.inf else deadline
 
-    # -- deciding ------------------------------------------------------------------------------------------------
-
-    def _decide(self, task: Task, now: float, started: list[Occurrence], closed: list[Run], owing: list[Task]) -> None:
-        due, itself = task._due, task._reschedules_itself
+    def _decide(self, popped: list[Task], now: float, turn: Turn) -> None:
+        plain, by_terms = self.decider.plain, self.decider.by_terms
+        paused = now < self.registry.paused_until
+        task = None
         try:
-            decision = decide(due, now, None if itself else task._trigger, task._last, task._by_hand)
-        except MemoryError:  # the host's fault, not the trigger's: the loop tries again
+            for task in popped:
+                if task._terms is None and not paused:
+                    plain(task, now, turn)
+                else:
+                    by_terms(task, now, turn)
+        except BaseException:  # the agenda stays whole: who was not decided on is due at once
+            for left in popped[popped.index(task) if task else 0 :]:
+                self.registry.agenda.put(left, left._due)
             raise
-        except BaseException as error:  # a trigger's fault ends its task, never the loop
-            if self.interrupted:
-                raise
-            self._park(task, due, f"its trigger raised {brief(error)}", closed)
-            return
-        # What can fail comes first: after it the occurrence is disposed of as a whole.
-        run = Run(self.registry.label(task), due, decision.count, decision.until) if decision.count else None
-        task._by_hand = False
-        if decision.next_due is not None:
-            self._put(task, decision.next_due)
-        elif not itself:
-            task._final = True
-        if run is not None:
-            task._mark = run.until
-            run.reason = decision.skip or decision.note
-            if decision.skip is None:
-                task._last = run
-                started.append((task, run))
-            else:
-                run.state, run.ended = SKIPPED, now
-                closed.append(run)
-        if itself and not (decision.skip is None and task.method == method.sequential):
-            owing.append(task)
 
-    def _park(self, task: Task, due: float, reason: str, closed: list[Run]) -> None:
-        label = self.registry.label(task)
-        log.error("%s: %s; it does not fire any more", label, reason)
-        run = Run(label, due, state=SKIPPED)
-        run.reason, run.ended = reason, self.clock.now()
-        closed.append(run)
-        task._final = True
-        self.registry.release(task)
+    def _ask(self, task: Task, due: float, now: float, turn: Turn) -> None:
+        """Ask a trigger of the application's own, without the lock, and do what follows."""
+        self.asking = task.name or task._label or "?", self.clock.elapsed(), "trigger"
+        try:
+            self.decider.ask(task, due, now, turn)
+        finally:
+            self.asking = None
+        self._enact(turn)
 
-    def _put(self, task: Task, due: float | None) -> None:
-        if due is None:
-            task._final = True
-        else:
-            self.registry.agenda.put(task, due)
+    def _enact(self, turn: Turn) -> None:
+        """Hand out what starts, keep what waits in line, book what does not run."""
+        if turn.started:
+            started, turn.started = turn.started, []
+            self.ledger.enter(started)
+            self._hand_out(started)
+        if turn.waiting:
+            waiting, turn.waiting = turn.waiting, []
+            self.ledger.enter(waiting)
+            for occurrence in waiting:
+                occurrence[0]._terms.line.append(occurrence)  # type: ignore[union-attr]
+                self._lobby.submit(occurrence)
+        if turn.closed:
+            closed, turn.closed = turn.closed, []
+            self.settle(closed)
 
     def _hand_out(self, started: list[Occurrence]) -> None:
-        self.ledger.enter(started)
-        executors = self.executors
-        for occurrence in started:
-            task, run = occurrence
-            try:
-                executors[task.method].submit(occurrence)
-            except Exception as error:
-                executors[task.method].waiting.pop(run, None)
-                run.error, run.ended, run.state = describe(error), self.clock.now(), FAILED
-                log.error("%s: it could not be handed out\n%s", run.task, run.error)
-                self.ledger.ended.append(occurrence)
+        """Hand runs to their executors: those of one method together, as nearly all are."""
+        method = started[0][0].method
+        others = [occurrence for occurrence in started if occurrence[0].method != method]
+        if others:
+            started = [occurrence for occurrence in started if occurrence[0].method == method]
+        executor = self.executors[method]
+        if executor.takes_many:
+            executor.submit_all(started)
+        else:
+            for occurrence in started:
+                self._send(occurrence)
+        if others:
+            self._hand_out(others)
+
+    def _send(self, occurrence: Occurrence) -> None:
+        """Hand a run to its executor."""
+        executor = self.executors[occurrence[0].method]
+        try:
+            executor.submit(occurrence)
+        except Exception as error:
+            run = occurrence[1]
+            executor.waiting.pop(run, None)
+            run.error, run.ended, run.state = describe(error), self.clock.now(), FAILED
+            log.error("%s: it could not be handed out\n%s", run.task, run.error)
+            self.ledger.ended.append(occurrence)
+
+    def _send_on(self, occurrence: Occurrence) -> None:
+        """Hand out what has waited in the lobby, where nobody has cancelled it meanwhile."""
+        task, run = occurrence
+        if task._gone:
+            self._lobby.withdraw(run, "its task was cancelled")
+        elif self._lobby.leave(occurrence):
+            self._send(occurrence)
 
     # -- coming back ---------------------------------------------------------------------------------------------
 
@@ -268,11 +328,15 @@ class Loop:
         batch = self.ledger.settle(closed or ())
         over: list[Task] = []
         for task, run in batch:
-            if task._last is run and not task._seq:
+            if task._terms is not None:
+                self._settle_terms(task, run)
+            if task._last is run and task._entry is None:
                 if task._reschedules_itself and task.method == method.sequential and not task._final:
                     self._ask_to_reschedule(task)
-                if task._final:
+                if task._final and run.ended is not None:
                     over.append(task)
+        if self.events.wanted:
+            self._tell(closed or (), batch)
         # Where the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
         if over and self.registry.lock.acquire(timeout=0.05):
             try:
@@ -281,16 +345,42 @@ class Loop:
                 self.registry.lock.release()
         return bool(batch)
 
+    def _settle_terms(self, task: Task, run: Run) -> None:
+        """Keep what is tried again in the lobby; let the next in line start."""
+        terms = task._terms
+        assert terms is not None
+        if run.ended is None:
+            if run not in terms.open:  # the Run of another attempt
+                terms.open.append(run)
+                task._last = run
+            self._lobby.wait_until(run._again, (task, run))
+            return
+        while terms.line and len(terms.busy()) < slots(terms.policy):
+            occurrence = terms.line.popleft()
+            following = occurrence[1]
+            if following.ended is None:
+                task._last = following
+                terms.open.append(following)
+                self._send_on(occurrence)
+
+    def _tell(self, closed: Sequence[Run], batch: Sequence[Occurrence]) -> None:
+        publish = self.events.publish
+        for run in closed:
+            publish("run-skipped", run.task, run)
+        for _, run in batch:
+            if run.ended is not None:
+                publish("run-skipped" if run.state in (SKIPPED, MISSED) else "run-finished", run.task, run)
+
     def _ask_to_reschedule(self, task: Task) -> None:
         """Let a task of a foreign class put itself; one that does not, or raises, has had its last occurrence."""
-        if task._gone or task._seq:
+        if task._gone or task._entry is not None:
             return
         if self.stopping:
             with self.registry.lock:
                 self.registry.waiting[task] = 0.0
             return
         name = task.name or task._label or "?"
-        self.asking = name, self.clock.elapsed()
+        self.asking = name, self.clock.elapsed(), "reschedule"
         try:
             task.reschedule(self._planner)
         except BaseException as error:
@@ -301,23 +391,35 @@ class Loop:
         finally:
             self.asking = None
         with self.registry.lock:
-            if not task._seq:
+            if task._entry is None:
                 task._final = True
                 if task._last is None or task._last.ended is not None:
                     self.registry.release(task)
 
     # -- the wall clock was stepped ------------------------------------------------------------------------------
 
-    def _follow_step(self, seconds: float, closed: list[Run]) -> None:
-        """Keep the rhythm of what counts real seconds; let calendar tasks follow the new time at once."""
+    def _follow_step(self, seconds: float, turn: Turn) -> "_Places":
+        """Keep the rhythm of what counts real seconds; let calendar tasks follow the new time at once.
+
+        Return the tasks that are to be placed without the lock, as their trigger is the application's own.
+        """
         now = self.clock.now()
         log.warning("the wall clock was stepped by %+.1f s", seconds)
-        agenda = self.registry.agenda
+        agenda, foreign = self.registry.agenda, []
+        for executor in self.executors.values():
+            executor.shift(seconds)
         for task in agenda.clear():
             if task._shift(seconds):
-                agenda.put(task, task._due + seconds)
+                self.decider.put(task, task._due + seconds)
             elif seconds > 0 or task._by_hand or task._trigger is None:
-                agenda.put(task, task._due)
+                self.decider.put(task, task._due)
             else:
                 mark = -math.inf if seconds < -CORRECTION else task._mark  # what has run does not run again
-                self._place(task, closed, task._trigger.next_after, max(now, mark))
+                if task._terms is not None and task._terms.foreign:
+                    foreign.append((task, task._trigger.next_after, (max(now, mark),)))
+                else:
+                    self.decider.place(task, turn, task._trigger.next_after, max(now, mark))
+        return foreign
+
+
+_Places = Sequence[tuple[Task, Callable[..., float | None], tuple[Any, ...]]]

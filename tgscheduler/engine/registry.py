@@ -5,6 +5,7 @@ This is what the engine's lock guards. Every method is called with it held.
 
 import functools
 import logging
+import math
 import os
 import threading
 import weakref
@@ -30,6 +31,8 @@ class Registry:
         self.agenda = Agenda()
         #: Tasks that wait for the scheduler's start, with their delay (None: as their trigger says).
         self.waiting: dict[Task, float | None] = {}
+        #: Until when no task runs (POSIX seconds; minus infinity: nobody has paused them all).
+        self.paused_until = -math.inf
         self._names: dict[str, Task] = {}
         self._labels: dict[tuple[str, str], _Numbers] = {}
         self._pid = os.getpid()
@@ -39,7 +42,7 @@ class Registry:
 
     def admit(self, task: Task) -> None:
         """Make a task one of ours, under its name; raise DuplicateTask or InvalidValue and change nothing."""
-        if task._home is not self.home and task._seq:
+        if task._home is not self.home and task._entry is not None:
             raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
         name = task.name
         if name is not None:
@@ -69,7 +72,7 @@ class Registry:
         """Let go of those tasks that have had their last occurrence."""
         names = self._names
         for task in tasks:
-            if task._final and not task._seq:
+            if task._final and task._entry is None:
                 if task.name is not None and names.get(task.name) is task:
                     del names[task.name]
                 self._free_label(task)
@@ -92,9 +95,11 @@ class Registry:
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
-        for task in {*self.pending(), *self._names.values()}:
+        for task in self.everybody():
             if task._last is not None and task._last.ended is None:
                 task._last = None
+            if task._terms is not None:
+                task._terms.forget_runs()
 
     # -- looking up ----------------------------------------------------------------------------------------------
 
@@ -113,7 +118,11 @@ class Registry:
     def __contains__(self, task: Task) -> bool:
         if task._home is not self.home:
             return False
-        return bool(task._seq) or task in self.waiting or (task.name is not None and self._names.get(task.name) is task)
+        return (
+            task._entry is not None
+            or task in self.waiting
+            or (task.name is not None and self._names.get(task.name) is task)
+        )
 
     def __len__(self) -> int:
         """How many tasks wait for a time or for the start."""
@@ -123,6 +132,10 @@ class Registry:
         """Yield the tasks that wait: first those for a time, in order."""
         yield from self.agenda.tasks()
         yield from self.waiting
+
+    def everybody(self) -> set[Task]:
+        """Return the tasks that wait, run, or have a name."""
+        return {*self.pending(), *self._names.values()}
 
     # -- labels --------------------------------------------------------------------------------------------------
 
@@ -141,41 +154,43 @@ class Registry:
             numbers = self._labels.get(key)
         if numbers is None:
             numbers = self._labels[key] = _Numbers(".".join(map(str, key)))
-        task._number = number, _ = numbers.take(), numbers
+        number = numbers.free.pop() if numbers.free else numbers.most + 1
+        if number > numbers.most:
+            numbers.most = number
+        task._number = number, numbers
         task._label = label = numbers.base if number == 1 else f"{numbers.base}#{number}"
         return label
 
     def _free_label(self, task: Task) -> None:
         if task._number is not None:
             number, numbers = task._number
-            numbers.give_back(number)
             task._label = task._number = None
+            free = numbers.free
+            free.append(number)
+            if len(free) == numbers.most:
+                numbers.most = 0
+                free.clear()
 
 
 class _Numbers:
     """Numbers from 1 on; what was given back is taken first, and once all were, 1 is next."""
 
+    __slots__ = ("base", "free", "most")
+
     def __init__(self, base: str) -> None:
         self.base = base if base.isprintable() else ascii(base)
-        self._most = 0
-        self._free: list[int] = []
-
-    def take(self) -> int:
-        if self._free:
-            return self._free.pop()
-        self._most += 1
-        return self._most
-
-    def give_back(self, number: int) -> None:
-        self._free.append(number)
-        if len(self._free) == self._most:
-            self._most = 0
-            self._free.clear()
+        self.most = 0
+        self.free: list[int] = []
 
 
 def _is_over(task: Task) -> bool:
     """Say whether a task has had its last occurrence, and that has ended."""
-    return task._final and not task._seq and (task._last is None or task._last.ended is not None)
+    return (
+        task._final
+        and task._entry is None
+        and (task._last is None or task._last.ended is not None)
+        and (task._terms is None or task._terms.over)
+    )
 
 
 def _odd_action_name(action: Any) -> tuple[str, str]:

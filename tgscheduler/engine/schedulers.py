@@ -8,6 +8,7 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 """
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -15,27 +16,26 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.engine.health import health
 from tgscheduler.engine.ledger import Ledger
+from tgscheduler.engine.lobby import Lobby
+from tgscheduler.engine.looking import Looking
 from tgscheduler.engine.loop import Loop
 from tgscheduler.engine.registry import Registry
-from tgscheduler.engine.verbs import Verbs
+from tgscheduler.engine.steering import Steering
 from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
+from tgscheduler.events import Events
 from tgscheduler.executors import child
-from tgscheduler.executors.base import Executor
+from tgscheduler.executors.base import Executor, _current, brief
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.base import Store
 from tgscheduler.stores.memory import MemoryStore
-from tgscheduler.timetable import run as runs
 from tgscheduler.timetable import triggers, zones
-from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
 from tgscheduler.timetable.tasks import Home, Task, check_name
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,13 @@ _collector: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collector", 
 _schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
 
 
-class Scheduler(Verbs):
+class Scheduler(Steering, Looking):
     """A timetable and the engine that runs it; this one runs in the thread that calls :meth:`start`.
 
     ``timezone``: an IANA name, None: the host's. ``threads``, ``children``: how many threaded and forked runs there
     are at a time (None: twice the cores). ``stop_timeout``: seconds that :meth:`stop` leaves to running actions.
-    ``history``: how many ended runs are remembered. Raises InvalidValue or InvalidType for what cannot be.
+    ``history``: how many ended runs are remembered. ``policy``: what holds for tasks that choose nothing. Raises
+    InvalidValue or InvalidType for what cannot be.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class Scheduler(Verbs):
         children: int | None = None,
         stop_timeout: float = 5.0,
         history: int = 10_000,
+        policy: Policy = PLAIN,
         clock: Clock | None = None,
         store: Store | None = None,
     ) -> None:
         self.clock = clock or Clock()
+        self._events = self._make_events()
         self._registry = Registry(Home(self.clock, None))
         self._ledger = Ledger(store or MemoryStore())
         self._executors: dict[str, Executor] = {}
@@ -72,7 +75,7 @@ class Scheduler(Verbs):
         self._stopper: int | None = None
         self._hurry = False
         self._copied = False  # by a fork of the application: the original runs in the parent
-        self.configure(timezone, threads, children, stop_timeout, history)
+        self.configure(timezone, threads, children, stop_timeout, history, policy)
         _schedulers.add(self)
 
     def configure(
@@ -82,16 +85,20 @@ class Scheduler(Verbs):
         children: int | None = None,
         stop_timeout: float = 5.0,
         history: int = 10_000,
+        policy: Policy = PLAIN,
     ) -> None:
         """Set what the constructor sets, for the next start; tasks that were added before it follow."""
         if timezone is not None:
             zones.zone(timezone)
         seconds = triggers.check_seconds("stop_timeout", stop_timeout)
-        _check_number("threads", threads)
-        _check_number("history", history)
+        check_whole("threads", threads)
+        check_whole("history", history)
         if children is not None:
-            _check_number("children", children)
+            check_whole("children", children)
+        if not isinstance(policy, Policy):
+            raise InvalidType(f"policy: expected a Policy(...), got {policy!r}")
         self._registry.home.timezone = timezone
+        self._registry.home.policy = PLAIN if policy == PLAIN else policy
         self._threads, self._children, self.stop_timeout = threads, children, seconds
         store = self._ledger.store
         if isinstance(store, MemoryStore):
@@ -165,8 +172,11 @@ class Scheduler(Verbs):
             if self._loop is not None:
                 self._drain(self._loop, self.stop_timeout if timeout is None else timeout)
         finally:
-            if self._loop is not None:
-                self._loop.drained = True
+            loop = self._loop
+            if loop is not None:
+                loop.drained = True
+                self._events.publish("scheduler-stopped")
+                self._events.drain(1.0)
             self._loop = self._stopper = None
             self._hurry = False
             self._life.release()
@@ -192,7 +202,7 @@ class Scheduler(Verbs):
                 for executor in self._executors.values():
                     executor.close()
                 raise
-            self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors)
+            self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors, self._events)
             return self._loop
         finally:
             self._life.release()
@@ -200,13 +210,18 @@ class Scheduler(Verbs):
     def _make_executors(self) -> dict[str, Executor]:
         ended = self._ledger.ended
         return {
+            Lobby.method: Lobby(self.clock, ended),
             method.sequential: SequentialExecutor(self.clock, ended),
             method.threaded: ThreadedExecutor(self.clock, ended, self._threads),
             method.forked: ForkedExecutor(self.clock, ended, self._children),
         }
 
+    def _make_events(self) -> Events:
+        return Events(self.clock.now)
+
     def _drain(self, loop: Loop, timeout: float) -> None:
-        own = runs._current.get()  # stopped from inside a run: it is not waited for
+        current = _current.get()  # stopped from inside a run: it is not waited for
+        own = None if current is None else current[1]
         executors = self._executors.values()
         for executor in executors:
             executor.close()
@@ -224,6 +239,7 @@ class Scheduler(Verbs):
         finally:  # also when a Ctrl-C tears the waiting apart
             for executor in executors:
                 executor.abandon(own)
+        loop.refuse()
         while self._ledger.ended:
             if not loop.settle():
                 break
@@ -245,21 +261,43 @@ class Scheduler(Verbs):
             self._registry.waiting.pop(task, None)
             task._put_at(due)
             self._put(task, due)
-        _collect(task)
+        self._note(task)
 
     def _add(self, task: Task, delay: float | None) -> None:
         """Make a task ours and give it its first fire time; before the start it waits for that."""
         self._check_use(task)
         registry = self._registry
+        first = self._ask_first(task, delay) if task._terms is not None and task._terms.foreign else None
         with registry.lock:
             registry.admit(task)
             loop = self._loop
             if loop is not None and loop.placed:
-                loop.put(task, task._first_due(self.clock.now(), delay))
+                loop.put(task, task._first_due(self.clock.now(), delay) if first is None else first)
             else:
                 registry.agenda.cancel(task)
                 registry.waiting[task] = delay
-        _collect(task)
+        self._note(task)
+
+    def _ask_first(self, task: Task, delay: float | None) -> float | None:
+        """Ask a trigger of the application's own, without the lock; what it raises is the caller's to mend."""
+        try:
+            due = task._first_due(self.clock.now(), delay)
+            if due is not None and not -math.inf < due < math.inf:
+                raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
+        except Exception as error:
+            raise InvalidValue(f"{task!r}: its trigger raised {brief(error)}") from error
+        return due
+
+    def _note(self, task: Task) -> None:
+        collected = _collector.get()
+        if collected is not None:
+            collected.append(task)
+        if "task-added" in self._events.wanted:
+            self._events.publish("task-added", self._label(task), next_due=task.next_due)
+
+    def _label(self, task: Task) -> str:
+        with self._registry.lock:
+            return self._registry.label(task)
 
     def _put(self, task: Task, due: float) -> None:
         loop = self._loop
@@ -281,12 +319,25 @@ class Scheduler(Verbs):
             found = registry.look_up(task) if isinstance(task, str) else task
             if found is not None:
                 _check_task(found)
+                name = registry.label(found) if "task-cancelled" in self._events.wanted else None
                 self._cancel(found)
+        if found is not None and found._terms is not None:
+            self._empty_line(found)
+        if found is not None and name is not None:
+            self._events.publish("task-cancelled", name)
 
     def _cancel(self, task: Task) -> None:
         if task._home is self._registry.home:
             task._gone = task._final = True
             self._registry.release(task)
+
+    def _empty_line(self, task: Task) -> None:
+        """Cancel what waits for a retry or for its turn."""
+        lobby = self._executors.get(Lobby.method)
+        if lobby is not None:
+            for run, (owner, _) in list(lobby.waiting.items()):
+                if owner is task:
+                    lobby.withdraw(run, "its task was cancelled")
 
     def rename(self, taskname: str | Task, newname: str) -> None:
         """Give a task another name; nothing happens where it is unknown. Raise DuplicateTask for a taken name."""
@@ -301,21 +352,6 @@ class Scheduler(Verbs):
                 registry.rename(task, checked)
 
     rename_task = rename
-
-    def get_task(self, taskname: str) -> Task | None:
-        """Return the task of that name, None when there is none."""
-        with self._registry.lock:
-            return self._registry.look_up(taskname)
-
-    def get_tasks(self) -> dict[str, Task]:
-        """Return a new dict of the named tasks."""
-        with self._registry.lock:
-            return self._registry.snapshot()
-
-    @property
-    def tasks(self) -> dict[str, Task]:
-        """A new dict of the named tasks."""
-        return self.get_tasks()
 
     @contextmanager
     def collecting(self) -> Iterator[list[Task]]:
@@ -336,30 +372,6 @@ class Scheduler(Verbs):
                         self._cancel(task)
             finally:
                 self._registry.lock.release()
-
-    # -- looking in ----------------------------------------------------------------------------------------------
-
-    def runs(
-        self,
-        task: str | Task | None = None,
-        state: str | None = None,
-        since: float | None = None,
-        before: float | None = None,
-        limit: int = 100,
-    ) -> list[Run]:
-        """Return runs, newest due time first: of one task, in one state, with ``since <= due < before``."""
-        if isinstance(task, Task):
-            with self._registry.lock:
-                task = self._registry.label(task)
-        return self._ledger.runs(Query(task, state, since, before, limit).check())
-
-    def counts(self) -> dict[str, int]:
-        """Return how many occurrences are in each state; their sum is the number that came due."""
-        return self._ledger.counts()
-
-    def health(self) -> dict[str, Any]:
-        """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
-        return health(self._loop, self._executors.copy(), self._registry, self.clock.now())
 
     # -- processes -----------------------------------------------------------------------------------------------
 
@@ -384,6 +396,7 @@ class Scheduler(Verbs):
         self._loop = self._stopper = None
         self._executors = {}
         self._ledger.forget()
+        self._events.forget()
         self._copied = was_running
 
 
@@ -413,7 +426,7 @@ def _noticing_ctrl_c(loop: Loop) -> Iterator[None]:
         return
 
     def handle(number: int, frame: object) -> None:
-        loop.interrupted = True
+        loop.interrupt()
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, handle)
@@ -430,19 +443,6 @@ def _in_a_child() -> str:
     )
 
 
-def _collect(task: Task) -> None:
-    collected = _collector.get()
-    if collected is not None:
-        collected.append(task)
-
-
 def _check_task(task: object) -> None:
     if not isinstance(task, Task):
         raise InvalidType(f"task: expected a Task, got {task!r}")
-
-
-def _check_number(what: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidType(f"{what}: expected a whole number, got {value!r}")
-    if value < 1:
-        raise InvalidValue(f"{what}: expected 1 or more, got {value}")

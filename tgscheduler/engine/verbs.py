@@ -1,26 +1,20 @@
 """The adding verbs of a scheduler: each makes a task and hands it to one door, ``_add``.
 
-The positional order is that of the seed's functions, the keywords are kronos's.
+The positional order is that of the seed's functions, the keywords are kronos's; what else a task may choose
+(:class:`~tgscheduler.timetable.terms.Options`) is given by name.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Unpack
 
 from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable import triggers
+from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.tasks import (
-    Action,
-    Args,
-    CronLikeTask,
-    IntervalTask,
-    Kw,
-    MonthdayTask,
-    SingleTask,
-    Task,
-    TimeOnDay,
-    WeekdayTask,
-)
+from tgscheduler.timetable.tasks import Action, Args, IntervalTask, Kw, SingleTask, Task, TimeOnDay, TriggerTask
+from tgscheduler.timetable.terms import Options
+from tgscheduler.timetable.triggers import Trigger
 from tgscheduler.timetable.variants import variant
 
 
@@ -29,6 +23,16 @@ class Verbs:
 
     def _add(self, task: Task, delay: float | None) -> None:
         raise NotImplementedError
+
+    def schedule_task_abs(self, task: Task, abstime: float) -> None:
+        """Put a task at an absolute time."""
+        raise NotImplementedError
+
+    def _take(self, task: Task, delay: float | None, options: Options) -> Task:
+        if options:
+            task.configure(**options)
+        self._add(task, delay)
+        return task
 
     def add_interval_task(
         self,
@@ -39,12 +43,12 @@ class Verbs:
         initialdelay: float | timedelta = 0,
         processmethod: str = method.threaded,
         taskname: str | None = None,
+        **options: Unpack[Options],
     ) -> Task:
         """Add a task that runs every ``interval`` seconds, first after ``initialdelay`` seconds."""
         delay = _delay(initialdelay)
         task: Task = variant(IntervalTask, processmethod)(taskname, interval, action, args, kw)
-        self._add(task, delay)
-        return task
+        return self._take(task, delay, options)
 
     def add_single_task(
         self,
@@ -54,11 +58,23 @@ class Verbs:
         initialdelay: float | timedelta = 0,
         processmethod: str = method.threaded,
         taskname: str | None = None,
+        *,
+        at: float | datetime | None = None,
+        **options: Unpack[Options],
     ) -> Task:
-        """Add a task that runs once, after ``initialdelay`` seconds."""
+        """Add a task that runs once, after ``initialdelay`` seconds, or ``at`` a moment."""
         delay = _delay(initialdelay)
         task: Task = variant(SingleTask, processmethod)(taskname, action, args, kw)
-        self._add(task, delay)
+        if at is None:
+            return self._take(task, delay, options)
+        if delay:
+            raise InvalidValue(f"expected at or initialdelay, got both: at={at!r}, initialdelay={initialdelay!r}")
+        moment = triggers.check_moment("at", at, options.get("timezone"))
+        if options:
+            terms = task.configure(**options)._terms
+            if terms is not None and not (terms.start or moment) <= moment <= terms.end:
+                raise InvalidValue(f"at: expected a moment from start to end, got {at!r}")
+        self.schedule_task_abs(task, moment)
         return task
 
     def add_weekday_task(
@@ -70,26 +86,54 @@ class Verbs:
         kw: Kw = None,
         processmethod: str = method.threaded,
         taskname: str | None = None,
+        **options: Unpack[Options],
     ) -> Task:
         """Add a task that runs on days of the week (1 = Monday) at a time of day."""
         task: Task = variant(WeekdayTask, processmethod)(taskname, weekdays, timeonday, action, args, kw)
-        self._add(task, None)
-        return task
+        return self._take(task, None, options)
 
     def add_monthday_task(
         self,
         action: Action,
-        monthdays: Iterable[int],
+        monthdays: Iterable[int | str] | str,
         timeonday: TimeOnDay,
         args: Args = None,
         kw: Kw = None,
         processmethod: str = method.threaded,
         taskname: str | None = None,
+        **options: Unpack[Options],
     ) -> Task:
         """Add a task that runs on days of the month at a time of day."""
         task: Task = variant(MonthdayTask, processmethod)(taskname, monthdays, timeonday, action, args, kw)
-        self._add(task, None)
-        return task
+        return self._take(task, None, options)
+
+    def add_cron_task(
+        self,
+        action: Action,
+        line: str,
+        args: Args = None,
+        kw: Kw = None,
+        processmethod: str = method.threaded,
+        taskname: str | None = None,
+        **options: Unpack[Options],
+    ) -> Task:
+        """Add a task that runs when a cron line matches."""
+        task: Task = variant(CronTask, processmethod)(taskname, line, action, args, kw)
+        return self._take(task, None, options)
+
+    def add_task(
+        self,
+        action: Action,
+        trigger: Trigger,
+        args: Args = None,
+        kw: Kw = None,
+        processmethod: str = method.threaded,
+        taskname: str | None = None,
+        **options: Unpack[Options],
+    ) -> Task:
+        """Add a task that runs when a trigger says so."""
+        task: Task = variant(TriggerTask, processmethod)(taskname, trigger, action, args, kw)
+        return self._take(task, None, options)
 
     def add_cron_like_task(
         self,
@@ -99,30 +143,31 @@ class Verbs:
         kw: Kw = None,
         processmethod: str = method.threaded,
         taskname: str | None = None,
+        **options: Unpack[Options],
     ) -> Task:
         """Add a task that runs when all fields of a cron-like line match."""
         task: Task = variant(CronLikeTask, processmethod)(taskname, action, cron_str, args, kw)
-        self._add(task, None)
-        return task
+        return self._take(task, None, options)
 
     def add_daytime_task(
         self,
         action: Action,
         taskname: str | None,
         weekdays: Iterable[int] | None,
-        monthdays: Iterable[int] | None,
+        monthdays: Iterable[int | str] | str | None,
         timeonday: TimeOnDay,
         processmethod: str = method.threaded,
         args: Args = None,
         kw: Kw = None,
+        **options: Unpack[Options],
     ) -> Task:
         """Add a weekday or a monthday task: one of the two kinds of days is given, the other is None or empty."""
         if weekdays and monthdays:
             raise InvalidValue("expected weekdays or monthdays, got both; add two tasks")
         if weekdays:
-            return self.add_weekday_task(action, weekdays, timeonday, args, kw, processmethod, taskname)
+            return self.add_weekday_task(action, weekdays, timeonday, args, kw, processmethod, taskname, **options)
         if monthdays:
-            return self.add_monthday_task(action, monthdays, timeonday, args, kw, processmethod, taskname)
+            return self.add_monthday_task(action, monthdays, timeonday, args, kw, processmethod, taskname, **options)
         raise InvalidValue("expected weekdays or monthdays, got neither")
 
     add_weekly_task = add_weekday_task

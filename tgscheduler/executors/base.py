@@ -1,16 +1,20 @@
 """The executors' protocol, and ``perform``: one occurrence in, its outcome out, the only ``try`` around an action."""
 
 import logging
+import math
 import os
 import socket
 import threading
 import traceback
 from collections import deque
+from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
-from tgscheduler.clock import Clock
-from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, Run, Where, _current
+from tgscheduler.clock import Bell, Clock
+from tgscheduler.events import Events
+from tgscheduler.timetable.plan import retry_at
+from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
 from tgscheduler.timetable.tasks import Task
 
 
@@ -38,9 +42,11 @@ LONGEST_CHAIN = 8
 Occurrence = tuple[Task, Run]
 """One due instant of one task on its way through an executor."""
 
+_current: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run", default=None)
+
 
 class Executor:
-    """Takes occurrences and hands each back, ended, exactly once, by appending it to ``ended``.
+    """Takes occurrences and hands each back, ended or to be tried again, by appending it to ``ended``.
 
     ``waiting`` holds what was taken and has not begun, ``running`` what has begun and not ended. Who removes a run
     from them owns its next state: that is one atomic step, so that a worker that begins or ends a run and a stop
@@ -48,17 +54,26 @@ class Executor:
     """
 
     method: ClassVar[str]
+    takes_many: ClassVar[bool] = False
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         self.clock = clock
         self.waiting: dict[Run, Occurrence] = {}
         self.running: dict[Run, Occurrence] = {}
-        #: Runs that were given up because they cannot be ended.
-        self.abandoned = 0
+        #: Runs that have ended while their action has not returned: it cannot be ended, and holds its thread.
+        self.held: dict[Run, Occurrence] = {}
         #: Why this executor cannot work as it should, None when it can.
         self.trouble: str | None = None
+        #: Rung where the end of a run leads to something; whoever listens to events.
+        self.bell: Bell | None = None
+        self.events: Events | None = None
         self._ended = ended
         self._closed = False
+
+    @property
+    def abandoned(self) -> int:
+        """How many actions have not returned though their run has ended."""
+        return len(self.held)
 
     def start(self) -> None:
         """Get ready to take occurrences."""
@@ -69,6 +84,10 @@ class Executor:
         self._enqueue(occurrence)
         if self._closed:
             self.withdraw(occurrence[1], "stopped before it began")
+
+    def submit_all(self, occurrences: list[Occurrence]) -> None:
+        """Take many occurrences, in order; only where ``takes_many``."""
+        raise NotImplementedError
 
     def _enqueue(self, occurrence: Occurrence) -> None:
         raise NotImplementedError
@@ -82,12 +101,23 @@ class Executor:
     def retry(self) -> None:
         """Try again what the host has refused: the loop asks for it while there is trouble."""
 
+    def expire(self, now: float) -> float:
+        """End what is past its timeout; return when to look again (POSIX seconds, infinity: when a run begins)."""
+        return math.inf
+
+    def shift(self, seconds: float) -> None:
+        """Follow a step of the wall clock by so many seconds."""
+
     def idle(self, but: Run | None = None) -> bool:
         """Say whether nothing runs, apart from the run ``but``."""
         return all(run is but for run in list(self.running))
 
     def abandon(self, but: Run | None = None) -> None:
         """End what still runs, or give it up; the run ``but`` goes on."""
+
+    def cancel(self, run: Run, reason: str) -> bool:
+        """End a run that waits or runs as cancelled; say whether this call did. Its action may go on, unheard."""
+        return self.withdraw(run, reason) or self.give_up(run, CANCELLED, reason)
 
     def begin(self, occurrence: Occurrence, where: Where) -> bool:
         """Mark a run as running; False when it has been cancelled meanwhile and must not run."""
@@ -101,35 +131,104 @@ class Executor:
         run.where = where
         run.started = self.clock.now()
         run.state = RUNNING
+        if task._terms is not None:
+            self._note_begin(occurrence)
+        if self.events is not None and "run-started" in self.events.wanted:
+            self.events.publish("run-started", run.task, run)
         return True
 
-    def finish(self, run: Run, state: str, error: str | None = None, reason: str | None = None) -> bool:
-        """End a run that has begun; say whether this call did, or somebody before it."""
+    def _note_begin(self, occurrence: Occurrence) -> None:
+        """Take note that a run has begun whose task has terms: it may have a timeout."""
+
+    def finish(
+        self,
+        run: Run,
+        state: str,
+        error: str | None = None,
+        reason: str | None = None,
+        kind: type[BaseException] | None = None,
+    ) -> bool:
+        """End a run that has begun, or let it wait for its next attempt; say whether this call did.
+
+        ``kind`` is the exception by which it has failed, where it is one that may be tried again.
+        """
         occurrence = self.running.pop(run, None)
         if occurrence is None:
+            self.held.pop(run, None)
             return False
         if error is not None:
             run.error = error
         if reason is not None:
             run.reason = reason
-        run.ended = self.clock.now()
-        run.state = state
-        self._ended.append(occurrence)
+        now = self.clock.now()
+        again = None if kind is None else self._retry_time(occurrence, kind, now)
+        if again is not None:
+            run.try_again(again, now)
+        else:
+            if run.attempt > 1 and reason is None:
+                run.reason, run.error = f"after {run.attempt} attempts", None if state == OK else run.error
+            run.ended = now
+            run.state = state
+        self._hand_back(occurrence)
         return True
+
+    def give_up(self, run: Run, state: str, reason: str) -> bool:
+        """End a run though its action has not returned, and cannot be made to; say whether this call did.
+
+        Where it timed out and is tried again, the next attempt is another Run object: the action still has this one.
+        """
+        occurrence = self.running.get(run)
+        if occurrence is None:
+            return False
+        self.held[run] = occurrence  # before it ends: its thread takes it out when the action returns
+        if self.running.pop(run, None) is None:
+            self.held.pop(run, None)
+            return False
+        now = self.clock.now()
+        again = self._retry_time(occurrence, TimeoutError, now) if state == TIMED_OUT else None
+        run.reason, run.ended, run.state = reason, now, state
+        self._hand_back(occurrence if again is None else (occurrence[0], run.successor(again, now)))
+        return True
+
+    def _retry_time(self, occurrence: Occurrence, kind: type[BaseException], now: float) -> float | None:
+        """Return when a run that has failed is tried again, None: it is not."""
+        task, run = occurrence
+        terms = task._terms
+        return None if terms is None or self._closed or task._gone else retry_at(terms.policy, run, now, kind)
+
+    def _hand_back(self, occurrence: Occurrence) -> None:
+        self._ended.append(occurrence)
+        if occurrence[0]._terms is not None and self.bell is not None:
+            self.bell.put(None)
 
     def carry_out(self, occurrence: Occurrence, where: Where) -> bool:
         """Begin, perform and finish an occurrence in this thread; say whether it has run."""
         if not self.begin(occurrence, where):
             return False
         task, run = occurrence
-        state, error = perform(task, run)
-        if error is None and self.running.pop(run, None) is not None:  # finish, without its call: the common case
+        failure = perform(occurrence)
+        if failure is not None or task._terms is not None:
+            self._finish_with_terms(occurrence, failure)
+        elif self.running.pop(run, None) is None:
+            self.held.pop(run, None)
+        else:  # finish, without its call: the common case
             run.ended = self.clock.now()
-            run.state = state
+            run.state = OK
             self._ended.append(occurrence)
-        else:
-            self.finish(run, state, error)
         return True
+
+    def _finish_with_terms(self, occurrence: Occurrence, failure: "Failure | None") -> None:
+        task, run = occurrence
+        timeout = None if task._terms is None else task._terms.policy.timeout
+        took = self.clock.now() - (run.started or 0.0)
+        if timeout is not None and took > timeout:  # it has returned before anybody saw that it is late
+            error = None if failure is None else failure.text
+            if self.finish(run, TIMED_OUT, error, f"timed out: it took {took:.3f} s of {timeout:g}", TimeoutError):
+                log.warning("%s: timed out: it took %.3f s of %g", run.task, took, timeout)
+        elif failure is None:
+            self.finish(run, OK)
+        else:
+            self.finish(run, FAILED, failure.text, kind=failure.kind)
 
     def withdraw(self, run: Run, reason: str) -> bool:
         """End a run that has not begun as cancelled; say whether this call did."""
@@ -142,25 +241,45 @@ class Executor:
         return True
 
 
-def perform(task: Task, run: Run) -> tuple[str, str | None]:
-    """Execute a task; return the state in which its run ends and, where it failed, the traceback's text.
+class Failure(NamedTuple):
+    """How an action has failed: its traceback's text, and the exception's class."""
+
+    text: str
+    kind: type[BaseException]
+
+
+def perform(occurrence: Occurrence) -> Failure | None:
+    """Execute a task; return how it failed, None where it did not.
 
     Whatever the action raises ends here, SystemExit and KeyboardInterrupt included: it is logged once with the task's
     name, and never reaches the thread that runs it.
     """
-    token = _current.set(run)
+    token = _current.set(occurrence)
     try:
-        task.execute()
+        occurrence[0].execute()
     except BaseException as error:
         text = describe(error)
-        _report(task, run, error, text)
+        _report(*occurrence, error, text)
         # One that the application keeps must not keep our frames and its locals; its own __setattr__ may raise.
         BaseException.with_traceback(error, None)
-        return FAILED, text
+        return Failure(text, type(error))
     else:
-        return OK, None
+        return None
     finally:
         _current.reset(token)
+
+
+def current_run() -> CurrentRun | None:
+    """Return the run that the calling action is in; None outside of one.
+
+    It has the task's name, due time, attempt and deadline; ``cancelled`` says whether the action should return, and
+    ``log`` is a logger that names the task.
+    """
+    found = _current.get()
+    if found is None:
+        return None
+    task, run = found
+    return CurrentRun(run, task.policy.timeout, task._home.clock.now)
 
 
 def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
@@ -236,7 +355,6 @@ def here() -> Where:
 
 
 def give_up(executor: Executor, run: Run, what: str) -> None:
-    """End a run whose action does not return as cancelled, and count it as abandoned."""
-    if executor.finish(run, CANCELLED, reason=f"stopped; {what}"):
-        executor.abandoned += 1
+    """End a run whose action does not return as cancelled, as the scheduler stops."""
+    if executor.give_up(run, CANCELLED, f"stopped; {what}"):
         log.warning("%s: its action did not return in time: %s", run.task, what)

@@ -17,72 +17,39 @@ import os
 import queue
 import select
 import signal
-import sys
 import threading
 from collections import deque
-from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import child
-from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe, here, perform
+from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe, here
 from tgscheduler.executors.base import log as task_log
+from tgscheduler.executors.forkedrun import (
+    QUICK,
+    TERM_TO_KILL,
+    Child,
+    be_the_child,
+    close,
+    kind_of,
+    last_words,
+    warm_up,
+)
 from tgscheduler.timetable import run as runs
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.tasks import IntervalTask, Task
+from tgscheduler.timetable.tasks import Task
 
 log = Voice(__name__)
 
 #: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
 SIGN_OF_LIFE = 30.0
 
-#: A child that runs longer than its interval, and than this, gets one warning.
-LONG = 3600.0
-
 #: A fork or thread that the host has refused is tried again after so many seconds.
 AGAIN = 0.1
 
-#: Seconds from TERM to KILL.
-TERM_TO_KILL = 0.5
-
 _LONGEST_LINE = 1 << 20
-
-
-class _Child:
-    """A child process and its pipe."""
-
-    def __init__(self, pid: int, pipe: int, task: Task, run: Run, now: float) -> None:
-        self.pid = pid
-        self.pipe = pipe
-        self.task = task
-        self.run = run
-        self.forked_at = now
-        self.pidfd: int | None = _pidfd(pid)
-        self.tail = b""
-        self.spoke = self.garbled = False
-        self.outcome: dict[str, Any] | None = None
-        self.reason: str | None = None
-        self.killed_at: float | None = None
-        self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
-
-    def end(self, sig: int) -> None:
-        """Signal the child's whole process group, unless that is our own."""
-        try:
-            if self.pidfd is not None:
-                signal.pidfd_send_signal(self.pidfd, 0)
-        except ProcessLookupError:
-            return  # somebody else has reaped it: its number may be anybody's by now
-        except OSError:
-            pass  # an action has closed the pidfd
-        try:
-            if os.getpgid(self.pid) == self.pid:
-                os.killpg(self.pid, sig)
-            else:
-                os.kill(self.pid, sig)
-        except OSError:
-            pass  # it has ended; as we have not reaped it, its number is nobody else's
 
 
 class ForkedExecutor(Executor):
@@ -95,12 +62,13 @@ class ForkedExecutor(Executor):
         self.bound = children or 2 * (os.cpu_count() or 1)
         self._arrivals: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
         self._line: deque[Occurrence] = deque()
-        self._children: dict[int, _Child] = {}
+        self._children: dict[int, Child] = {}
         self._groups: dict[int, float] = {}  # of children that were ended: grandchildren may need a KILL, and when
         self._thread: threading.Thread | None = None
         self._ring: int | None = None
         self._rang = False
         self._abandoning = False
+        self._unwanted: dict[Run, str] = {}  # runs that were cancelled while they ran, and why
         self._again = 0.0
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a wake
 
@@ -122,6 +90,19 @@ class ForkedExecutor(Executor):
         super().close()
         self._wake()
 
+    def cancel(self, run: Run, reason: str) -> bool:
+        """Withdraw a run, or end its child: it ends as cancelled once that is gone; say whether it will."""
+        if self.withdraw(run, reason):
+            return True
+        if run not in self.running:
+            return False
+        self._unwanted[run] = reason
+        if run not in self.running:  # it ended meanwhile
+            self._unwanted.pop(run, None)
+            return False
+        self._wake()
+        return True
+
     def idle(self, but: Run | None = None) -> bool:
         """Say whether all children have ended, the forker included."""
         return self._thread is None or not self._thread.is_alive()
@@ -140,7 +121,7 @@ class ForkedExecutor(Executor):
         with self._door:
             if self._thread is not None:
                 return
-            _warm_up()
+            warm_up()
             pipe: tuple[int, ...] = ()
             try:
                 pipe = os.pipe()
@@ -206,8 +187,8 @@ class ForkedExecutor(Executor):
             with self._door:
                 if self._ring == ring:  # else another forker has begun
                     self._ring = None
-            _close(bell)
-            _close(ring)
+            close(bell)
+            close(ring)
 
     def _take_arrivals(self) -> None:
         try:
@@ -222,7 +203,9 @@ class ForkedExecutor(Executor):
             return 0.05
         if self._line and self.trouble:
             return 0.1
-        return 1.0 if self._children else 5.0
+        if not self._children:
+            return 5.0
+        return max(0.0, min(1.0, min(kid.timeout_at for kid in self._children.values()) - clocks.elapsed()))
 
     # -- starting ------------------------------------------------------------------------------------------------
 
@@ -259,7 +242,7 @@ class ForkedExecutor(Executor):
         if self._closed:
             self.withdraw(run, "stopped before it began")
 
-    def _fork(self, task: Task, run: Run) -> _Child:
+    def _fork(self, task: Task, run: Run) -> Child:
         read, write = os.pipe()
         me = os.getpid()
         try:
@@ -269,7 +252,7 @@ class ForkedExecutor(Executor):
             os.close(write)
             raise
         if pid == 0:
-            _be_the_child(task, run, write, me)
+            be_the_child((task, run), write, me)
         os.close(write)
         os.set_blocking(read, False)
         try:
@@ -278,7 +261,7 @@ class ForkedExecutor(Executor):
             pass  # the child has done it, or has ended
         if run.where is not None:
             run.where = run.where._replace(process=pid)
-        return _Child(pid, read, task, run, clocks.elapsed())
+        return Child(pid, read, task, run, clocks.elapsed())
 
     # -- listening -----------------------------------------------------------------------------------------------
 
@@ -290,7 +273,7 @@ class ForkedExecutor(Executor):
             elif fd == kid.pidfd:
                 self._reap(kid, poller)
 
-    def _read(self, kid: _Child) -> bool:
+    def _read(self, kid: Child) -> bool:
         """Read what the child has written; False at the end of the pipe."""
         for _ in range(16):
             try:
@@ -309,20 +292,21 @@ class ForkedExecutor(Executor):
                 kid.tail = b""
         return True
 
-    def _understand(self, kid: _Child, line: bytes) -> None:
+    def _understand(self, kid: Child, line: bytes) -> None:
         try:
             message = json.loads(line) if line else {}
+            if not isinstance(message, dict):
+                raise TypeError(f"expected an object, got {type(message).__name__}")
             if "log" in message:
                 child.log_in_parent(message["log"])
             elif "state" in message:
-                error = message.get("error")
-                kid.outcome = {"state": message["state"], "error": None if error is None else str(error)}
+                kid.outcome = message
         except Exception as error:  # its action has written to our pipe
             if not kid.garbled:
                 task_log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, brief(error))
             kid.garbled = True
 
-    def _reap(self, kid: _Child, poller: "select.poll", wait: bool = False) -> None:
+    def _reap(self, kid: Child, poller: "select.poll", wait: bool = False) -> None:
         try:
             pid, status = os.waitpid(kid.pid, 0 if wait else os.WNOHANG)
         except ChildProcessError:  # the application reaps all children, or ignores SIGCHLD
@@ -333,7 +317,7 @@ class ForkedExecutor(Executor):
                 kid.pidfd = None
             return
         if kid.killed_at is not None:
-            self._groups[kid.pid] = kid.killed_at + TERM_TO_KILL
+            self._groups[kid.pid] = kid.killed_at + kid.patience
         for _ in range(64):  # what it wrote before it ended; a grandchild may write for ever
             if kid.outcome is not None or not self._read(kid):
                 break
@@ -344,23 +328,32 @@ class ForkedExecutor(Executor):
                     poller.unregister(fd)
                 except KeyError:
                     pass
-                _close(fd)
+                close(fd)
         self._finish(kid, status)
 
-    def _finish(self, kid: _Child, status: int | None) -> None:
-        if self._abandoning and kid.killed_at and kid.outcome is None:
-            self.finish(kid.run, runs.CANCELLED, reason="stopped; its child was ended")
-        elif kid.outcome is not None:
-            state = runs.OK if kid.outcome["state"] == runs.OK else runs.FAILED
-            self.finish(kid.run, state, error=kid.outcome.get("error"))
+    def _finish(self, kid: Child, status: int | None) -> None:
+        run, outcome = kid.run, kid.outcome
+        reason = self._unwanted.pop(run, None)
+        if reason is not None:
+            self.finish(run, runs.CANCELLED, reason=reason)
+        elif kid.timed_out and outcome is None:
+            assert kid.reason is not None
+            task_log.warning("%s: %s", run.task, kid.reason)
+            self.finish(run, runs.TIMED_OUT, reason=kid.reason, kind=TimeoutError)
+        elif self._abandoning and kid.killed_at and outcome is None:
+            self.finish(run, runs.CANCELLED, reason="stopped; its child was ended")
+        elif outcome is not None and outcome["state"] == runs.OK:
+            self.finish(run, runs.OK)
+        elif outcome is not None:
+            self.finish(run, runs.FAILED, error=str(outcome.get("error")), kind=kind_of(kid.task, outcome.get("kind")))
         elif status is None:
             reason = "the child's end was taken by somebody else (SIGCHLD ignored, or waitpid(-1) in the application)"
-            task_log.error("%s: lost: %s", kid.run.task, reason)
-            self.finish(kid.run, runs.LOST, reason=reason)
+            task_log.error("%s: lost: %s", run.task, reason)
+            self.finish(run, runs.LOST, reason=reason)
         else:
-            reason = kid.reason or _last_words(status)
-            task_log.error("%s: failed: %s", kid.run.task, reason)
-            self.finish(kid.run, runs.FAILED, error=reason, reason=reason)
+            reason = kid.reason or last_words(status)
+            task_log.error("%s: failed: %s", run.task, reason)
+            self.finish(run, runs.FAILED, error=reason, reason=reason, kind=ChildProcessError)
 
     # -- watching ------------------------------------------------------------------------------------------------
 
@@ -368,10 +361,16 @@ class ForkedExecutor(Executor):
         now = clocks.elapsed()
         for kid in list(self._children.values()):
             if kid.killed_at is not None:
-                if now - kid.killed_at >= TERM_TO_KILL:
+                if now - kid.killed_at >= kid.patience:
                     kid.end(signal.SIGKILL)
             elif self._abandoning:
                 kid.killed_at = now
+                kid.end(signal.SIGTERM)
+            elif now >= kid.timeout_at or kid.run in self._unwanted:
+                kid.killed_at, kid.patience = now, QUICK
+                if now >= kid.timeout_at:
+                    kid.timed_out = True
+                    kid.reason = f"timed out after {now - kid.forked_at:.3g} s; its process was ended"
                 kid.end(signal.SIGTERM)
             elif not kid.spoke and now - kid.forked_at >= SIGN_OF_LIFE:
                 kid.reason = f"no sign of life for {SIGN_OF_LIFE:.0f} s: a lock held at the fork?"
@@ -390,53 +389,3 @@ class ForkedExecutor(Executor):
                 sig = signal.SIGKILL
             if sig:
                 del self._groups[group]
-
-
-def _be_the_child(task: Task, run: Run, write: int, parent: int) -> None:
-    """Run the action in the fresh child, tell the parent, and leave without the parent's exit handlers."""
-    try:
-        pipe = child.settle(write, die_with=parent)
-        pipe.send()  # the sign of life
-        child.forked_run = run.task
-        state, error = perform(task, run)
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except Exception:  # noqa: S110  # closed, or something else stands there: the outcome is not its matter
-                pass
-        pipe.send(state=state, error=error)
-    finally:
-        os._exit(0)
-
-
-def _close(fd: int) -> None:
-    try:
-        os.close(fd)
-    except OSError:
-        pass  # an action has closed it
-
-
-def _last_words(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"its process ended with exit code {code} and said nothing"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"its process was ended by {name}"
-
-
-def _pidfd(pid: int) -> int | None:
-    try:
-        return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return None
-
-
-def _warm_up() -> None:
-    """Import what formatting a traceback needs: a child that imports may wait for an import lock for ever."""
-    try:
-        raise RuntimeError("warm up")
-    except RuntimeError as error:
-        describe(error)

@@ -19,6 +19,7 @@ class SequentialExecutor(Executor):
     """Keeps what is due in a line; the loop lets it work a slice at a time, in between its own turns."""
 
     method = method.sequential
+    takes_many = True
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         super().__init__(clock, ended)
@@ -26,6 +27,13 @@ class SequentialExecutor(Executor):
 
     def _enqueue(self, occurrence: Occurrence) -> None:
         self._line.append(occurrence)
+
+    def submit_all(self, occurrences: list[Occurrence]) -> None:
+        """Take many occurrences, in order."""
+        self.waiting.update((occurrence[1], occurrence) for occurrence in occurrences)
+        self._line.extend(occurrences)
+        if self._closed:
+            self.close()
 
     def work(self) -> bool:
         """Perform what waits, for one slice; say whether more waits."""

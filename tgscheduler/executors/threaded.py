@@ -10,6 +10,9 @@ The grower is a thread of its own, so that neither the loop nor a busy pool has 
 started delays nobody. Past the bound occurrences wait in the queue, in order.
 """
 
+import heapq
+import itertools
+import math
 import queue
 import threading
 from collections import deque
@@ -18,7 +21,7 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.executors.base import Executor, Occurrence, Voice, give_up, here
 from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.run import LOST, Run
+from tgscheduler.timetable.run import LOST, TIMED_OUT, Run
 
 log = Voice(__name__)
 
@@ -30,10 +33,15 @@ LOOK = 0.001
 MOVING = 10
 
 
+_Limit = tuple[float, int, int, Occurrence]
+"""When (``clock.elapsed``) which attempt of an occurrence is past its timeout; the second number breaks ties."""
+
+
 class ThreadedExecutor(Executor):
     """Runs actions in at most ``threads`` threads."""
 
     method = method.threaded
+    takes_many = True
 
     def __init__(self, clock: Clock, ended: deque[Occurrence], threads: int = 100) -> None:
         super().__init__(clock, ended)
@@ -43,6 +51,9 @@ class ThreadedExecutor(Executor):
         self._door = threading.Lock()  # workers pass it when they come and go, never in between
         self._workers: dict[int, threading.Thread] = {}
         self._idlers: set[int] = set()
+        self._begun: deque[_Limit] = deque()  # workers append what has a timeout, the loop looks after it
+        self._limits: list[_Limit] = []
+        self._numbers = itertools.count()
         self._submitted = 0
         self._pressed = False
         self._number = 0
@@ -62,11 +73,46 @@ class ThreadedExecutor(Executor):
         self._queue.put(occurrence)
         self._press()
 
+    def submit_all(self, occurrences: list[Occurrence]) -> None:
+        """Take many occurrences, in order."""
+        self.waiting.update((occurrence[1], occurrence) for occurrence in occurrences)
+        self._submitted += len(occurrences)
+        put = self._queue.put
+        for occurrence in occurrences:
+            put(occurrence)
+        self._press()
+        if self._closed:
+            self.close()
+
     def _press(self) -> None:
         """Wake the grower where more waits than there are idle workers."""
         if not self._pressed and self._queue.qsize() > len(self._idlers):
             self._pressed = True
             self._bell.put(None)
+
+    def _note_begin(self, occurrence: Occurrence) -> None:
+        task, run = occurrence
+        assert task._terms is not None
+        timeout = task._terms.policy.timeout
+        if timeout is not None:
+            self._begun.append((self.clock.elapsed() + timeout, next(self._numbers), run.attempt, occurrence))
+            if self.bell is not None:
+                self.bell.put(None)
+
+    def expire(self, now: float) -> float:
+        """End what is past its timeout: marked, and its thread counted as held until the action returns."""
+        while self._begun:
+            heapq.heappush(self._limits, self._begun.popleft())
+        elapsed = self.clock.elapsed()
+        while self._limits and self._limits[0][0] <= elapsed:
+            _, _, attempt, (task, run) = heapq.heappop(self._limits)
+            if run.attempt == attempt and run.ended is None and run in self.running:
+                assert task._terms is not None
+                timeout = task._terms.policy.timeout
+                thread = run.where.thread if run.where else "?"
+                if self.give_up(run, TIMED_OUT, f"timed out after {timeout:g} s; {thread} is held until it returns"):
+                    log.warning("%s: timed out after %g s; its action still holds %s", run.task, timeout, thread)
+        return now + self._limits[0][0] - elapsed if self._limits else math.inf
 
     def close(self) -> None:
         """Let waiting occurrences end as cancelled, idle workers end, and busy ones end after their run."""
@@ -146,6 +192,7 @@ class ThreadedExecutor(Executor):
             with self._door:
                 self._workers.pop(me, None)
             if item is not None:
+                self.held.pop(item[1], None)
                 self.finish(item[1], LOST, reason="its worker thread was ended from outside")
                 self._bell.put(None)
 

@@ -22,8 +22,15 @@ class MemoryStore:
         """Remember runs that have ended, and forget the oldest beyond the bound."""
         self._runs.extend(runs)
         counts = self._counts
-        for run in runs:
-            counts[run.state] = counts.get(run.state, 0) + run.count
+        state, count = "", 0
+        for run in runs:  # nearly always in stretches of one state
+            if run.state != state:
+                if count:
+                    counts[state] = counts.get(state, 0) + count
+                state, count = run.state, 0
+            count += run.count
+        if count:
+            counts[state] = counts.get(state, 0) + count
 
     def runs(self, query: Query) -> list[Run]:
         """Return what is asked for, newest due time first."""

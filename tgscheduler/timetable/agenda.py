@@ -5,13 +5,12 @@
 * ``run(blocking=False)`` against a frozen clock collects what is due instead of running it;
 * once a batch is full the frozen clock goes to minus infinity, and ``run`` returns;
 * the delay function does nothing, so no ``time.sleep(0)`` follows each event;
-* cancelling is a mark (the entry's number is no longer the task's), since ``sched.cancel`` walks the whole queue.
+* cancelling empties the task's entry and leaves it in place, since ``sched.cancel`` walks the whole queue.
 
 Every method is called under the engine's lock.
 """
 
 import heapq
-import itertools
 import math
 import sched
 from collections.abc import Iterator
@@ -21,6 +20,9 @@ from tgscheduler.timetable.tasks import Task
 
 #: As many occurrences are taken out at once, so that an ``add`` never waits for a burst.
 BATCH = 256
+
+Entry = list[Task]
+"""A task's place in the agenda: the task alone, or nothing once it has been cancelled."""
 
 _NO_KWARGS: dict[str, Any] = {}
 
@@ -41,14 +43,13 @@ class Agenda:
     """The tasks that wait for a time."""
 
     def __init__(self) -> None:
-        self._numbers = itertools.count(1)
         self._now = _NEVER
-        self._room = BATCH
-        self._out: list[Task] = []
         self._live = 0
         self._stale = 0
         #: No entry is earlier than this (POSIX seconds; infinity when there is none).
         self.earliest = math.inf
+        self._out: list[Entry] = []
+        self._take = self._out.append
         self._sched = self._new_sched()
 
     def __len__(self) -> int:
@@ -59,25 +60,29 @@ class Agenda:
         if not self._live:
             return None
         if self._stale and self._live <= 1000:
-            return next(self.tasks())._due
+            return min(event.time for event in self._events() if event.argument[0])
         return self.earliest
 
-    def put(self, task: Task, due: float) -> None:
-        """Enter a task, or move it when it waits already."""
-        if task._seq:
+    def put(self, task: Task, due: float, fire_at: float | None = None) -> None:
+        """Enter a task, or move it when it waits already; ``fire_at``: its due time with its jitter."""
+        if task._entry is not None:
             self.cancel(task)
-        task._seq = next(self._numbers)
+        task._entry = entry = [task]
         task._due = due
+        if fire_at is None:
+            fire_at = due
         self._live += 1
-        self._sched.enterabs(due, 0, self._take, (task, task._seq), _NO_KWARGS)
-        if due < self.earliest:
-            self.earliest = due
+        self._sched.enterabs(fire_at, 0, self._take, (entry,), _NO_KWARGS)
+        if fire_at < self.earliest:
+            self.earliest = fire_at
 
     def cancel(self, task: Task) -> None:
         """Take a task out; legal when it does not wait."""
-        if not task._seq:
+        entry = task._entry
+        if entry is None:
             return
-        task._seq = 0
+        task._entry = None
+        entry.clear()
         self._live -= 1
         self._stale += 1
         if self._stale > 64 and self._stale > self._live:
@@ -88,52 +93,45 @@ class Agenda:
 
         ``earliest`` is then the time of the next entry: at or before ``now`` when more are due.
         """
-        if self.earliest > now:
-            return []
-        self._now = _Frozen(now)
-        self._room = BATCH
-        out: list[Task] = []
-        self._out = out
-        following = self._sched.run(blocking=False)
-        self._now = _NEVER
-        if len(out) == BATCH:
-            self.earliest = -math.inf
-        else:
-            self.earliest = math.inf if following is None else following
-        return out
+        tasks: list[Task] = []
+        while not tasks and self.earliest <= now:  # a batch may be full of cancelled ones
+            self._now = _Frozen(now)
+            following = self._sched.run(blocking=False)
+            self._now = _NEVER
+            out = self._out
+            if len(out) == BATCH:
+                self.earliest = -math.inf
+            else:
+                self.earliest = math.inf if following is None else following
+            for entry in out:
+                if entry:
+                    task = entry[0]
+                    task._entry = None
+                    tasks.append(task)
+            self._stale -= len(out) - len(tasks)
+            out.clear()
+        self._live -= len(tasks)
+        return tasks
 
     def tasks(self) -> Iterator[Task]:
         """Yield the waiting tasks in the order in which they fire."""
         for event in sorted(self._events()):
-            task, number = event.argument
-            if task._seq == number:
-                yield task
+            yield from event.argument[0]
 
     def clear(self) -> list[Task]:
         """Take all tasks out and return them in order."""
         tasks = list(self.tasks())
         for task in tasks:
-            task._seq = 0
+            task._entry = None
         self._live = self._stale = 0
         self.earliest = math.inf
         self._sched = self._new_sched()
         return tasks
 
-    def _take(self, task: Task, number: int) -> None:
-        if task._seq != number:
-            self._stale -= 1
-            return
-        task._seq = 0
-        self._live -= 1
-        self._out.append(task)
-        self._room -= 1
-        if not self._room:
-            self._now = _NEVER
-
     def _rebuild(self) -> None:
         """Keep what is live, so that cancelled tasks do not stay in memory."""
         events = self._events()
-        events[:] = [event for event in events if event.argument[0]._seq == event.argument[1]]
+        events[:] = [event for event in events if event.argument[0]]
         heapq.heapify(events)
         self._stale = 0
         self.earliest = events[0].time if events else math.inf
@@ -144,4 +142,8 @@ class Agenda:
         return events
 
     def _new_sched(self) -> sched.scheduler:
-        return sched.scheduler(lambda: self._now, bool)  # bool(0): a C function that delays nothing
+        return sched.scheduler(self._look, bool)  # bool(0): a C function that delays nothing
+
+    def _look(self) -> float:
+        """Return the frozen time; long ago once the batch is full, so that ``run`` returns."""
+        return self._now if len(self._out) < BATCH else _NEVER

@@ -1,17 +1,32 @@
 """What to do with a task that is due: start it, skip it, and when it comes next. Pure decisions.
 
-The loop, and every preview of it, calls :func:`decide`.
+``decide`` is for the many tasks that have agreed to nothing beyond their timetable, ``judge`` for those with terms:
+
+::
+
+    what is due   [due .. until], the stretch that has been missed, and what follows it
+      misfire     which of it still runs, as how many runs: the rest is missed (grace, misfire)
+      max_runs    not more than are left
+      overlap     start, wait in the task's line, or skip, by what still runs
 """
 
 import math
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from tgscheduler.errors import InvalidValue
-from tgscheduler.timetable.run import WAITING, Run
-from tgscheduler.timetable.triggers import Interval, Trigger
+from tgscheduler.timetable.asking import stretch
+from tgscheduler.timetable.compose import Trigger, ask, on_its_day
+from tgscheduler.timetable.policy import LATE, Policy, spread
+from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING, Run
 
 #: A stretch of missed calendar occurrences is counted up to here; beyond it the Run says "at least".
 MOST_COUNTED = 10_000
+
+#: So many occurrences of a task wait in its line at most (``overlap='queue'``, ``misfire='run_all'``).
+LONGEST_LINE = 1000
 
 
 @dataclass(slots=True)
@@ -43,23 +58,190 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
     if trigger is None:
         if last is None:
             return _ONCE
-        return Decision(1, due, None if last is None else _overlap(last), None, None)
-    following = trigger.next_after(due)
-    if following is not None and not due < following < math.inf:  # not a number is neither
-        raise _no_answer(following, due)
-    if by_hand and not _on_its_day(trigger, due):
+        return Decision(1, due, _overlap(last), None, None)
+    following = ask(trigger, due)
+    if by_hand and not on_its_day(trigger, due):
         return Decision(0, due, None, None, following)
     if following is None or following > now:
         return Decision(1, due, None if last is None else _overlap(last), None, following)
-    count, until, note = _stretch(due, following, now, trigger)
-    following = trigger.next_after(now)
-    if following is not None and not now < following < math.inf:
-        raise _no_answer(following, now)
-    return Decision(count, until, _overlap(last), note, following)
+    count, until, note = _stretch(trigger, due, now)
+    return Decision(count, until, _overlap(last), note, ask(trigger, now))
 
 
-def _no_answer(fire: float, moment: float) -> InvalidValue:
-    return InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
+@dataclass(slots=True)
+class Part:
+    """A stretch of occurrences that becomes one Run.
+
+    ``state`` is RUNNING (start it), WAITING (behind what runs), MISSED or SKIPPED.
+    """
+
+    due: float
+    until: float
+    count: int
+    state: str
+    reason: str | None = None
+
+
+class Verdict(NamedTuple):
+    """What becomes of everything that is due, in order of time, and when the task is due next."""
+
+    parts: list[Part]
+    next_due: float | None
+
+
+def judge(
+    due: float,
+    now: float,
+    trigger: Trigger | None,
+    policy: Policy,
+    *,
+    running: int = 0,
+    waiting: int = 0,
+    oldest: Run | None = None,
+    left: int | None = None,
+    end: float = math.inf,
+    paused: str | None = None,
+    by_hand: bool = False,
+) -> Verdict:
+    """Decide on a task with terms whose fire time ``due`` has come.
+
+    ``running`` of its runs have not ended, the ``oldest`` among them, and ``waiting`` occurrences wait in its line.
+    ``left``: how many runs it may still have; ``end``: its last moment; ``paused``: the reason for which none runs.
+    """
+    # With jitter an occurrence can be missed only when the time over which it is spread has gone by.
+    horizon = min(now - policy.jitter, end)
+    following = None if trigger is None else ask(trigger, due)
+    parts: list[Part] = []
+    if not (by_hand and trigger is not None and not on_its_day(trigger, due)):
+        whole = Part(due, due, 1, RUNNING)
+        if trigger is not None and following is not None and following <= horizon:
+            count, until, note = _stretch(trigger, due, horizon)
+            whole = Part(due, until, count, RUNNING, note)
+            following = ask(trigger, horizon)
+        parts = _misfire(whole, now, trigger, policy)
+    if paused is not None:
+        parts = [Part(part.due, part.until, part.count, SKIPPED, paused) for part in parts]
+    parts = overlaps(parts, policy, running, waiting, oldest)
+    if left is not None:
+        parts, left = _leave(parts, left)
+    if (following is not None and following > end) or left == 0:
+        following = None
+    return Verdict(parts, following)
+
+
+def _misfire(whole: Part, now: float, trigger: Trigger | None, policy: Policy) -> list[Part]:
+    """Divide what is due into what is missed and what still runs."""
+    grace, skip = policy.grace, policy.misfire == "skip"
+    tolerated = LATE if grace is None and skip else grace
+    earliest = -math.inf if tolerated is None else now - tolerated
+    if whole.until < earliest:
+        return [replace(whole, state=MISSED, reason=_late(now - whole.until, policy, tolerated))]
+    if trigger is None or (whole.count == 1 and whole.due >= earliest):
+        return [whole]
+    if skip:
+        live = [replace(whole, due=whole.until, count=1, reason=None)]
+    elif policy.misfire == "run_all":
+        assert policy.misfire_cap is not None
+        live = _each(whole, earliest, trigger, policy.misfire_cap)
+    elif whole.due >= earliest:
+        return [whole]
+    else:
+        first = ask(trigger, math.nextafter(earliest, -math.inf))
+        assert first is not None
+        count, _, note = _stretch(trigger, first, whole.until)
+        live = [Part(first, whole.until, count, RUNNING, note)]
+    if live[0].due == whole.due:
+        return live
+    count, until, _ = _stretch(trigger, whole.due, math.nextafter(live[0].due, -math.inf))
+    reason = f"misfire: {policy.misfire}"
+    if until < earliest:
+        reason = _late(now - until, policy, tolerated)
+    elif policy.misfire == "run_all":
+        reason = f"misfire: run_all makes up for {policy.misfire_cap} at most"
+    return [Part(whole.due, until, count, MISSED, reason), *live]
+
+
+def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
+    what = "grace is" if policy.grace is not None else "misfire: skip tolerates"
+    return f"{seconds:.1f} s late; {what} {tolerated:g} s"
+
+
+def _each(whole: Part, earliest: float, trigger: Trigger, cap: int) -> list[Part]:
+    """Return the last occurrences of a stretch one by one: those not before ``earliest``, ``cap`` at most."""
+    fire: float | None = whole.due
+    if isinstance(trigger, Interval):  # by arithmetic to the first that can be among them
+        fire = trigger.latest(max(whole.due, whole.until - (cap - 1) * trigger.seconds, min(earliest, whole.until)))
+    fires: deque[float] = deque(maxlen=cap)
+    while fire is not None and fire <= whole.until:
+        if fire >= earliest:
+            fires.append(fire)
+        fire = ask(trigger, fire)
+    return [Part(each, each, 1, RUNNING) for each in fires] or [Part(whole.until, whole.until, 1, RUNNING)]
+
+
+def _leave(parts: list[Part], left: int) -> tuple[list[Part], int]:
+    """Return what may still run of the parts, and how many runs are left then: what is beyond is due no more."""
+    kept: list[Part] = []
+    for part in parts:
+        if part.state in (RUNNING, WAITING):
+            if left == 0:
+                break
+            left -= 1
+        kept.append(part)
+    return kept, left
+
+
+def overlaps(parts: list[Part], policy: Policy, running: int, waiting: int, oldest: Run | None) -> list[Part]:
+    """Start what may start beside what runs; what was missed waits in line, the rest is as the policy says."""
+    most = slots(policy)
+    first = True
+    for i, part in enumerate(parts):
+        if part.state != RUNNING:
+            continue
+        made_up, first = not first, False
+        if running < most and not waiting:
+            running += 1
+        elif policy.overlap != "queue" and not made_up:
+            parts[i] = replace(
+                part, state=SKIPPED, reason=_too_many(running, waiting) if most > 1 else _overlap(oldest)
+            )
+            first = True  # and so is what was missed after it
+        elif waiting >= LONGEST_LINE:
+            parts[i] = replace(part, state=SKIPPED, reason=f"overlap: {waiting} occurrences wait already")
+        else:
+            parts[i] = replace(part, state=WAITING)
+            waiting += 1
+    return parts
+
+
+def slots(policy: Policy) -> float:
+    """Return how many runs of a task there may be at a time."""
+    if policy.overlap != "allow":
+        return 1
+    return math.inf if policy.max_instances is None else policy.max_instances
+
+
+def retry_at(policy: Policy, run: Run, now: float, kind: type[BaseException]) -> float | None:
+    """Return when a run that has failed by an exception of that kind begins its next attempt, None: it has failed."""
+    retry = policy.retry
+    if retry is None or run.attempt > retry.times or not issubclass(kind, retry.on):
+        return None
+    return now + retry.wait(run.task, run.due, run.attempt)
+
+
+def fire_time(label: str, due: float, policy: Policy) -> float:
+    """Return when an occurrence fires: its due time, and its jitter."""
+    return due + policy.jitter * spread(label, due) if policy.jitter else due
+
+
+def upcoming(
+    trigger: Trigger | None, due: float | None, end: float = math.inf, left: int | None = None
+) -> Iterator[float]:
+    """Yield the due times from ``due`` (the next one; None: there is none) on: what the loop will go through."""
+    while due is not None and due <= end and left != 0:
+        yield due
+        left = None if left is None else left - 1
+        due = None if trigger is None else ask(trigger, due)
 
 
 def _overlap(last: Run | None) -> str | None:
@@ -70,22 +252,11 @@ def _overlap(last: Run | None) -> str | None:
     return f"overlap: the run due {last.due:.3f} has not ended"
 
 
-def _stretch(due: float, following: float, now: float, trigger: Trigger) -> tuple[int, float, str | None]:
+def _too_many(running: int, waiting: int) -> str:
+    return f"overlap: {running} runs have not ended" + (f", and {waiting} wait" if waiting else "")
+
+
+def _stretch(trigger: Trigger, due: float, now: float) -> tuple[int, float, str | None]:
     """Return how many occurrences lie in [due, now], the last of them, and a note where they were not all counted."""
-    if isinstance(trigger, Interval):
-        return 1 + trigger.count(following, now), trigger.latest(now), None
-    count, until = 1, due
-    fire: float | None = following
-    while fire is not None and fire <= now:
-        count, until = count + 1, fire
-        if count == MOST_COUNTED:
-            return count, until, f"at least {MOST_COUNTED} occurrences"
-        last, fire = fire, trigger.next_after(fire)
-        if fire is not None and not last < fire:
-            raise _no_answer(fire, last)
-    return count, until, None
-
-
-def _on_its_day(trigger: Trigger, moment: float) -> bool:
-    has = getattr(trigger, "on_its_day", None)
-    return has is None or bool(has(moment))
+    count, until, exact = stretch(trigger, due, now, MOST_COUNTED)
+    return count, until, None if exact else f"at least {count} occurrences"

@@ -3,15 +3,18 @@
 ::
 
     waiting --> running --> ok | failed | timed_out | cancelled | lost
+       |  <-----------+            (failed, and tried again: the next attempt)
        +------> cancelled          (stopped or cancelled before it began)
        +------> failed             (it could not be begun)
+       +------> skipped            (no room in the line of its task)
     missed, skipped                (never waited: the reason says why)
 
 Every occurrence that the timetable held ends in exactly one Run.
 """
 
-import contextvars
-from typing import NamedTuple
+import logging
+from collections.abc import Callable, MutableMapping
+from typing import Any, NamedTuple
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -26,8 +29,8 @@ SKIPPED = "skipped"
 STATES = (WAITING, RUNNING, OK, FAILED, TIMED_OUT, CANCELLED, LOST, MISSED, SKIPPED)
 
 MOVES: dict[str, tuple[str, ...]] = {
-    WAITING: (RUNNING, CANCELLED, FAILED),
-    RUNNING: (OK, FAILED, TIMED_OUT, CANCELLED, LOST),
+    WAITING: (RUNNING, CANCELLED, FAILED, SKIPPED),
+    RUNNING: (OK, FAILED, TIMED_OUT, CANCELLED, LOST, WAITING),
     **dict.fromkeys((OK, FAILED, TIMED_OUT, CANCELLED, LOST, MISSED, SKIPPED), ()),
 }
 
@@ -46,7 +49,13 @@ class Run:
     All times are POSIX seconds or None. Treat it as read-only.
     """
 
-    __slots__ = ("attempt", "count", "due", "ended", "error", "reason", "started", "state", "task", "until", "where")
+    __slots__ = (
+        "_again", "_former", "attempt", "count", "due", "ended", "error", "reason", "started", "state", "task", "until",
+        "where",
+    )  # fmt: skip
+
+    _again: float  # when its next attempt begins; set where there is one
+    _former: "Run | None"  # the Run of the attempt before, where its action has not returned
 
     def __init__(self, task: str, due: float, count: int = 1, until: float | None = None, state: str = WAITING) -> None:
         #: The task's name, or ``module.qualname`` of its action where it has none.
@@ -76,24 +85,62 @@ class Run:
         """Seconds from due to started, None while it has not started."""
         return None if self.started is None else self.started - self.due
 
+    def try_again(self, again: float, now: float) -> None:
+        """Wait for the next attempt, which begins at ``again``."""
+        self._again, self._former = again, None
+        self.reason = f"attempt {self.attempt} has failed; the next one follows after {again - now:.3g} s"
+        self.attempt += 1
+        self.started = self.where = None
+        self.state = WAITING
+
+    def successor(self, again: float, now: float) -> "Run":
+        """Return the Run of the next attempt, where this one's action still has this one."""
+        run = Run(self.task, self.due, self.count, self.until)
+        run.attempt, run.error = self.attempt, self.error
+        run.try_again(again, now)
+        run._former = self
+        return run
+
     def __repr__(self) -> str:
         many = f" x{self.count}" if self.count > 1 else ""
         why = f" ({self.reason})" if self.reason else ""
         return f"<Run {self.task} due {self.due:.3f}{many} {self.state}{why}>"
 
 
-class CurrentRun(NamedTuple):
-    """What an action may know of the run it is in."""
+class CurrentRun:
+    """What an action may know of the run it is in: ``task`` (name), ``due``, ``attempt`` and ``deadline``.
 
-    task: str
-    due: float
-    attempt: int
+    ``deadline`` is when its time is over (POSIX seconds), None where its task has no timeout.
+    """
+
+    __slots__ = ("_now", "_run", "attempt", "deadline", "due", "task")
+
+    def __init__(self, run: Run, timeout: float | None, now: Callable[[], float]) -> None:
+        self._run, self._now = run, now
+        self.task, self.due, self.attempt = run.task, run.due, run.attempt
+        self.deadline = None if timeout is None or run.started is None else run.started + timeout
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the action should return: its run was cancelled, or its time is over. Ask it in long loops."""
+        if self._run.state != RUNNING or self._run.attempt != self.attempt:
+            return True
+        return self.deadline is not None and self._now() >= self.deadline
+
+    @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """A logger whose lines begin with the task's name, and whose records have task, due and attempt."""
+        return _TaskLog(_action_log, {"task": self.task, "due": self.due, "attempt": self.attempt})
+
+    def __repr__(self) -> str:
+        return f"CurrentRun(task={self.task!r}, due={self.due!r}, attempt={self.attempt})"
 
 
-_current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("tgscheduler_run", default=None)
+class _TaskLog(logging.LoggerAdapter[logging.Logger]):
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        assert self.extra is not None
+        kwargs["extra"] = {**self.extra, **(kwargs.get("extra") or {})}
+        return f"{self.extra['task']}: {msg}", kwargs
 
 
-def current_run() -> CurrentRun | None:
-    """Return the run that the calling action is in: its task's name, due time and attempt; None outside of one."""
-    run = _current.get()
-    return None if run is None else CurrentRun(run.task, run.due, run.attempt)
+_action_log = logging.getLogger("tgscheduler.action")

@@ -1,22 +1,25 @@
 """Tasks: an action with its arguments, and when it fires.
 
-These are the kinds; the variants that say where the action runs stand in :mod:`tgscheduler.timetable.variants`.
-Constructors are those of kronos. Bad values are refused there, so a Task that exists is sound.
+Here stand the base and what counts real seconds; tasks of the calendar stand in
+:mod:`tgscheduler.timetable.daytasks`, the variants that say where the action runs in
+:mod:`tgscheduler.timetable.variants`. Constructors are those of kronos. Bad values are refused there, so a Task that
+exists is sound.
 """
 
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import time, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Unpack
 
 from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.timetable import triggers, zones
-from tgscheduler.timetable.cronlike import CronFields
-from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Trigger, Weekdays
+from tgscheduler.timetable import triggers
+from tgscheduler.timetable.policy import PLAIN, Policy, method
+from tgscheduler.timetable.terms import Options, Terms
+from tgscheduler.timetable.triggers import Interval, Trigger
 
 if TYPE_CHECKING:
     from tgscheduler.timetable.run import Run
@@ -26,19 +29,20 @@ log = logging.getLogger("tgscheduler.task")
 Action = Callable[..., Any]
 Args = Iterable[Any] | None
 Kw = Mapping[str, Any] | None
-TimeOnDay = tuple[int, int] | list[int] | time | int
+TimeOnDay = tuple[int, int] | list[int] | time | int | Iterable[tuple[int, int] | time]
 
 _NO_KW: Mapping[str, Any] = MappingProxyType({})
 
 
 class Home:
-    """Where a task looks for the time: the clock and the zone (an IANA name, None: the host's) of its scheduler."""
+    """What a task has from its scheduler: the clock, the zone (an IANA name, None: the host's) and the policy."""
 
-    __slots__ = ("clock", "timezone")
+    __slots__ = ("clock", "policy", "timezone")
 
-    def __init__(self, clock: clocks.Clock, timezone: str | None) -> None:
+    def __init__(self, clock: clocks.Clock, timezone: str | None, policy: Policy = PLAIN) -> None:
         self.clock = clock
         self.timezone = timezone
+        self.policy = policy
 
 
 class Planner(Protocol):
@@ -65,6 +69,7 @@ class Task:
         "__weakref__",
         "_by_hand",
         "_due",
+        "_entry",
         "_final",
         "_gone",
         "_home",
@@ -72,7 +77,7 @@ class Task:
         "_last",
         "_mark",
         "_number",
-        "_seq",
+        "_terms",
         "_trigger",
         "action",
         "args",
@@ -86,7 +91,8 @@ class Task:
     # The engine's own marks; written under its lock.
     _trigger: Trigger | None
     _home: Home
-    _seq: int  # its entry in the agenda; 0: none
+    _terms: Terms | None  # what was agreed beyond the trigger; None: nothing
+    _entry: list[Any] | None  # its place in the agenda; None: it waits for no time
     _due: float
     _by_hand: bool  # put at this time by schedule_task, not by its trigger
     _final: bool  # no occurrence follows the last one
@@ -98,7 +104,7 @@ class Task:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls._reschedules_itself = getattr(cls.reschedule, "__module__", None) != __name__
+        cls._reschedules_itself = not str(getattr(cls.reschedule, "__module__", None)).startswith(f"{__package__}.")
 
     def __init__(self, name: str | None, action: Action, args: Args = None, kw: Kw = None) -> None:
         if name is not None:
@@ -111,7 +117,8 @@ class Task:
         self.kw = _NO_KW if not kw else _check_kw(kw)
         self._trigger = None
         self._home = _REAL_HOME
-        self._seq = 0
+        self._terms = None
+        self._entry = None
         self._due = 0.0
         self._by_hand = False
         self._final = False
@@ -136,25 +143,88 @@ class Task:
         """Deal with the exception that the action has just raised: log it. Subclasses may do otherwise."""
         log.error("%s: the action failed", self._label or self.name, exc_info=sys.exception())
 
+    def configure(self, **options: Unpack[Options]) -> "Task":
+        """Choose a zone, bounds and policies before the task is added; return self.
+
+        What the functions that add tasks take by name: ``start``, ``end``, ``timezone`` and what
+        :class:`~tgscheduler.timetable.policy.Policy` holds. Raises InvalidValue or InvalidType for what cannot be.
+        """
+        if self._home is not _REAL_HOME:
+            raise InvalidValue(f"{self!r} is in a scheduler already: choose its options before it is added")
+        terms = self._terms or Terms()
+        terms.choose(options, PLAIN)
+        self._terms = terms
+        return self
+
     @property
     def next_due(self) -> float | None:
         """When it fires next, in POSIX seconds; None while it waits for no time (or for the scheduler's start)."""
-        return self._due if self._seq else None
+        return None if self._entry is None else self._due
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """When it fires; None for a task that runs once, and for one that reschedules itself."""
+        return self._trigger
+
+    @property
+    def policy(self) -> Policy:
+        """What was chosen for it: its own choices over its scheduler's."""
+        return self._home.policy if self._terms is None else self._terms.policy
+
+    @property
+    def timezone(self) -> str:
+        """The IANA name of the zone in which its days and times are meant."""
+        own = None if self._terms is None else self._terms.timezone
+        return own or self._home.timezone or clocks.local_zone()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused at this moment."""
+        return self._terms is not None and self._terms.paused_until > self._home.clock.now()
 
     def _adopt(self, home: Home) -> None:
-        """Take over a scheduler's clock and zone."""
+        """Take over a scheduler's clock, zone and policy."""
         self._home = home
+        terms = self._terms
+        if terms is None:
+            if home.policy is PLAIN:
+                return self._build()
+            terms = self._terms = Terms()
+        terms.adopt(home.policy)
+        if terms.needless:
+            self._terms = None
+        if terms.trigger is None:
+            return self._build()
+        self._trigger = terms.trigger
+        return None
+
+    def _build(self) -> None:
+        """Make the trigger that the constructor's arguments mean in the zone of now."""
 
     def _first_due(self, now: float, delay: float | None) -> float | None:
-        """Return the first fire time ``delay`` seconds from now (None: as the trigger says)."""
-        return now + (delay or 0.0)
+        """Return the first fire time, None when there is none: ``delay`` seconds from now, or (None) as it comes."""
+        terms, trigger = self._terms, self._trigger
+        if trigger is None or delay is not None:
+            self._by_hand = trigger is not None
+            begin = now if terms is None or terms.start is None else max(now, terms.start)
+            due: float | None = begin + (delay or 0.0)
+        elif terms is None or terms.start is None:
+            due = trigger.next_after(now)
+        else:
+            due = trigger.next_after(max(now, math.nextafter(terms.start, -math.inf)))
+        return due if due is None or terms is None or due <= terms.end else None
 
     def _put_at(self, due: float) -> None:
         """Take note of a fire time given by hand."""
+        self._by_hand = True
 
     def _shift(self, seconds: float) -> bool:
-        """Follow a step of the wall clock, as tasks that count real seconds do; say whether it did."""
-        return False
+        """Follow a step of the wall clock, as what counts real seconds does; say whether it did."""
+        trigger = self._trigger
+        if isinstance(trigger, Interval):
+            self._trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
+            return True
+        return trigger is None and not self._by_hand  # an absolute time is the wall clock's
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._label or self.name or self.action!r}>"
@@ -168,18 +238,11 @@ class SingleTask(Task):
     def reschedule(self, scheduler: Planner) -> None:
         """Do nothing: it does not come again."""
 
-    def _put_at(self, due: float) -> None:
-        self._by_hand = True
-
-    def _shift(self, seconds: float) -> bool:
-        return not self._by_hand  # a delay counts real seconds, an absolute time is the wall clock's
-
 
 class IntervalTask(Task):
     """A task that runs every ``interval`` seconds (a number or a timedelta)."""
 
     __slots__ = ("_seconds",)
-    _trigger: Interval | None
 
     def __init__(
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
@@ -198,151 +261,61 @@ class IntervalTask(Task):
     @interval.setter
     def interval(self, interval: float | timedelta) -> None:
         self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
-        if self._trigger is not None:
-            self._trigger = Interval.sound(self._seconds, self._due if self._seq else self._trigger.anchor)
+        if isinstance(self._trigger, Interval):
+            self._trigger = Interval.sound(self._seconds, self._trigger.anchor if self._entry is None else self._due)
 
     def reschedule(self, scheduler: Planner) -> None:
         """Put the task ``interval`` seconds ahead."""
         scheduler.schedule_task(self, self.interval)
 
-    def _first_due(self, now: float, delay: float | None) -> float:
-        due = now + (delay or 0.0)
-        self._trigger = Interval.sound(self._seconds, due)
-        return due
+    def _first_due(self, now: float, delay: float | None) -> float | None:
+        terms = self._terms
+        if terms is None:
+            due = now + (delay or 0.0)
+            self._trigger = Interval.sound(self._seconds, due)
+            return due
+        if terms.trigger is not None:
+            return super()._first_due(now, delay)
+        due = (now if terms.start is None else terms.start) + (delay or 0.0)
+        grid = self._trigger = Interval.sound(self._seconds, due)
+        if due < now:  # its grid has begun already
+            due = grid.next_after(math.nextafter(now, -math.inf))
+        return due if due <= terms.end else None
 
     def _put_at(self, due: float) -> None:
-        self._trigger = Interval.sound(self._seconds, due)
-
-    def _shift(self, seconds: float) -> bool:
-        assert self._trigger is not None
-        self._trigger = Interval.sound(self._seconds, self._trigger.anchor + seconds)
-        return True
-
-
-class DayTaskRescheduler:
-    """What weekday and monthday tasks share: a time of day, and ``get_schedule_time``."""
-
-    __slots__ = ()
-    timeonday: tuple[int, int]
-    _home: Home
-
-    def get_schedule_time(self, today: bool = True) -> float:
-        """Return ``timeonday`` of today (of tomorrow when that is over, or not ``today``) in POSIX seconds."""
-        tz = zones.zone(_zone_name(self._home))
-        now = zones.wall(self._home.clock.now(), tz)
-        hour, minute = self.timeonday
-        day = now.replace(hour=hour, minute=minute, second=0)
-        if not today or (now.hour, now.minute) >= self.timeonday:
-            day += timedelta(days=1)
-        return float(zones.instant(day, tz))
-
-
-class _DayTask(DayTaskRescheduler, Task):
-    __slots__ = ("days", "timeonday")
-
-    def _first_due(self, now: float, delay: float | None) -> float | None:
-        if delay is not None:
+        if self._terms is None or self._terms.trigger is None:
+            self._trigger = Interval.sound(self._seconds, due)
+        else:
             self._by_hand = True
-            return now + delay
-        assert self._trigger is not None
-        return self._trigger.next_after(now)
-
-    def _put_at(self, due: float) -> None:
-        self._by_hand = True
 
 
-class WeekdayTask(_DayTask):
-    """A task that runs on days of the week (1 = Monday to 7) at a time of day."""
+class TriggerTask(Task):
+    """A task that fires when a trigger says so: any object with ``next_after(moment)``, in POSIX seconds."""
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        name: str | None,
-        weekdays: Iterable[int],
-        timeonday: TimeOnDay,
-        action: Action,
-        args: Args = None,
-        kw: Kw = None,
-    ) -> None:
+    def __init__(self, name: str | None, trigger: Trigger, action: Action, args: Args = None, kw: Kw = None) -> None:
         super().__init__(name, action, args, kw)
-        self.days = triggers.check_days("weekdays", weekdays, 7)
-        self.timeonday = triggers.check_timeonday(timeonday)
+        check_trigger(trigger)
+        self._terms = Terms()
+        self._terms.take_trigger(trigger)
+        self._trigger = trigger
 
     def reschedule(self, scheduler: Planner) -> None:
-        """Put the task at tomorrow's ``timeonday``; on a day that is none of its own it runs nothing."""
-        scheduler.schedule_task_abs(self, self.get_schedule_time(False))
-
-    def _adopt(self, home: Home) -> None:
-        self._home = home
-        self._trigger = Weekdays(self.days, self.timeonday, _zone_name(home))
-
-
-class MonthdayTask(_DayTask):
-    """A task that runs on days of the month (1 to 31) at a time of day; months without that day are passed over."""
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        name: str | None,
-        monthdays: Iterable[int],
-        timeonday: TimeOnDay,
-        action: Action,
-        args: Args = None,
-        kw: Kw = None,
-    ) -> None:
-        super().__init__(name, action, args, kw)
-        self.days = triggers.check_days("monthdays", monthdays, 31)
-        self.timeonday = triggers.check_timeonday(timeonday)
-
-    def reschedule(self, scheduler: Planner) -> None:
-        """Not applicable: raise NotImplementedError."""
-        raise NotImplementedError("a monthday task is not rescheduled by hand: its scheduler knows its next day")
-
-    def _adopt(self, home: Home) -> None:
-        self._home = home
-        self._trigger = Monthdays(self.days, self.timeonday, _zone_name(home))
-
-
-class CronLikeTask(Task):
-    """A task that runs when **all** fields of a line ``minute hour day-of-month month day-of-week`` match.
-
-    That all must match is TGScheduler 1.7's rule, unlike cron's. ``minutes hours doms months dows`` (0 = Monday)
-    are what the line stands for.
-    """
-
-    __slots__ = ("cron_str", "doms", "dows", "hours", "minutes", "months")
-
-    def __init__(self, name: str | None, action: Action, cron_str: str, args: Args = None, kw: Kw = None) -> None:
-        super().__init__(name, action, args, kw)
-        self.cron_str = cron_str
-        fields = CronFields.parse(cron_str)
-        self.minutes, self.hours, self.doms, self.months, self.dows = fields
-        self._trigger = Cron(fields.line(), None, day_and=True)
-
-    def get_schedule_time(self, today: bool = True) -> float:
-        """Return the next time that matches, in POSIX seconds."""
-        due = self._in_zone(self._home).next_after(self._home.clock.now())
-        if due is None:
-            raise InvalidValue(f"cron line {self.cron_str!r}: no date matches within 50 years")
-        return due
-
-    def reschedule(self, scheduler: Planner) -> None:
-        """Put the task at its next matching time."""
-        scheduler.schedule_task_abs(self, self.get_schedule_time())
-
-    def _first_due(self, now: float, delay: float | None) -> float | None:
+        """Put the task at its trigger's next fire time."""
         assert self._trigger is not None
-        return self._trigger.next_after(now) if delay is None else now + delay
+        due = self._trigger.next_after(self._home.clock.now())
+        if due is not None:
+            scheduler.schedule_task_abs(self, due)
 
-    def _adopt(self, home: Home) -> None:
-        self._home = home
-        self._trigger = self._in_zone(home)
 
-    def _in_zone(self, home: Home) -> Cron:
-        assert isinstance(self._trigger, Cron)
-        return Cron(self._trigger.line, _zone_name(home), day_and=True)
+def check_trigger(trigger: object) -> None:
+    """Raise InvalidType unless that can be asked when it fires."""
+    if isinstance(trigger, type) or not callable(getattr(trigger, "next_after", None)):
+        raise InvalidType(
+            "trigger: expected an object with next_after(moment), such as Cron('0 9 * * 1-5') or "
+            f"either(Weekdays(...), Monthdays(...)), got {trigger!r}"
+        )
 
 
 def check_name(name: object) -> str | None:
@@ -371,7 +344,3 @@ def _check_kw(kw: Any) -> Mapping[str, Any]:
         if not isinstance(key, str):
             raise InvalidType(f"kw: expected names that are strings, got {key!r}")
     return kw
-
-
-def _zone_name(home: Home) -> str:
-    return home.timezone or clocks.local_zone()

@@ -7,14 +7,17 @@ IntervalTask    ThreadedIntervalTask    ForkedIntervalTask
 SingleTask      ThreadedSingleTask      ForkedSingleTask
 WeekdayTask     ThreadedWeekdayTask     ForkedWeekdayTask
 MonthdayTask    ThreadedMonthdayTask    ForkedMonthdayTask
+CronTask        ThreadedCronTask        ForkedCronTask
 CronLikeTask    ThreadedCronLikeTask    ForkedCronLikeTask
+TriggerTask     ThreadedTriggerTask     ForkedTriggerTask
 ==============  ======================  ====================
 """
 
 from typing import Any
 
+from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.policy import method, unknown_method
-from tgscheduler.timetable.tasks import CronLikeTask, IntervalTask, MonthdayTask, SingleTask, Task, WeekdayTask
+from tgscheduler.timetable.tasks import IntervalTask, SingleTask, Task, TriggerTask
 
 
 class ThreadedTaskMixin:
@@ -63,8 +66,20 @@ class ThreadedMonthdayTask(ThreadedTaskMixin, MonthdayTask):
     __slots__ = ()
 
 
+class ThreadedCronTask(ThreadedTaskMixin, CronTask):
+    """Cron task in a thread of its own."""
+
+    __slots__ = ()
+
+
 class ThreadedCronLikeTask(ThreadedTaskMixin, CronLikeTask):
     """Cron-like task in a thread of its own."""
+
+    __slots__ = ()
+
+
+class ThreadedTriggerTask(ThreadedTaskMixin, TriggerTask):
+    """Task by a trigger in a thread of its own."""
 
     __slots__ = ()
 
@@ -93,8 +108,20 @@ class ForkedMonthdayTask(ForkedTaskMixin, MonthdayTask):
     __slots__ = ()
 
 
+class ForkedCronTask(ForkedTaskMixin, CronTask):
+    """Cron task in a process of its own."""
+
+    __slots__ = ()
+
+
 class ForkedCronLikeTask(ForkedTaskMixin, CronLikeTask):
     """Cron-like task in a process of its own."""
+
+    __slots__ = ()
+
+
+class ForkedTriggerTask(ForkedTaskMixin, TriggerTask):
+    """Task by a trigger in a process of its own."""
 
     __slots__ = ()
 
@@ -107,7 +134,9 @@ VARIANTS: dict[type[Task], dict[str, type[Task]]] = {
         (SingleTask, ThreadedSingleTask, ForkedSingleTask),
         (WeekdayTask, ThreadedWeekdayTask, ForkedWeekdayTask),
         (MonthdayTask, ThreadedMonthdayTask, ForkedMonthdayTask),
+        (CronTask, ThreadedCronTask, ForkedCronTask),
         (CronLikeTask, ThreadedCronLikeTask, ForkedCronLikeTask),
+        (TriggerTask, ThreadedTriggerTask, ForkedTriggerTask),
     )
 }
 

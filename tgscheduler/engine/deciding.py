@@ -1,0 +1,245 @@
+"""Deciding: from a task that is due to runs that start, wait or do not run, and to its next fire time.
+
+Called by the loop, under the engine's lock; only a trigger of the application's own is asked outside of it.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tgscheduler.clock import Clock
+from tgscheduler.engine.registry import Registry
+from tgscheduler.errors import InvalidValue
+from tgscheduler.executors.base import Occurrence, Voice, brief
+from tgscheduler.timetable.plan import Part, Verdict, decide, fire_time, judge, overlaps
+from tgscheduler.timetable.policy import PLAIN, method
+from tgscheduler.timetable.run import RUNNING, SKIPPED, WAITING, Run
+from tgscheduler.timetable.tasks import Task
+from tgscheduler.timetable.terms import Terms
+
+log = Voice(__name__)
+
+
+class Turn:
+    """What one turn of the loop has decided: runs to start, to keep in line, that do not run; and whom to ask."""
+
+    __slots__ = ("asked", "closed", "owing", "started", "waiting")
+
+    def __init__(self) -> None:
+        self.started: list[Occurrence] = []
+        self.waiting: list[Occurrence] = []
+        self.closed: list[Run] = []
+        #: Tasks that reschedule themselves; tasks whose trigger is asked outside of the lock, with their due time.
+        self.owing: list[Task] = []
+        self.asked: list[tuple[Task, float]] = []
+
+
+class Decider:
+    """Decides on tasks, and puts them at their next fire time."""
+
+    def __init__(self, clock: Clock, registry: Registry) -> None:
+        self._clock = clock
+        self._registry = registry
+        #: A real Ctrl-C came: nothing that is raised is a trigger's fault any more.
+        self.interrupted = False
+
+    # -- one occurrence ------------------------------------------------------------------------------------------
+
+    def plain(self, task: Task, now: float, turn: Turn) -> None:
+        """Decide on a task without terms: what is due starts as one run, unless the last one has not ended."""
+        due, itself = task._due, task._reschedules_itself
+        try:
+            decision = decide(due, now, None if itself else task._trigger, task._last, task._by_hand)
+        except BaseException as error:
+            self._blame(error, task, due, turn)
+            return
+        # What can fail comes first: after it the occurrence is disposed of as a whole.
+        label = task.name or task._label or self._registry.label(task)
+        run = Run(label, due, decision.count, decision.until) if decision.count else None
+        task._by_hand = False
+        if decision.next_due is not None:
+            self._registry.agenda.put(task, decision.next_due)
+        elif not itself:
+            task._final = True
+        if run is not None:
+            task._mark = run.until
+            run.reason = decision.skip or decision.note
+            if decision.skip is None:
+                task._last = run
+                turn.started.append((task, run))
+            else:
+                run.state, run.ended = SKIPPED, now
+                turn.closed.append(run)
+        if itself and not (decision.skip is None and task.method == method.sequential):
+            turn.owing.append(task)
+
+    def by_terms(self, task: Task, now: float, turn: Turn) -> None:
+        """Decide on any task; where its trigger is the application's own, note that it is to be asked."""
+        due = task._due
+        if task._terms is None:  # all tasks are paused
+            task._terms = Terms()
+        elif task._terms.foreign:
+            turn.asked.append((task, due))
+            return
+        try:
+            verdict = self._judge(task, due, now)
+        except BaseException as error:
+            self._blame(error, task, due, turn)
+            return
+        self._enact(task, verdict, now, turn)
+        if task._terms.needless:
+            task._terms = None
+
+    def ask(self, task: Task, due: float, now: float, turn: Turn) -> None:
+        """Decide on a task whose trigger is the application's own: called without the lock, which it takes."""
+        lock = self._registry.lock
+        try:
+            verdict = self._judge(task, due, now)
+        except BaseException as error:
+            with lock:
+                self._blame(error, task, due, turn)
+            return
+        with lock:
+            if not task._gone:
+                self._enact(task, verdict, now, turn)
+
+    def by_hand(self, task: Task, run: Run, now: float, turn: Turn) -> None:
+        """Decide on a run that somebody has asked for beside the timetable: only its overlap counts."""
+        terms = task._terms
+        running = self._running(task)
+        policy, waiting = (PLAIN, 0) if terms is None else (terms.policy, len(terms.line))
+        [part] = overlaps(
+            [Part(run.due, run.due, 1, RUNNING, run.reason)],
+            policy,
+            len(running),
+            waiting,
+            running[0] if running else None,
+        )
+        self._file(task, part, run, now, turn)
+
+    def _file(self, task: Task, part: Part, run: Run, now: float, turn: Turn) -> None:
+        """Put a run where its part says."""
+        run.reason = part.reason
+        if part.state == RUNNING:
+            task._last = run
+            if task._terms is not None:
+                task._terms.open.append(run)
+            turn.started.append((task, run))
+        elif part.state == WAITING:
+            turn.waiting.append((task, run))
+        else:
+            run.state, run.ended = part.state, now
+            turn.closed.append(run)
+
+    def _running(self, task: Task) -> list[Run]:
+        """Return the runs of a task that have not ended."""
+        running = [] if task._terms is None else task._terms.busy()
+        if task._last is not None and task._last.ended is None and task._last not in running:
+            running.append(task._last)  # from before it had terms
+        return running
+
+    def _judge(self, task: Task, due: float, now: float) -> Verdict:
+        terms = task._terms
+        assert terms is not None
+        until = max(terms.paused_until, self._registry.paused_until)
+        paused = None
+        if now < until:
+            paused = "paused" if until == math.inf else f"paused until {until:.3f}"
+            if task._trigger is None and not task._reschedules_itself:
+                return Verdict([], due)  # what runs once is kept until then
+        running = self._running(task)
+        return judge(
+            due,
+            now,
+            None if task._reschedules_itself else task._trigger,
+            terms.policy,
+            running=len(running),
+            waiting=len(terms.line),
+            oldest=running[0] if running else None,
+            left=terms.left,
+            end=terms.end,
+            paused=paused,
+            by_hand=task._by_hand,
+        )
+
+    def _enact(self, task: Task, verdict: Verdict, now: float, turn: Turn) -> None:
+        terms, itself = task._terms, task._reschedules_itself
+        assert terms is not None
+        label = self._registry.label(task)
+        made = [(part, Run(label, part.due, part.count, part.until)) for part in verdict.parts]
+        if task._entry is None:  # else it has been moved while its trigger was asked
+            task._by_hand = task._by_hand and verdict.next_due == task._due
+            if verdict.next_due is not None:
+                self.put(task, verdict.next_due)
+            elif not itself:
+                task._final = True
+        for part, run in made:
+            task._mark = run.until
+            if part.state in (RUNNING, WAITING):
+                terms.left = None if terms.left is None else terms.left - 1
+            self._file(task, part, run, now, turn)
+        starts = any(part.state == RUNNING for part in verdict.parts)
+        if itself and not (starts and task.method == method.sequential):
+            turn.owing.append(task)
+
+    def _blame(self, error: BaseException, task: Task, due: float, turn: Turn) -> None:
+        """Park a task whose trigger has raised; never the loop."""
+        if isinstance(error, MemoryError) or self.interrupted:  # the host's fault, not the trigger's
+            raise error
+        self.park(task, due, f"its trigger raised {brief(error)}", turn.closed)
+
+    # -- fire times ----------------------------------------------------------------------------------------------
+
+    def put(self, task: Task, due: float | None) -> None:
+        """Enter a task at its next due time, with its jitter; None: there is none."""
+        if due is None:
+            task._final = True
+            return
+        terms, registry = task._terms, self._registry
+        fire_at = due if terms is None else fire_time(registry.label(task), due, terms.policy)
+        if task._trigger is None and not task._reschedules_itself:  # what runs once is kept while it is paused
+            until = registry.paused_until if terms is None else max(terms.paused_until, registry.paused_until)
+            fire_at = until if until > self._clock.now() and until > fire_at else fire_at
+        registry.agenda.put(task, due, fire_at)
+
+    def place(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:
+        """Enter a task at the time that ``ask(*args)`` returns; park it where that is none."""
+        try:
+            due = ask(*args)
+            if due is not None and not -math.inf < due < math.inf:
+                raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
+        except Exception as error:
+            self.park(task, task._due or self._clock.now(), f"its trigger raised {brief(error)}", turn.closed)
+            return
+        self.put(task, due)
+        if due is None:
+            log.warning("%s: it never fires: its last time is over", self._registry.label(task))
+            self._registry.release(task)
+
+    def place_foreign(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:
+        """Place a task whose trigger is the application's own: called without the lock, which it takes."""
+        due: float | None = None
+        fault: Exception | None = None
+        try:
+            due = ask(*args)
+        except Exception as error:
+            fault = error
+
+        def answer() -> float | None:
+            if fault is not None:
+                raise fault
+            return due
+
+        with self._registry.lock:
+            if not task._gone and task._entry is None:
+                self.place(task, turn, answer)
+
+    def park(self, task: Task, due: float, reason: str, closed: list[Run]) -> None:
+        """Let a task fire no more, for a reason."""
+        label = self._registry.label(task)
+        log.error("%s: %s; it does not fire any more", label, reason)
+        run = Run(label, due, state=SKIPPED)
+        run.reason, run.ended = reason, self._clock.now()
+        closed.append(run)
+        task._final = True
+        self._registry.release(task)

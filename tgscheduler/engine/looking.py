@@ -1,0 +1,60 @@
+"""Looking into a scheduler: its tasks, its runs, its health. Nothing here changes anything."""
+
+from typing import Any
+
+from tgscheduler.clock import Clock
+from tgscheduler.engine.health import health
+from tgscheduler.engine.ledger import Ledger
+from tgscheduler.engine.loop import Loop
+from tgscheduler.engine.registry import Registry
+from tgscheduler.executors.base import Executor
+from tgscheduler.stores.base import Query
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import Task
+
+
+class Looking:
+    """What reads a scheduler; the functions of :mod:`tgscheduler.scheduler` document each."""
+
+    clock: Clock
+    _registry: Registry
+    _ledger: Ledger
+    _executors: dict[str, Executor]
+    _loop: Loop | None
+
+    def get_task(self, taskname: str) -> Task | None:
+        """Return the task of that name, None when there is none."""
+        with self._registry.lock:
+            return self._registry.look_up(taskname)
+
+    def get_tasks(self) -> dict[str, Task]:
+        """Return a new dict of the named tasks."""
+        with self._registry.lock:
+            return self._registry.snapshot()
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """A new dict of the named tasks."""
+        return self.get_tasks()
+
+    def runs(
+        self,
+        task: str | Task | None = None,
+        state: str | None = None,
+        since: float | None = None,
+        before: float | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return runs, newest due time first: of one task, in one state, with ``since <= due < before``."""
+        if isinstance(task, Task):
+            with self._registry.lock:
+                task = self._registry.label(task)
+        return self._ledger.runs(Query(task, state, since, before, limit).check())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many occurrences are in each state; their sum is the number that came due."""
+        return self._ledger.counts()
+
+    def health(self) -> dict[str, Any]:
+        """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
+        return health(self._loop, self._executors.copy(), self._registry, self.clock.now())

@@ -1,0 +1,142 @@
+"""Facts going out: what happens in a scheduler, told to whoever has subscribed.
+
+::
+
+    run-started, run-finished, run-skipped (missed ones as well)        with their Run
+    task-added, task-cancelled, task-paused, task-resumed               with the task's name
+    clock-stepped                                                       with seconds, before and after
+    scheduler-started, scheduler-stopped, store-down, store-up
+
+They are told in order, in a thread of their own: a listener that raises is logged, one that blocks delays other
+listeners only, and neither is felt by a task. What waits to be told is bounded; what is beyond it is counted in
+``dropped``.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.timetable.run import Run
+
+log = logging.getLogger(__name__)
+
+NAMES = (
+    "run-started", "run-finished", "run-skipped",
+    "task-added", "task-cancelled", "task-paused", "task-resumed",
+    "clock-stepped", "scheduler-started", "scheduler-stopped", "store-down", "store-up",
+)  # fmt: skip
+
+#: So many events wait to be told at most.
+LONGEST = 10_000
+
+
+class Event(NamedTuple):
+    """One fact: its name, when it was so (POSIX seconds), whose it is, and what else there is to know."""
+
+    name: str
+    at: float
+    task: str | None = None
+    run: Run | None = None
+    facts: Mapping[str, Any] = {}
+
+
+Callback = Callable[[Event], Any]
+
+
+class Events:
+    """The listeners of one scheduler. ``inline``: tell them in the thread in which it happens, for virtual clocks."""
+
+    def __init__(self, now: Callable[[], float], inline: bool = False) -> None:
+        self._now = now
+        self._inline = inline
+        #: Which names somebody listens to, and who; replaced as a whole, so that it is read without a lock.
+        self.wanted: dict[str, tuple[Callback, ...]] = {}
+        #: Events that nobody was told of, as too many waited.
+        self.dropped = 0
+        self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
+        """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
+        if not callable(callback):
+            raise InvalidType(f"subscribe: expected a callable that takes an event, got {callback!r}")
+        chosen = NAMES if names is None else (names,) if isinstance(names, str) else tuple(names)
+        for name in chosen:
+            if name not in NAMES:
+                raise InvalidValue(f"subscribe: expected names among {', '.join(NAMES)}, got {name!r}")
+        with self._door:
+            self.wanted = {name: self.wanted.get(name, ()) + ((callback,) if name in chosen else ()) for name in NAMES}
+            self.wanted = {name: callbacks for name, callbacks in self.wanted.items() if callbacks}
+
+        def unsubscribe() -> None:
+            with self._door:
+                left = {name: tuple(each for each in known if each is not callback) if name in chosen else known
+                        for name, known in self.wanted.items()}  # fmt: skip
+                self.wanted = {name: callbacks for name, callbacks in left.items() if callbacks}
+
+        return unsubscribe
+
+    def publish(self, name: str, task: str | None = None, run: Run | None = None, **facts: Any) -> None:
+        """Tell a fact; nobody is waited for. Whoever has much to tell looks into ``wanted`` first."""
+        if name not in self.wanted:
+            return
+        event = Event(name, self._now(), task, run, facts)
+        if self._inline:
+            self._tell(event)
+        elif self._queue.qsize() >= LONGEST:
+            self.dropped += 1
+            if self.dropped == 1:
+                log.warning("%d events wait to be told: a listener blocks; what is beyond that is dropped", LONGEST)
+        else:
+            self._queue.put(event)
+            if self._thread is None:
+                self._start()
+
+    def drain(self, timeout: float) -> None:
+        """Wait until all has been told, ``timeout`` seconds at most, and end the thread."""
+        with self._door:
+            thread, self._thread = self._thread, None
+            if thread is None or thread is threading.current_thread():
+                return
+            waiting, self._queue = self._queue, queue.SimpleQueue()
+        waiting.put(None)
+        thread.join(timeout)
+        if thread.is_alive():
+            log.warning("a listener of the scheduler's events did not return in time; its thread is left behind")
+
+    def forget(self) -> None:
+        """In a forked copy: its thread is the parent's."""
+        self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
+        self._queue = queue.SimpleQueue()
+        self._thread = None
+
+    def _start(self) -> None:
+        with self._door:
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._serve, args=(self._queue,), name="tgscheduler-events", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the host's limit on threads: what waits is told once there is one
+                return
+            self._thread = thread
+
+    def _serve(self, waiting: "queue.SimpleQueue[Event | None]") -> None:
+        while (event := waiting.get()) is not None:
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        for callback in self.wanted.get(event.name, ()):
+            try:
+                callback(event)
+            except BaseException as error:
+                if self._inline and not isinstance(error, Exception):
+                    raise  # a real Ctrl-C in the thread of a test
+                try:
+                    log.exception("a listener to %s raised %s", event.name, type(error).__name__)
+                except Exception:  # noqa: S110  # the log's fault is not felt either
+                    pass

@@ -1,0 +1,130 @@
+"""One forked run, from both sides: what the parent knows of a child, and what the child does."""
+
+import math
+import os
+import signal
+import sys
+from typing import Any
+
+from tgscheduler.executors import child
+from tgscheduler.executors.base import Occurrence, describe, perform
+from tgscheduler.timetable import run as runs
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import IntervalTask, Task
+
+#: A child that runs longer than its interval, and than this, gets one warning.
+LONG = 3600.0
+
+#: Seconds from TERM to KILL: when the scheduler stops, and for a run that timed out or was cancelled.
+TERM_TO_KILL = 0.5
+QUICK = 0.2
+
+
+class Child:
+    """A child process and its pipe, as the parent sees them."""
+
+    def __init__(self, pid: int, pipe: int, task: Task, run: Run, now: float) -> None:
+        self.pid = pid
+        self.pipe = pipe
+        self.task = task
+        self.run = run
+        self.forked_at = now
+        self.pidfd: int | None = _pidfd(pid)
+        self.tail = b""
+        self.spoke = self.garbled = False
+        self.outcome: dict[str, Any] | None = None
+        self.reason: str | None = None
+        self.killed_at: float | None = None
+        self.patience = TERM_TO_KILL
+        timeout = None if task._terms is None else task._terms.policy.timeout
+        self.timeout_at = math.inf if timeout is None else now + timeout
+        self.timed_out = self.cancelled = False
+        self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
+
+    def end(self, sig: int) -> None:
+        """Signal the child's whole process group, unless that is our own."""
+        try:
+            if self.pidfd is not None:
+                signal.pidfd_send_signal(self.pidfd, 0)
+        except ProcessLookupError:
+            return  # somebody else has reaped it: its number may be anybody's by now
+        except OSError:
+            pass  # an action has closed the pidfd
+        try:
+            if os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, sig)
+            else:
+                os.kill(self.pid, sig)
+        except OSError:
+            pass  # it has ended; as we have not reaped it, its number is nobody else's
+
+
+def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
+    """Run the action in the fresh child, tell the parent, and leave without the parent's exit handlers."""
+    try:
+        pipe = child.settle(write, die_with=parent)
+        pipe.send()  # the sign of life
+        child.forked_run = occurrence[1].task
+        failure = perform(occurrence)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:  # noqa: S110  # closed, or something else stands there: the outcome is not its matter
+                pass
+        if failure is None:
+            pipe.send(state=runs.OK)
+        else:
+            pipe.send(state=runs.FAILED, error=failure.text, kind=_number_of(occurrence[0], failure.kind))
+    finally:
+        os._exit(0)
+
+
+def _number_of(task: Task, kind: type[BaseException]) -> int | None:
+    """Return the place in the task's ``retry.on`` of a class that is one of those, None: none of them."""
+    retry = None if task._terms is None else task._terms.policy.retry
+    if retry is None:
+        return None
+    return next((number for number, known in enumerate(retry.on) if issubclass(kind, known)), None)
+
+
+def kind_of(task: Task, number: object) -> type[BaseException] | None:
+    """Return the class that a child's number stands for."""
+    retry = None if task._terms is None else task._terms.policy.retry
+    if retry is None or not isinstance(number, int) or not 0 <= number < len(retry.on):
+        return None
+    return retry.on[number]
+
+
+def close(fd: int) -> None:
+    """Close a file descriptor that may be closed already."""
+    try:
+        os.close(fd)
+    except OSError:
+        pass  # an action has closed it
+
+
+def last_words(status: int) -> str:
+    """Return how a child ended that said nothing of its action."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"its process ended with exit code {code} and said nothing"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"its process was ended by {name}"
+
+
+def _pidfd(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None
+
+
+def warm_up() -> None:
+    """Import what formatting a traceback needs: a child that imports may wait for an import lock for ever."""
+    try:
+        raise RuntimeError("warm up")
+    except RuntimeError as error:
+        describe(error)
