@@ -11,7 +11,7 @@ from tgscheduler.clock import Clock
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import InvalidValue
 from tgscheduler.executors.base import Occurrence, Voice, brief
-from tgscheduler.timetable.plan import Part, Verdict, decide, fire_time, judge, overlaps
+from tgscheduler.timetable.plan import ONCE, Part, Verdict, decide, fire_time, judge, overlaps
 from tgscheduler.timetable.policy import PLAIN, method
 from tgscheduler.timetable.run import RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.tasks import Task
@@ -45,11 +45,28 @@ class Decider:
 
     # -- one occurrence ------------------------------------------------------------------------------------------
 
+    def decide(self, popped: list[Task], now: float, turn: Turn) -> None:
+        """Decide on what is due, in order; who was not decided on before a fault is due again at once."""
+        plain = now >= self._registry.paused_until
+        task = None
+        try:
+            for task in popped:
+                if plain and task._terms is None:
+                    self.plain(task, now, turn)
+                else:
+                    self.by_terms(task, now, turn)
+        except BaseException:
+            for left in popped[popped.index(task) if task else 0 :]:
+                self._registry.agenda.put(left, left._due)
+            raise
+
     def plain(self, task: Task, now: float, turn: Turn) -> None:
         """Decide on a task without terms: what is due starts as one run, unless the last one has not ended."""
-        due, itself = task._due, task._reschedules_itself
+        due, itself, trigger, last = task._due, task._reschedules_itself, task._trigger, task._last
         try:
-            decision = decide(due, now, None if itself else task._trigger, task._last, task._by_hand)
+            decision = (
+                ONCE if trigger is last is None else decide(due, now, None if itself else trigger, last, task._by_hand)
+            )
         except BaseException as error:
             self._blame(error, task, due, turn)
             return

@@ -172,7 +172,10 @@ class Loop:
 
     def put(self, task: Task, due: float | None) -> None:
         """Enter a task into the timetable, under the lock; wake the loop where it would sleep too long."""
-        self.decider.put(task, due)
+        if task._terms is None and due is not None and self.registry.paused_until == -math.inf:
+            self.registry.agenda.put(task, due)  # what nearly every call has
+        else:
+            self.decider.put(task, due)
         if due is not None and due < self.sleeps_until:
             self.sleeps_until = -math.inf
             self.bell.put(None)
@@ -209,7 +212,7 @@ class Loop:
             popped = registry.agenda.pop_due(now)
             if popped:
                 self.lag = now - popped[0]._due
-                self._decide(popped, now, turn)
+                self.decider.decide(popped, now, turn)
             else:
                 self.lag = 0.0
             while self._requests:
@@ -245,21 +248,6 @@ class Loop:
                 if executor.trouble is not None:
                     executor.retry()
         return None if deadline == math.inf else deadline
-
-    def _decide(self, popped: list[Task], now: float, turn: Turn) -> None:
-        plain, by_terms = self.decider.plain, self.decider.by_terms
-        paused = now < self.registry.paused_until
-        task = None
-        try:
-            for task in popped:
-                if task._terms is None and not paused:
-                    plain(task, now, turn)
-                else:
-                    by_terms(task, now, turn)
-        except BaseException:  # the agenda stays whole: who was not decided on is due at once
-            for left in popped[popped.index(task) if task else 0 :]:
-                self.registry.agenda.put(left, left._due)
-            raise
 
     def _ask(self, task: Task, due: float, now: float, turn: Turn) -> None:
         """Ask a trigger of the application's own, without the lock, and do what follows."""

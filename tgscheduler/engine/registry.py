@@ -34,7 +34,7 @@ class Registry:
         #: Until when no task runs (POSIX seconds; minus infinity: nobody has paused them all).
         self.paused_until = -math.inf
         self._names: dict[str, Task] = {}
-        self._labels: dict[tuple[str, str], _Numbers] = {}
+        self._labels: dict[str, _Numbers] = {}
         self._pid = os.getpid()
         _registries.add(self)
 
@@ -53,8 +53,9 @@ class Registry:
                         f"taskname {name!r}: a task of that name already waits or runs; cancel it, or take another name"
                     )
                 self.release(holder)
-        if task._home is not self.home:
-            task._adopt(self.home)
+        home = self.home
+        if task._home is not home:
+            task._adopt(home)
             task._last = None
         if name is not None:
             self._names[name] = task
@@ -147,40 +148,56 @@ class Registry:
             return task._label
         action: Any = task.action
         try:
-            key = action.__module__, action.__qualname__
-            numbers = self._labels.get(key)
-        except Exception:  # most have none; those of a foreign kind may be anything
-            key = _odd_action_name(action)
-            numbers = self._labels.get(key)
-        if numbers is None:
-            numbers = self._labels[key] = _Numbers(".".join(map(str, key)))
-        number = numbers.free.pop() if numbers.free else numbers.most + 1
-        if number > numbers.most:
-            numbers.most = number
-        task._number = number, numbers
-        task._label = label = numbers.base if number == 1 else f"{numbers.base}#{number}"
+            numbers = self._labels[action.__qualname__]
+            if numbers.module != action.__module__:
+                raise LookupError
+        except Exception:  # its first, one of another module, or one that has none; a foreign kind may do anything
+            numbers = self._numbers_of(action)
+        free = numbers.free
+        task._label = label = free.pop() if free else numbers.next()
+        task._numbers = numbers
         return label
 
+    def _numbers_of(self, action: Any) -> "_Numbers":
+        module, qualname = _action_name(action)
+        for key in (qualname, f"{module}.{qualname}"):  # the second where two modules have one of the same name
+            numbers = self._labels.setdefault(key, _Numbers(module, qualname))
+            if numbers.module == module:
+                break
+        return numbers
+
     def _free_label(self, task: Task) -> None:
-        if task._number is not None:
-            number, numbers = task._number
-            task._label = task._number = None
-            free = numbers.free
-            free.append(number)
-            if len(free) == numbers.most:
-                numbers.most = 0
-                free.clear()
+        numbers = task._numbers
+        if numbers is not None:
+            numbers.free.append(task._label)
+            task._label = task._numbers = None
+            if len(numbers.free) == len(numbers.made):
+                numbers.begin_again()
 
 
 class _Numbers:
-    """Numbers from 1 on; what was given back is taken first, and once all were, 1 is next."""
+    """The labels of one action's tasks, numbered from the second on.
 
-    __slots__ = ("base", "free", "most")
+    What was given back is taken first, and once all were, the first is next: a label is built once, not per task.
+    """
 
-    def __init__(self, base: str) -> None:
+    __slots__ = ("base", "free", "made", "module")
+
+    def __init__(self, module: str, qualname: str) -> None:
+        self.module = module
+        base = f"{module}.{qualname}"
         self.base = base if base.isprintable() else ascii(base)
-        self.most = 0
-        self.free: list[int] = []
+        self.made: list[str] = []
+        self.free: list[str] = []
+
+    def next(self) -> str:
+        label = f"{self.base}#{len(self.made) + 1}" if self.made else self.base
+        self.made.append(label)
+        return label
+
+    def begin_again(self) -> None:
+        del self.made[1000:]
+        self.free[:] = reversed(self.made)
 
 
 def _is_over(task: Task) -> bool:
@@ -193,7 +210,8 @@ def _is_over(task: Task) -> bool:
     )
 
 
-def _odd_action_name(action: Any) -> tuple[str, str]:
+def _action_name(action: Any) -> tuple[str, str]:
+    """Return the module and the qualified name of any callable."""
     while isinstance(action, functools.partial):
         action = action.func
     try:

@@ -267,12 +267,16 @@ class Scheduler(Steering, Looking):
         """Make a task ours and give it its first fire time; before the start it waits for that."""
         self._check_use(task)
         registry = self._registry
-        first = self._ask_first(task, delay) if task._terms is not None and task._terms.foreign else None
+        foreign = task._terms is not None and task._terms.foreign
+        first = self._ask_first(task, delay) if foreign else None
         with registry.lock:
             registry.admit(task)
             loop = self._loop
             if loop is not None and loop.placed:
-                loop.put(task, task._first_due(self.clock.now(), delay) if first is None else first)
+                due = first if foreign else task._first_due(self.clock.now(), delay)
+                loop.put(task, due)
+                if due is None:
+                    log.warning("%s: it never fires: its last time is over", registry.label(task))
             else:
                 registry.agenda.cancel(task)
                 registry.waiting[task] = delay

@@ -48,7 +48,10 @@ class Verbs:
         """Add a task that runs every ``interval`` seconds, first after ``initialdelay`` seconds."""
         delay = _delay(initialdelay)
         task: Task = variant(IntervalTask, processmethod)(taskname, interval, action, args, kw)
-        return self._take(task, delay, options)
+        if options:
+            task.configure(**options)
+        self._add(task, delay)
+        return task
 
     def add_single_task(
         self,

@@ -203,16 +203,28 @@ class Executor:
 
     def carry_out(self, occurrence: Occurrence, where: Where) -> bool:
         """Begin, perform and finish an occurrence in this thread; say whether it has run."""
-        if not self.begin(occurrence, where):
-            return False
         task, run = occurrence
+        if task._terms is not None or task._gone or self.events is None or self.events.wanted:
+            if not self.begin(occurrence, where):
+                return False
+            self._finish_with_terms(occurrence, perform(occurrence))
+            return True
+        # What nearly every run is: begin and finish without their calls.
+        running, now = self.running, self.clock.now
+        running[run] = occurrence
+        if self.waiting.pop(run, None) is None:
+            del running[run]
+            return False
+        run.where = where
+        run.started = now()
+        run.state = RUNNING
         failure = perform(occurrence)
         if failure is not None or task._terms is not None:
             self._finish_with_terms(occurrence, failure)
-        elif self.running.pop(run, None) is None:
+        elif running.pop(run, None) is None:
             self.held.pop(run, None)
-        else:  # finish, without its call: the common case
-            run.ended = self.clock.now()
+        else:
+            run.ended = now()
             run.state = OK
             self._ended.append(occurrence)
         return True

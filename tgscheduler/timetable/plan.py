@@ -44,8 +44,8 @@ class Decision:
     next_due: float | None
 
 
-#: What every single task gets.
-_ONCE = Decision(1, None, None, None, None)
+#: What every task gets that runs once.
+ONCE = Decision(1, None, None, None, None)
 
 
 def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False) -> Decision:
@@ -57,7 +57,7 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
     """
     if trigger is None:
         if last is None:
-            return _ONCE
+            return ONCE
         return Decision(1, due, _overlap(last), None, None)
     following = ask(trigger, due)
     if by_hand and not on_its_day(trigger, due):

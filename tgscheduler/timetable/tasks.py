@@ -76,7 +76,7 @@ class Task:
         "_label",
         "_last",
         "_mark",
-        "_number",
+        "_numbers",
         "_terms",
         "_trigger",
         "action",
@@ -97,8 +97,8 @@ class Task:
     _by_hand: bool  # put at this time by schedule_task, not by its trigger
     _final: bool  # no occurrence follows the last one
     _gone: bool  # cancelled
-    _label: str | None  # what a task without a name is called, and its number in the registry
-    _number: Any
+    _label: str | None  # what a task without a name is called, and where in the registry that comes from
+    _numbers: Any
     _last: "Run | None"
     _mark: float  # the last due time that was decided on
 
@@ -115,18 +115,10 @@ class Task:
         self.action = action
         self.args = () if args is None else _check_args(args)
         self.kw = _NO_KW if not kw else _check_kw(kw)
-        self._trigger = None
         self._home = _REAL_HOME
-        self._terms = None
-        self._entry = None
-        self._due = 0.0
-        self._by_hand = False
-        self._final = False
-        self._gone = False
-        self._label = None
-        self._number = None
-        self._last = None
-        self._mark = 0.0
+        self._trigger = self._terms = self._entry = self._label = self._numbers = self._last = None
+        self._by_hand = self._final = self._gone = False
+        self._due = self._mark = 0.0
 
     def execute(self) -> None:
         """Call the action, and nothing else."""
@@ -247,7 +239,7 @@ class IntervalTask(Task):
     def __init__(
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
     ) -> None:
-        super().__init__(name, action, args, kw)
+        Task.__init__(self, name, action, args, kw)  # super() is felt where 100,000 are made
         if type(interval) is int and 0 < interval < triggers.LARGEST:  # what nearly every call has
             self._seconds = float(interval)
         else:
