@@ -158,6 +158,8 @@ class Decider:
     def _judge(self, task: Task, due: float, now: float) -> Verdict:
         terms = task._terms
         assert terms is not None
+        if terms.paused_until <= now:  # it is over
+            terms.paused_until = -math.inf
         until = max(terms.paused_until, self._registry.paused_until)
         paused = None
         if now < until:

@@ -176,6 +176,7 @@ class ThreadedExecutor(Executor):
 
     def _work(self) -> None:
         me, where = threading.get_ident(), here()
+        self._workers[me] = threading.current_thread()  # counted before it takes anything
         take = self._queue.get_nowait
         item: Occurrence | None = None
         try:

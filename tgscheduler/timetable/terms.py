@@ -114,7 +114,6 @@ class Terms:
             and self.timezone is None
             and self.trigger is None
             and self.paused_until == -math.inf
-            and not self.open
             and not self.line
         )
 
