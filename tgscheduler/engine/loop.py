@@ -162,8 +162,7 @@ class Loop:
         if trigger is None or (task._due >= now and (task._by_hand or isinstance(trigger, Interval))):
             return task._due
         task._by_hand = False
-        due = trigger.next_after(now)
-        return due if due is None or task._terms is None or due <= task._terms.end else None
+        return task._due_after(now)
 
     def _due_from_start(self, task: Task, now: float, delay: float | None) -> float | None:
         """Return when a task that was added before the start fires first."""
@@ -404,9 +403,9 @@ class Loop:
             else:
                 mark = -math.inf if seconds < -CORRECTION else task._mark  # what has run does not run again
                 if task._terms is not None and task._terms.foreign:
-                    foreign.append((task, task._trigger.next_after, (max(now, mark),)))
+                    foreign.append((task, task._due_after, (max(now, mark),)))
                 else:
-                    self.decider.place(task, turn, task._trigger.next_after, max(now, mark))
+                    self.decider.place(task, turn, task._due_after, max(now, mark))
         return foreign
 
 

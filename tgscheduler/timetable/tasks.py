@@ -199,12 +199,20 @@ class Task:
         if trigger is None or delay is not None:
             self._by_hand = trigger is not None
             begin = now if terms is None or terms.start is None else max(now, terms.start)
-            due: float | None = begin + (delay or 0.0)
-        elif terms is None or terms.start is None:
-            due = trigger.next_after(now)
-        else:
-            due = trigger.next_after(max(now, math.nextafter(terms.start, -math.inf)))
-        return due if due is None or terms is None or due <= terms.end else None
+            due = begin + (delay or 0.0)
+            return due if terms is None or due <= terms.end else None
+        return self._due_after(now)
+
+    def _due_after(self, moment: float) -> float | None:
+        """Return the trigger's next fire time within the task's bounds."""
+        terms, trigger = self._terms, self._trigger
+        assert trigger is not None
+        if terms is None:
+            return trigger.next_after(moment)
+        if terms.start is not None:
+            moment = max(moment, math.nextafter(terms.start, -math.inf))
+        due = trigger.next_after(moment)
+        return due if due is None or due <= terms.end else None
 
     def _put_at(self, due: float) -> None:
         """Take note of a fire time given by hand."""
