@@ -1,7 +1,6 @@
 """What every test starts from, and what none may leave behind."""
 
 import os
-import shutil
 import sys
 import threading
 import time
@@ -10,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from tgscheduler import config, scheduler, startup
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True)
@@ -75,13 +72,3 @@ def _fds():
         except OSError:
             continue
     return {(fd, what) for fd, what in found if not what.startswith(("/proc/", "/dev/urandom"))}
-
-
-def need(program, why):
-    """Return the path of a program; in CI a missing one fails the test, elsewhere it skips and says why."""
-    path = shutil.which(program)
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{program} is missing: {why}")
-        pytest.skip(f"{program} is missing: {why}")
-    return path

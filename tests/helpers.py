@@ -1,8 +1,27 @@
 """What several test modules share."""
 
+import os
+import shutil
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+#: The project's root. It stands here and not in a conftest, as there are two of those: which one ``import conftest``
+#: finds depends on what is collected first.
+ROOT = Path(__file__).parent.parent
+
+
+def need(program, why):
+    """Return the path of a program; in CI a missing one fails the test, elsewhere it skips and says why."""
+    path = shutil.which(program)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{program} is missing: {why}")
+        pytest.skip(f"{program} is missing: {why}")
+    return path
 
 
 def wait_for(what, timeout=10.0):

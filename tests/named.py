@@ -3,7 +3,7 @@
 import ast
 import functools
 
-from conftest import ROOT
+from helpers import ROOT
 
 
 @functools.cache

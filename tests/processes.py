@@ -27,12 +27,13 @@ def free_port():
 class Process:
     """A Python process that leads a session of its own; what it prints goes to a file beside it."""
 
-    def __init__(self, *arguments, cwd, name="process"):
+    def __init__(self, *arguments, cwd, name="process", environment=()):
         self._log = Path(cwd) / f"{name}.out"
         package = str(Path(tgscheduler.__file__).parent.parent)
         environ = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
         path = os.pathsep.join(filter(None, [package, environ.get("PYTHONPATH")]))
         environ.update(PYTHONPATH=path, PYTHONUNBUFFERED="1", PYTHONDONTWRITEBYTECODE="1", PYTHONWARNINGS="")
+        environ.update(environment)
         with self._log.open("wb") as log:
             self._popen = subprocess.Popen(
                 [sys.executable, *map(str, arguments)],

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from helpers import ROOT
 from named import missing
 
 from benchmarks import __main__ as command
@@ -12,7 +13,6 @@ from benchmarks import goals, harness, loads, peers, report
 from benchmarks.cases import CASES
 from benchmarks.loads import __main__ as loads_command
 from benchmarks.loads import report as loads_report
-from tests.conftest import ROOT
 
 VERSIONS = {"python": "3.x"}
 

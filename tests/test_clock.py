@@ -4,6 +4,7 @@ import os
 import queue
 import subprocess
 import sys
+import time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -91,6 +92,25 @@ def test_time_that_goes_by_is_no_step():
         still.wall += 86400
         still.monotonic += 86400
         assert still.step() == 0.0
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the platform does not tell sleep from a step")
+def test_a_night_in_which_the_machine_is_suspended_is_no_step(monkeypatch):
+    slept, stepped, gettime, wall = [0.0], [0.0], time.clock_gettime, time.time
+    boottime = time.CLOCK_BOOTTIME
+    monkeypatch.setattr(time, "clock_gettime", lambda which: gettime(which) + slept[0] * (which == boottime))
+    monkeypatch.setattr(Clock, "now", staticmethod(lambda: wall() + slept[0] + stepped[0]))
+    real = Clock()
+    before, monotonic = real.uptime(), real.elapsed()
+    slept[0] = 8 * 3600.0  # the wall and the boottime clock go on, the monotonic one stands still
+    assert real.step() == 0.0
+    assert real.uptime() - before == pytest.approx(8 * 3600, abs=5)
+    assert real.elapsed() - monotonic < 5
+    stepped[0] = 3600.0
+    assert real.step() == pytest.approx(3600, abs=0.1)
+    slept[0] += 3600.0
+    stepped[0] -= 1800.0  # corrected while it slept
+    assert real.step() == pytest.approx(-1800, abs=0.1)
 
 
 def test_slewing_does_not_add_up_to_a_step():

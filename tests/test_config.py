@@ -6,8 +6,8 @@ import sys
 import types
 
 import pytest
+from helpers import ROOT
 
-from tests.conftest import ROOT
 from tgscheduler import config
 from tgscheduler.errors import ConfigError
 

@@ -112,6 +112,7 @@ def test_jobs_have_run_within_15_seconds(serve):
 
 
 @pytest.mark.server
+@pytest.mark.slow
 def test_orders_and_visits_are_dealt_with(serve, database):
     model.open_database(database)
     with model.begin() as connection:
@@ -138,6 +139,7 @@ def test_orders_and_visits_are_dealt_with(serve, database):
 
 
 @pytest.mark.server
+@pytest.mark.slow
 def test_scheduler_off(serve, tmp_path):
     text = FAST.replace("{database}", f"sqlite:///{tmp_path}/shop.db") + "tg.scheduler = False\n"
     server = serve(text).up()

@@ -144,16 +144,25 @@ def test_no_wait_is_longer_than_half_a_minute_however_far_the_next_fire_is():
 # -- it cannot run -------------------------------------------------------------------------------------------------
 
 PAUSED = """
-scheduler = start(ThreadedScheduler())
+from datetime import datetime, timezone
+scheduler = ThreadedScheduler(timezone="UTC")
+scheduler.add_cron_task(int, "* * * * * *", taskname="cron")
+scheduler.add_interval_task(int, 0.3, taskname="interval", processmethod="sequential")
+scheduler.add_single_task(int, initialdelay=1.2, taskname="single")
+start(scheduler)
+until(lambda: len(scheduler.runs("cron")) > 0)
 print("ready", flush=True)
-until(lambda: any(run.count > 5 for run in scheduler.runs(limit=1000)), 20)
+until(lambda: any(run.count > 5 for run in scheduler.runs("probe")), 20)
 fires_again()
-late = [run for run in scheduler.runs(limit=1000) if run.count > 5]
-assert len(late) == 1, late
-assert late[0].late > 0.5, late
-assert late[0].count >= 5
-found = scheduler.runs(limit=1000)
-assert len({run.due for run in found}) == len(found)
+for name, least in {"probe": 6, "interval": 3, "cron": 2, "single": 1}.items():
+    found = scheduler.runs(name, limit=1000)
+    late = [run for run in found if run.late > 0.5]
+    assert len(late) == 1, (name, late)
+    assert late[0].count >= least, (name, late)
+    spans = sorted((run.due, run.until) for run in found)
+    assert all(until < due for (_, until), (due, _) in zip(spans, spans[1:])), (name, spans)
+    assert all(run.state == "ok" for run in found), (name, found)
+assert scheduler.health()["state"] == "ok"
 scheduler.stop()
 print("done", flush=True)
 """

@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from helpers import wait_for
+from helpers import ROOT, wait_for
 from inject import done
 from probe import end_of, on_time, run_once
 

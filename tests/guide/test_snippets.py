@@ -60,6 +60,7 @@ def add(project, name, text):
     project.write(name, (project.folder / name).read_text() + text)
 
 
+@pytest.mark.slow
 def test_every_ten_seconds(project):
     project.write("yourpkg/jobs.py", changed(EVERY_TEN_SECONDS, interval=(10, 0.2)) + SCHEDULED_AT_IMPORT)
     server = project.serve()
@@ -76,6 +77,7 @@ def test_every_ten_seconds(project):
     assert "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_sequential_and_the_fourth_function(project):
     project.write(
         "yourpkg/jobs.py",
@@ -129,7 +131,8 @@ def test_usage_example(project):
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
 def test_expired_visits_are_deleted(project, kind, request):
     jobs = VISITS_JOBS
     if kind == "postgres":
@@ -150,6 +153,7 @@ def test_expired_visits_are_deleted(project, kind, request):
     assert "Traceback" not in log
 
 
+@pytest.mark.slow
 def test_scheduler_not_activated(project):
     project.write("yourpkg/config/app.cfg", "[global]\n")
     project.write("yourpkg/jobs.py", VISITS_JOBS)
@@ -229,6 +233,7 @@ Root.too_late = cherrypy.expose(cherrypy.tools.json_out()(too_late))
 """
 
 
+@pytest.mark.slow
 def test_task_objects_under_all_schedulers(project):
     project.write("yourpkg/jobs.py", TASK_OBJECTS)
     add(project, "yourpkg/controllers.py", FORKED_CONTROLLERS)
@@ -289,6 +294,7 @@ Root.forget = cherrypy.expose(cherrypy.tools.json_out()(forget))
 """
 
 
+@pytest.mark.slow
 def test_tasks_come_and_go_at_runtime(project):
     add(project, "yourpkg/controllers.py", RUNTIME_CONTROLLERS)
     server = project.serve()

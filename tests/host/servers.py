@@ -11,7 +11,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-from tests.conftest import ROOT
+from helpers import ROOT
 
 PREAMBLE = """
 import logging, os, signal, sys, threading, time

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from tests.host.servers import Server
+from tgscheduler.clock import zone_data_version
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -51,7 +52,10 @@ def test_the_order_of_a_start_and_a_stop(tmp_path):
     ]  # fmt: skip
     assert marks.index("start81 1") < marks.index("task states.STARTED") < marks.index("stop19 1")
     ours = [line.partition("] ")[2] for line in lines_with(log, "cheduler", "SCHEDULER")]
-    assert ours == ["ENGINE Scheduler started: 2 tasks, zone UTC, up to 100 threads.", "ENGINE Scheduler stopped."]
+    assert ours == [
+        f"ENGINE Scheduler started: 2 tasks, zone UTC (tz data {zone_data_version()}), up to 100 threads.",
+        "ENGINE Scheduler stopped.",
+    ]
 
 
 @pytest.mark.parametrize("how", ["a later listener fails", "an earlier listener fails", "the port is taken"])

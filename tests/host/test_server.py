@@ -5,8 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from helpers import ROOT
 
-from tests.conftest import ROOT
 from tests.host.servers import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

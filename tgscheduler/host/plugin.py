@@ -7,6 +7,9 @@
     stop, 20    while HTTP (25) and the application's database (50) are still there: the drain
     stop, 80    call_on_shutdown
     graceful    nothing: a log rotation must not fire tasks
+
+From its start to its stop it publishes the scheduler's events, each on a channel of its own (``CHANNELS``): an
+``Event`` for each, in the thread ``tgscheduler-events``. For a channel without a listener nothing is built.
 """
 
 import logging
@@ -14,20 +17,25 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import cherrypy
 from cherrypy.process.plugins import SimplePlugin
+from cherrypy.process.wspbus import ChannelFailures
 
-from tgscheduler import config
+from tgscheduler import clock, config
 from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.events import NAMES, Event
 from tgscheduler.scheduler import _configured, start_scheduler
 from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
 from tgscheduler.timetable.tasks import Task
 
 _ours = logging.getLogger("tgscheduler")
+
+#: On which channel of the bus each event is published.
+CHANNELS = {name: name if name.startswith(("scheduler-", "store-")) else f"scheduler-{name}" for name in NAMES}
 
 
 class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
@@ -38,9 +46,14 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._scheduler: Scheduler | None = None
         self._added: list[Task] = []
         self._begun = False
+        self._on_air = False
         self._stopping = False
         self._pid = 0
         self._handler = _CherryPyLog()
+        self._telling: dict[str, Callable[[], None]] = {}
+        self._door = threading.RLock()  # a signal handler may stop us in the middle of a bus.subscribe
+        for name, channel in CHANNELS.items():
+            bus.listeners[channel] = _Channel(bus.listeners.get(channel, ()), lambda name=name: self._follow(name))
 
     def subscribe(self) -> None:
         """Listen to the bus."""
@@ -60,6 +73,8 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         _ours.addHandler(self._handler)
         self._begun = True
         scheduler = self._scheduler = _configured()
+        self._on_air = bool(config.get("tg.scheduler"))
+        self._follow(*NAMES)
         with scheduler.collecting() as self._added:
             for hook in list(call_on_startup):
                 self._run("call_on_startup", hook)
@@ -71,8 +86,8 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         start_scheduler(ready=self._bus_has_started)
         tasks, threads = scheduler.health()["tasks"], config.get("tg.scheduler.threads")
         self.bus.log(
-            f"Scheduler started: {tasks} task{'' if tasks == 1 else 's'}, zone {scheduler.timezone}, "
-            f"up to {threads} thread{'' if threads == 1 else 's'}."
+            f"Scheduler started: {tasks} task{'' if tasks == 1 else 's'}, zone {scheduler.timezone} "
+            f"(tz data {clock.zone_data_version()}), up to {threads} thread{'' if threads == 1 else 's'}."
         )
 
     start.priority = 80  # type: ignore[attr-defined]
@@ -93,6 +108,8 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
             was_running = scheduler.running
             with _ctrl_c_stopping(scheduler):
                 scheduler.stop()
+            self._on_air = False
+            self._follow(*NAMES)
             added, self._added = self._added, []
             scheduler.discard(added)
         finally:
@@ -123,8 +140,48 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
             self.bus.log(f"{when}: {name_of(hook)} raised {what}", level=40)
             raise
 
+    def _follow(self, *names: str) -> None:
+        """Listen to the scheduler's events that somebody on the bus listens to, and to no others."""
+        with self._door:
+            for name in names:
+                wanted = self._on_air and bool(self.bus.listeners[CHANNELS[name]])
+                if wanted and name not in self._telling and self._scheduler is not None:
+                    self._telling[name] = self._scheduler.subscribe(self._tell, name)
+                elif not wanted and name in self._telling:
+                    self._telling.pop(name)()
+
+    def _tell(self, event: Event) -> None:
+        channel = CHANNELS[event.name]
+        try:
+            try:
+                self.bus.publish(channel, event)
+            except (KeyError, RuntimeError):  # not a listener's own: one comes or goes at this moment (wspbus.publish)
+                clock.pause(0.01)
+                self.bus.publish(channel, event)
+        except ChannelFailures:  # the bus has called the other listeners and logged this one, with its traceback
+            pass
+
     def _bus_has_started(self) -> bool:
         return bool(self.bus.state is self.bus.states.STARTED)
+
+
+class _Channel(set[Callable[..., Any]]):
+    """The listeners of a channel; ``changed()`` is called when one comes or goes.
+
+    The bus itself tells nobody, and looking at each event whether somebody listens would be paid by each run.
+    """
+
+    def __init__(self, listeners: Iterable[Callable[..., Any]], changed: Callable[[], None]) -> None:
+        super().__init__(listeners)
+        self._changed = changed
+
+    def add(self, listener: Callable[..., Any]) -> None:
+        super().add(listener)
+        self._changed()
+
+    def discard(self, listener: Callable[..., Any]) -> None:
+        super().discard(listener)
+        self._changed()
 
 
 @contextmanager
