@@ -196,3 +196,12 @@ def test_a_step_of_the_wall_clock_keeps_an_interval_s_rhythm_and_moves_a_calenda
     engine.tick_to(start + 2 * 3600)
     assert [run.started - start for run in engine.runs(daily)] == [2 * 3600]
     assert engine.clock.elapsed() == 3600
+
+
+def test_a_tick_runs_all_that_waits_in_the_line_of_its_task():
+    ticked = TickedScheduler()
+    ticked.add_interval_task(int, 10, taskname="all", misfire="run_all", misfire_cap=4)
+    ticked.tick(0)
+    ticked.clock.advance(40)
+    ticked.tick(0)
+    assert [(run.due, run.state) for run in ticked.runs("all")] == [(due, "ok") for due in (40.0, 30.0, 20.0, 10.0, 0.0)]

