@@ -22,6 +22,7 @@ PROMISES = expand(
             timetable/test_tasks_in_time::test_calendar_tasks_run_at
             timetable/test_vectors::test_the_next_fires_are_the_known_ones
             timetable/test_zones::test_a_wall_time_is_due_at
+            test_docs::test_clock_changes_row_by_row_zones
             """,
         "Heard at once.": """
             engine/test_loop::test_a_task_added_while_the_loop_sleeps_fires_at_its_own_time
@@ -50,6 +51,11 @@ TESTS = expand(
             faults/test_action_raises::test_an_evil_exception_is_a_failure_with_a_bounded_text
             guide/test_promises::test_exceptions_do_not_kill_the_scheduler
             """,
+        "An action fails, and its task has retry": """
+            faults/test_action_terms::test_a_failing_action_is_tried_again_and_is_one_run
+            faults/test_action_terms::test_retries_end_and_the_last_error_is_in_the_record
+            faults/test_action_terms::test_an_exception_that_is_not_to_be_tried_again_fails_at_once
+            """,
         "A forked action crashes, or is killed": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
             faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
@@ -60,6 +66,13 @@ TESTS = expand(
             faults/test_action_process::test_a_forked_action_that_does_not_return_holds_one_child_and_stop_is_bounded
             faults/test_action_process::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
             faults/test_executor::test_a_child_that_hangs_in_a_lock_held_at_the_fork_is_ended_at_stop
+            """,
+        "An action hangs, and its task has a timeout": """
+            faults/test_action_terms::test_a_threaded_action_past_its_timeout_is_timed_out_and_its_task_goes_on
+            faults/test_action_terms::test_a_forked_action_past_its_timeout_is_ended_with_its_process
+            """,
+        "A listener to events raises": """
+            host/test_events::test_a_listener_that_raises_is_logged_and_not_felt
             """,
         "More is due than there are threads": """
             executors/test_threaded::test_past_the_bound_runs_wait_in_order_and_none_is_dropped
@@ -72,6 +85,11 @@ TESTS = expand(
             engine/test_loop::test_a_large_step_back_is_a_correction
             faults/test_loop_clock::test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task
             faults/test_loop_clock::test_what_has_run_runs_again_after_a_step_back_of_more_than_three_hours_only
+            engine/test_stepped_clock::test_a_step_of_a_real_wall_clock
+            """,
+        "The process is stopped by a signal and goes on, or the machine sleeps": """
+            faults/test_loop_clock::test_a_stopped_and_continued_process_makes_up_by_one_run_and_says_how_late
+            test_clock::test_a_night_in_which_the_machine_is_suspended_is_no_step
             """,
         "graceful (SIGUSR1)": """
             host/test_signals::test_graceful_leaves_the_timetable_as_it_is
