@@ -204,4 +204,6 @@ def test_a_tick_runs_all_that_waits_in_the_line_of_its_task():
     ticked.tick(0)
     ticked.clock.advance(40)
     ticked.tick(0)
-    assert [(run.due, run.state) for run in ticked.runs("all")] == [(due, "ok") for due in (40.0, 30.0, 20.0, 10.0, 0.0)]
+    assert [(run.due, run.state) for run in ticked.runs("all")] == [
+        (due, "ok") for due in (40.0, 30.0, 20.0, 10.0, 0.0)
+    ]

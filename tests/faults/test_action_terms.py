@@ -6,8 +6,8 @@ import time
 import pytest
 from helpers import wait_for
 from probe import on_time
-
 from tgscheduler.policy import Retry
+
 from tgscheduler.scheduler import ThreadedScheduler, current_run
 
 

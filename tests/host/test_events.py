@@ -47,7 +47,7 @@ def test_listeners_of_the_bus_are_told(bus):
     told = []
     for channel in CHANNELS.values():
         bus.subscribe(channel, lambda event, channel=channel: told.append((channel, event)))
-    startup.call_on_startup.append(lambda: scheduler.add_single_task(int, taskname="one"))
+    startup.call_on_startup.append(lambda: scheduler.add_single_task(int, taskname="one", timeout=60))
     with started(bus):
         wait_for(lambda: any(channel == "scheduler-run-finished" for channel, _ in told))
         scheduler.add_interval_task(int, 60, initialdelay=60, taskname="two")
@@ -103,10 +103,10 @@ def test_other_listeners_of_the_scheduler_stay(bus):
     scheduler.subscribe(heard.append, "run-finished")
     with started(bus):
         bus.subscribe("scheduler-run-finished", told.append)
-        scheduler.add_single_task(int)
+        scheduler.add_single_task(int, timeout=60)
         wait_for(lambda: told and heard)
         bus.unsubscribe("scheduler-run-finished", told.append)
-        scheduler.add_single_task(int)
+        scheduler.add_single_task(int, timeout=60)
         wait_for(lambda: len(heard) == 2)
     assert len(told) == 1
 
