@@ -22,7 +22,7 @@ FLOORS = {
     ],
     "F1": [
         *("timetable.terms", "timetable.tasks", "timetable.daytasks", "timetable.variants", "timetable.agenda"),
-        "timetable.plan",
+        *("timetable.plan", "timetable.preview", "timetable.telling"),
     ],
     "F2": ["events", "executors", "executors.base", "stores", "stores.base"],
     "F3": [
@@ -31,9 +31,10 @@ FLOORS = {
     ],
     "F4": [
         *("engine", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding", "engine.loop"),
-        *("engine.health", "engine.looking", "engine.verbs", "engine.steering", "engine.schedulers", "engine.forked"),
+        *("engine.health", "engine.looking", "engine.explaining", "engine.answering", "engine.verbs"),
+        *("engine.steering", "engine.schedulers", "engine.forked"),
     ],
-    "F5": ["startup", "configlogging", "configfile", "config", "scheduler", "testing", ""],
+    "F5": ["startup", "configlogging", "configfile", "config", "scheduler", "testing", "rehearsal", "", "fixtures"],
     "F6": ["host.plugin", "host", "host.server"],
 }
 #: Where each room stands: its floor, and its place in the row.

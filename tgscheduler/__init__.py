@@ -22,6 +22,7 @@ from tgscheduler.scheduler import (
     cancel,
     cancel_run,
     current_run,
+    explain,
     get_task,
     get_tasks,
     method,
@@ -35,6 +36,7 @@ from tgscheduler.scheduler import (
     start_scheduler,
     stop_scheduler,
     subscribe,
+    why,
 )
 from tgscheduler.timetable import policy, triggers
 
@@ -55,6 +57,7 @@ __all__ = [
     "config",
     "current_run",
     "events",
+    "explain",
     "get_task",
     "get_tasks",
     "method",
@@ -75,6 +78,7 @@ __all__ = [
     "subscribe",
     "triggers",
     "update_config",
+    "why",
 ]
 
 schedule = scheduler

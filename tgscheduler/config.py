@@ -14,7 +14,9 @@ was set last wins; a file or a dict with one bad value changes nothing.
 import ast
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from tgscheduler.errors import ConfigError, SchedulerError
@@ -150,10 +152,15 @@ _POLICY = ("misfire", "misfire_cap", "grace", "overlap", "max_instances", "timeo
 _global: Values = {}
 _sections: dict[str, Values] = {}
 _MISSING: Any = object()
+#: What counts over everything that is set, for whoever runs within :func:`assuming`.
+_assumed: ContextVar[Values] = ContextVar("tgscheduler_assumed", default={})  # noqa: B039 - never changed in place
 
 
 def get(key: str, default: Any = _MISSING) -> Any:
     """Return the value of a ``[global]`` key; where it is not set, ``default``, else the setting's own default."""
+    assumed = _assumed.get()
+    if key in assumed:
+        return assumed[key]
     if key in _global:
         return _global[key]
     if default is not _MISSING:
@@ -163,7 +170,19 @@ def get(key: str, default: Any = _MISSING) -> Any:
 
 def settings() -> Values:
     """Return the ``tg.*`` keys that are set."""
-    return {key: value for key, value in _global.items() if _is_ours(key)}
+    return {key: value for key, value in (_global | _assumed.get()).items() if _is_ours(key)}
+
+
+@contextmanager
+def assuming(values: Mapping[str, Any]) -> Iterator[None]:
+    """Let ``[global]`` keys have other values for this thread (this context) only, and for the body of the ``with``."""
+    for key, value in values.items():
+        check(key, value, "assuming()")
+    token = _assumed.set({**_assumed.get(), **values})
+    try:
+        yield
+    finally:
+        _assumed.reset(token)
 
 
 def host_settings() -> Values:

@@ -31,6 +31,7 @@ A bad value is a ValueError or TypeError at the call that says what is expected;
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Unpack
 
@@ -111,6 +112,7 @@ __all__ = [
     "cancel_run",
     "counts",
     "current_run",
+    "explain",
     "get_task",
     "get_tasks",
     "health",
@@ -126,9 +128,12 @@ __all__ = [
     "start_scheduler",
     "stop_scheduler",
     "subscribe",
+    "why",
 ]
 
 _default: Scheduler | None = None
+#: Whom the functions serve instead, for whoever runs in this context: a rehearsal.
+_here: ContextVar[Scheduler | None] = ContextVar("tgscheduler_here", default=None)
 _making = threading.Lock()
 
 
@@ -146,6 +151,9 @@ def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _get_scheduler() -> Scheduler:
     """Return the default scheduler; its settings are those that stand when it is started."""
     global _default
+    here = _here.get()
+    if here is not None:
+        return here
     if _default is None:
         with _making:
             if _default is None:
@@ -187,8 +195,9 @@ def start_scheduler(ready: Callable[[], bool] | None = None) -> Scheduler:
 
 def stop_scheduler() -> None:
     """Stop the default scheduler; its tasks stay. Harmless before any start, twice, and inside a task."""
-    if _default is not None:
-        _default.stop()
+    scheduler = _here.get() or _default
+    if scheduler is not None:
+        scheduler.stop()
 
 
 def add_interval_task(
@@ -414,3 +423,21 @@ def counts() -> dict[str, int]:
 def health() -> dict[str, Any]:
     """Return how the engine is: state, reasons and figures."""
     return _get_scheduler().health()
+
+
+def explain(task: str | Task, n: int = 5) -> str:
+    """Return what a task is and when it fires, in words: its zone, policy and bounds, and its next ``n`` fires.
+
+    The fires are those that the loop will go through, in local time, with a note where a clock change moves one. ``n``
+    is 1 to 1000. Raises InvalidValue for a task that is not there.
+    """
+    return _get_scheduler().explain(task, n)
+
+
+def why(task: str | Task, at: float | datetime) -> str:
+    """Return why a task did, or did not, run ``at`` a moment, from the records and the rules.
+
+    ``at``: POSIX seconds or a datetime, one without a zone in the task's. Works for a name that only the records know;
+    raises InvalidValue for one that nobody does.
+    """
+    return _get_scheduler().why(task, at)

@@ -6,19 +6,27 @@
     scheduler.add_weekday_task(rank, range(1, 8), (2, 30))
     scheduler.tick(86400)          # a day, in microseconds and without a thread
     scheduler.runs()
+
+    with installed(scheduler):     # the module-level functions serve it meanwhile
+        jobs.schedule()
 """
 
 import queue
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from tgscheduler import config
+from tgscheduler import scheduler as functions
 from tgscheduler.clock import STEP, Bell, Clock
 from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.schedulers import Scheduler
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Events
-from tgscheduler.executors.base import Executor
-from tgscheduler.executors.sequential import SequentialExecutor
+from tgscheduler.executors.base import Executor, Occurrence, Where, here
+from tgscheduler.executors.sequential import LONG, SLICE, SequentialExecutor
 from tgscheduler.timetable.policy import METHODS
 
 
@@ -103,27 +111,95 @@ class TickedScheduler(Scheduler):
         if loop is None:
             self.clock.advance_to(moment)
             return
-        while not loop.stopping:
-            loop.turn()
-            more = [executor.work() for executor in self._inline()]
-            more.append(loop.settle())  # what has ended lets the next in its task's line begin
-            due = loop.earliest
-            now = self.clock.now()
-            if now > moment:
-                return  # an action has let more time go by than was asked for
-            if due > moment and not any(more):
-                break
-            if not any(more):
-                self.clock.advance_to(due)
-        self.clock.advance_to(moment)
-
-    def _inline(self) -> list[SequentialExecutor]:
-        return [executor for executor in self._executors.values() if isinstance(executor, SequentialExecutor)]
+        clock, ended, settle, turn = self.clock, self._ledger.ended, loop.settle, loop.turn
+        inline = [executor for executor in self._executors.values() if isinstance(executor, _InlineExecutor)]
+        where = here()  # asking for it costs more than all else of a run
+        for executor in inline:
+            executor.where = where
+        try:
+            while not loop.stopping:
+                turn()
+                more = False
+                for executor in inline:
+                    if executor.line:
+                        more = executor.work() or more
+                for task, _ in ended:
+                    # The next turn settles what merely comes again; what leads to something is settled at its time.
+                    if task._terms is not None or task._entry is None or self._events.wanted:
+                        more = settle() or more  # what has ended lets the next in its task's line begin
+                        break
+                due = loop.earliest
+                if clock._now > moment:
+                    return  # an action has let more time go by than was asked for
+                if more:
+                    continue
+                if due > moment:
+                    break
+                clock.advance_to(due)
+        finally:
+            settle()
+            for executor in inline:
+                executor.where = None
+        clock.advance_to(moment)
 
     def _make_executors(self) -> dict[str, Executor]:
         ended = self._ledger.ended
-        inline = {name: SequentialExecutor(self.clock, ended) for name in METHODS}
+        inline = {name: _InlineExecutor(self.clock, ended) for name in METHODS}
         return {Lobby.method: Lobby(self.clock, ended), **inline}
 
     def _make_events(self) -> Events:
         return Events(self.clock.now, inline=True)
+
+
+class _InlineExecutor(SequentialExecutor):
+    """A sequential executor that is told where it is, once for many runs."""
+
+    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
+        super().__init__(clock, ended)
+        self.line = self._line
+        self.where: Where | None = None
+
+    def work(self) -> bool:
+        """Perform what waits; say whether more waits, as after an action that has let time go by."""
+        line = self._line
+        if not line:
+            return False
+        where, elapsed = self.where or here(), self.clock.elapsed
+        began = elapsed()
+        while line:
+            occurrence = line.popleft()
+            if self.carry_out(occurrence, where) and elapsed() - began >= SLICE:
+                took = elapsed() - began
+                if took >= LONG:
+                    self._warn(occurrence, took)
+                break
+        return bool(line)
+
+
+@contextmanager
+def installed(scheduler: Scheduler, everywhere: bool = True) -> Iterator[Scheduler]:
+    """Make a scheduler the default one, which the module-level functions serve, and let ``tg.scheduler`` be True.
+
+    In all threads, or (not ``everywhere``) for the calling one only. What was before comes back at the end.
+    """
+    if not everywhere:
+        token = functions._here.set(scheduler)
+        try:
+            with config.assuming({"tg.scheduler": True}):
+                yield scheduler
+        finally:
+            functions._here.reset(token)
+        return
+    with functions._making:
+        before, functions._default = functions._default, scheduler
+        switch = config._global.get("tg.scheduler")
+        config._global["tg.scheduler"] = True
+    try:
+        yield scheduler
+    finally:
+        with functions._making:
+            functions._default = before
+            if switch is None:
+                config._global.pop("tg.scheduler", None)
+            else:
+                config._global["tg.scheduler"] = switch

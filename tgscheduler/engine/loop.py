@@ -28,7 +28,6 @@ from tgscheduler.timetable.plan import slots
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import CANCELLED, FAILED, MISSED, SKIPPED, Run
 from tgscheduler.timetable.tasks import Planner, Task
-from tgscheduler.timetable.triggers import Interval
 
 log = Voice(__name__)
 
@@ -139,6 +138,7 @@ class Loop:
             for task, delay in waiting.items():
                 places.append((task, self._due_from_start, (task, now, delay)))
             self._place(places, turn)
+            registry.lives.append([now, math.inf])
             self.placed = True
         self._place_foreign(places, turn)
         if turn.closed:
@@ -158,11 +158,7 @@ class Loop:
     def _due_after_stop(self, task: Task, now: float) -> float | None:
         """Return when a task that had a time fires: what was due meanwhile is none, but a single task's."""
         task._adopt(self.registry.home)
-        trigger = task._trigger
-        if trigger is None or (task._due >= now and (task._by_hand or isinstance(trigger, Interval))):
-            return task._due
-        task._by_hand = False
-        return task._due_after(now)
+        return task._due_after_stop(now)
 
     def _due_from_start(self, task: Task, now: float, delay: float | None) -> float | None:
         """Return when a task that was added before the start fires first."""
@@ -183,6 +179,12 @@ class Loop:
         """Let a run begin beside the timetable: from any thread."""
         self._requests.append((task, run))
         self.bell.put(None)
+
+    def leave(self) -> None:
+        """Take note that all is drained, and when."""
+        self.drained = True
+        if self.placed:
+            self.registry.lives[-1][1] = self.clock.now()
 
     def refuse(self) -> None:
         """End the runs that were asked for and that no turn has seen: the loop has stopped."""

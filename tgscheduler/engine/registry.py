@@ -9,6 +9,7 @@ import math
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from tgscheduler.timetable.tasks import Home, Task
 
 log = logging.getLogger(__name__)
 
+#: So many starts and stops are remembered.
+_MOST_LIVES = 1000
 
 _registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
 
@@ -33,6 +36,8 @@ class Registry:
         self.waiting: dict[Task, float | None] = {}
         #: Until when no task runs (POSIX seconds; minus infinity: nobody has paused them all).
         self.paused_until = -math.inf
+        #: From when until when it fired (POSIX seconds; infinity: it still does), the last lives.
+        self.lives: deque[list[float]] = deque(maxlen=_MOST_LIVES)
         self._names: dict[str, Task] = {}
         self._labels: dict[str, _Numbers] = {}
         self._pid = os.getpid()
@@ -57,6 +62,9 @@ class Registry:
         if task._home is not home:
             task._adopt(home)
             task._last = None
+            task._added = home.clock.now()
+        elif task._gone or task._final:
+            task._added = home.clock.now()
         if name is not None:
             self._names[name] = task
         task._gone = task._final = task._by_hand = False

@@ -19,9 +19,9 @@ from contextvars import ContextVar
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
+from tgscheduler.engine.answering import Answering
 from tgscheduler.engine.ledger import Ledger
 from tgscheduler.engine.lobby import Lobby
-from tgscheduler.engine.looking import Looking
 from tgscheduler.engine.loop import Loop
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.steering import Steering
@@ -44,7 +44,7 @@ _collector: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collector", 
 _schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
 
 
-class Scheduler(Steering, Looking):
+class Scheduler(Steering, Answering):
     """A timetable and the engine that runs it; this one runs in the thread that calls :meth:`start`.
 
     ``timezone``: an IANA name, None: the host's. ``threads``, ``children``: how many threaded and forked runs there
@@ -174,7 +174,7 @@ class Scheduler(Steering, Looking):
         finally:
             loop = self._loop
             if loop is not None:
-                loop.drained = True
+                loop.leave()
                 self._events.publish("scheduler-stopped")
                 self._events.drain(1.0)
             self._loop = self._stopper = None

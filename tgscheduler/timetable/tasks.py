@@ -67,6 +67,7 @@ class Task:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_added",
         "_by_hand",
         "_due",
         "_entry",
@@ -101,6 +102,7 @@ class Task:
     _numbers: Any
     _last: "Run | None"
     _mark: float  # the last due time that was decided on
+    _added: float  # when it was
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -118,7 +120,7 @@ class Task:
         self._home = _REAL_HOME
         self._trigger = self._terms = self._entry = self._label = self._numbers = self._last = None
         self._by_hand = self._final = self._gone = False
-        self._due = self._mark = 0.0
+        self._due = self._mark = self._added = 0.0
 
     def execute(self) -> None:
         """Call the action, and nothing else."""
@@ -213,6 +215,14 @@ class Task:
             moment = max(moment, math.nextafter(terms.start, -math.inf))
         due = trigger.next_after(moment)
         return due if due is None or due <= terms.end else None
+
+    def _due_after_stop(self, now: float) -> float | None:
+        """Return when it fires after a stop that it had a time before: what was due meanwhile is no occurrence."""
+        trigger = self._trigger
+        if trigger is None or (self._due >= now and (self._by_hand or isinstance(trigger, Interval))):
+            return self._due
+        self._by_hand = False
+        return self._due_after(now)
 
     def _put_at(self, due: float) -> None:
         """Take note of a fire time given by hand."""

@@ -1,0 +1,230 @@
+"""A rehearsal: what an application's timetable will do in the days to come, without running any of it.
+
+::
+
+    from tgscheduler.rehearsal import simulate
+
+    print(simulate(jobs.schedule, datetime(2025, 3, 1), 31, timezone="Europe/Berlin"))
+
+The fires are those of :mod:`tgscheduler.timetable.preview`, which asks the very functions that the loop asks.
+"""
+
+import heapq
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from tgscheduler import config
+from tgscheduler.engine.explaining import warnings
+from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.executors.base import brief
+from tgscheduler.testing import TickedScheduler, installed
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.preview import Outlook
+from tgscheduler.timetable.telling import stamp, zone_in_words
+from tgscheduler.timetable.triggers import check_moment, check_seconds
+
+#: A simulation ends after so many fires.
+MOST_FIRES = 1_000_000
+
+#: A report tells so many collisions, notes and tasks; beyond them it counts.
+_MOST_TOLD = 20
+
+_DAY = 86400.0
+
+
+class SimulatedFire(NamedTuple):
+    """One fire: when it is due and when it fires (POSIX seconds), the task's name, and what is to be said of it."""
+
+    due: float
+    fire_at: float
+    task: str
+    note: str | None
+
+
+class Collision(NamedTuple):
+    """A minute (POSIX seconds of its begin) in which more than one task fires, and those tasks."""
+
+    minute: float
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a timetable does from ``start`` on, up to ``end`` (POSIX seconds; not included)."""
+
+    start: float
+    end: float
+    timezone: str
+    #: Every fire, in the order in which they come.
+    fires: list[SimulatedFire]
+    #: When each task fires, in words.
+    timetables: dict[str, str]
+    #: What is to be said beside the fires: a task whose next fire alone is known, a cron line of two minds.
+    remarks: list[str]
+    #: Whether there were more than a million fires, and these are the first.
+    truncated: bool
+
+    @cached_property
+    def by_task(self) -> dict[str, list[SimulatedFire]]:
+        """The fires of each task, also of one that has none."""
+        found: dict[str, list[SimulatedFire]] = {name: [] for name in self.timetables}
+        for fire in self.fires:
+            found[fire.task].append(fire)
+        return found
+
+    @cached_property
+    def collisions(self) -> list[Collision]:
+        """The minutes in which more than one task fires."""
+        return [
+            Collision(minute, tasks)
+            for minute, fires in _minutes(self.fires)
+            if len(tasks := tuple(dict.fromkeys(fire.task for fire in fires))) > 1
+        ]
+
+    @cached_property
+    def busiest(self) -> tuple[float, int]:
+        """The minute with the most fires (POSIX seconds of its begin), the first of several, and how many they are."""
+        return max(
+            ((minute, len(fires)) for minute, fires in _minutes(self.fires)),
+            key=lambda found: found[1],
+            default=(self.start, 0),
+        )
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What is to be said of fires, where a clock change moves one, and of tasks."""
+        tz = zones.zone(self.timezone)
+        told = [f"{fire.task}, {stamp(fire.due, tz)}: {fire.note}" for fire in self.fires if fire.note is not None]
+        return self.remarks + told
+
+    def __str__(self) -> str:
+        return "\n".join(self._report())
+
+    def _report(self) -> Iterator[str]:
+        tz = zones.zone(self.timezone)
+        yield f"{stamp(self.start, tz)} to {stamp(self.end, tz)}, {zone_in_words(self.timezone)}"
+        more = f", cut off after the first {MOST_FIRES}" if self.truncated else ""
+        yield f"{_many(len(self.fires), 'fire')} of {_many(len(self.timetables), 'task')}{more}"
+        width = max((len(name) for name in self.timetables), default=0)
+        rows = [
+            f"  {name:<{width}}  {len(self.by_task[name]):>8}  {words}"
+            for name, words in sorted(self.timetables.items())
+        ]
+        yield from _cut(rows, "tasks")
+        minute, count = self.busiest
+        if count:
+            yield f"busiest minute: {stamp(minute, tz)}, {_many(count, 'fire')}"
+        yield f"collisions: {_many(len(self.collisions), 'minute')} in which more than one task fires"
+        together: dict[tuple[str, ...], list[float]] = {}
+        for minute, tasks in self.collisions:
+            together.setdefault(tuple(sorted(tasks)), []).append(minute)
+        rows = [
+            f"  {len(minutes):>8}  {', '.join(tasks)}; first {stamp(minutes[0], tz)}"
+            for tasks, minutes in sorted(together.items(), key=lambda found: -len(found[1]))
+        ]
+        yield from _cut(rows, "sets of tasks")
+        yield f"notes: {len(self.notes)}"
+        yield from _cut([f"  {note}" for note in self.notes], "notes")
+
+
+def simulate(
+    schedule: Callable[[], Any] | Scheduler,
+    start: float | datetime,
+    days: float,
+    timezone: str | None = None,
+    scheduler: TickedScheduler | None = None,
+) -> Simulation:
+    """Return every fire that a timetable has within ``days`` days of 24 hours from ``start`` on; no action runs.
+
+    ``schedule``: a function without arguments that adds tasks, such as an application's ``jobs.schedule``; meanwhile
+    the module-level functions serve a scheduler of its own for this thread, and ``tg.scheduler`` is True. Or a
+    Scheduler, whose present tasks are asked. ``start``: POSIX seconds or a datetime, one without a zone only with
+    ``timezone``, in which tasks are meant (None: that of the scheduler, or of the settings). ``scheduler``: the
+    ticked one that the tasks are added to, None: a new one with the policy of the settings. What has jitter counts when
+    it fires. Raises InvalidValue or InvalidType for what cannot be.
+    """
+    length = check_seconds("days", days, above_zero=True) * _DAY
+    if timezone is not None:
+        zones.zone(timezone)
+    begin = check_moment("start", start, timezone)
+    if not 0 <= begin <= begin + length <= zones.END:
+        raise InvalidValue(f"start, days: expected a time from 1970 to 9999, got {start!r} and {days!r}")
+    if isinstance(schedule, Scheduler):
+        return _look_ahead(schedule, begin, begin + length, timezone)
+    if not callable(schedule):
+        raise InvalidType(f"schedule: expected a function that adds tasks, or a Scheduler, got {schedule!r}")
+    ticked = _stage(begin, timezone) if scheduler is None else scheduler
+    if not isinstance(ticked, TickedScheduler):
+        raise InvalidType(f"scheduler: expected a TickedScheduler, whose clock can be set, got {scheduler!r}")
+    if ticked.clock.now() > begin:
+        raise InvalidValue(f"start: expected no time before that of the scheduler's clock, got {start!r}")
+    ticked.clock.advance_to(begin)
+    try:
+        with installed(ticked, everywhere=False):
+            schedule()
+        return _look_ahead(ticked, begin, begin + length, timezone)
+    finally:
+        if scheduler is None:
+            ticked.stop()
+
+
+def _stage(begin: float, timezone: str | None) -> TickedScheduler:
+    """Return a scheduler at that time, with the zone and the policy of the settings."""
+    settings = config.settings()
+    zone = timezone or settings.get("tg.scheduler.timezone") or Scheduler().timezone
+    return TickedScheduler(begin, zone, policy=config.policy(settings))
+
+
+def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | None) -> Simulation:
+    remarks: list[str] = []
+    timetables: dict[str, str] = {}
+    streams = []
+    with scheduler._registry.lock:
+        tasks = list(scheduler._registry.pending())
+    for task in tasks:
+        outlook = scheduler._outlook(task)
+        timetables[outlook.label] = scheduler._when(task, outlook, zones.zone(task.timezone))
+        if outlook.trigger is None and not outlook.single:
+            remarks.append(f"{outlook.label}: it reschedules itself, only its next fire is known")
+        remarks += [f"{outlook.label}: {warning}" for warning in warnings(outlook.trigger)]
+        streams.append(_fires(outlook, start, end, remarks))
+    merged = heapq.merge(*streams, key=lambda fire: fire.fire_at)
+    fires = list(itertools.islice(merged, MOST_FIRES))
+    truncated = next(merged, None) is not None
+    return Simulation(start, end, timezone or scheduler.timezone, fires, timetables, remarks, truncated)
+
+
+def _fires(outlook: Outlook, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
+    """Yield the fires of one task within the time; what it raises is a remark."""
+    label, trigger, due = outlook.label, outlook.trigger, outlook.due
+    try:
+        if due is not None and due < start and trigger is not None and outlook.left is None:
+            outlook = replace(outlook, due=trigger.next_after(math.nextafter(start, -math.inf)), by_hand=False)
+        for fire in outlook.fires():
+            if fire.fire_at >= end:
+                return
+            if fire.fire_at >= start:
+                yield SimulatedFire(fire.due, fire.fire_at, label, fire.note)
+    except Exception as error:  # a trigger of the application's own
+        remarks.append(f"{label}: its trigger raised {brief(error)}")
+
+
+def _minutes(fires: list[SimulatedFire]) -> Iterator[tuple[float, list[SimulatedFire]]]:
+    for minute, found in itertools.groupby(fires, lambda fire: fire.fire_at // 60):
+        yield minute * 60, list(found)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _cut(lines: list[str], what: str) -> Iterator[str]:
+    yield from lines[:_MOST_TOLD]
+    if len(lines) > _MOST_TOLD:
+        yield f"  and {len(lines) - _MOST_TOLD:,} {what} more"
