@@ -1,16 +1,25 @@
 """What we ship for tests: a clock that is moved by hand, and a scheduler that is ticked."""
 
+import ast
+import configparser
+import importlib.util
 import os
 import queue
+import subprocess
+import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from tgscheduler import config, scheduler
 from tgscheduler.errors import InvalidValue
 from tgscheduler.scheduler import current_run
-from tgscheduler.testing import TickedScheduler, VirtualClock
+from tgscheduler.testing import TickedScheduler, VirtualClock, installed
 from tgscheduler.timetable.policy import METHODS
+
+ROOT = Path(__file__).parent.parent
 
 
 def dues(engine, task):
@@ -207,3 +216,105 @@ def test_a_tick_runs_all_that_waits_in_the_line_of_its_task():
     assert [(run.due, run.state) for run in ticked.runs("all")] == [
         (due, "ok") for due in (40.0, 30.0, 20.0, 10.0, 0.0)
     ]
+
+
+# -- the functions of the module ---------------------------------------------------------------------------------------
+
+
+def test_installed_it_serves_the_functions_in_all_threads():
+    real = scheduler.add_interval_task(int, 60, taskname="real")
+    engine, seen = TickedScheduler(), []
+    with installed(engine) as same:
+        assert same is engine
+        assert config.get("tg.scheduler") is True
+        scheduler.add_interval_task(int, 60, taskname="virtual")
+        thread = threading.Thread(target=lambda: seen.append(set(scheduler.get_tasks())))
+        thread.start()
+        thread.join()
+    assert seen == [{"virtual"}]
+    assert scheduler.get_tasks() == {"real": real}
+    assert config.get("tg.scheduler") is False
+
+
+def test_installed_here_it_serves_this_thread_only():
+    engine, seen = TickedScheduler(), []
+    with installed(engine, everywhere=False):
+        scheduler.add_interval_task(int, 60, taskname="virtual")
+        thread = threading.Thread(target=lambda: seen.append((scheduler.get_tasks(), config.get("tg.scheduler"))))
+        thread.start()
+        thread.join()
+        assert config.settings()["tg.scheduler"] is True
+        assert set(scheduler.get_tasks()) == {"virtual"}
+    assert seen == [({}, False)]
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_installed_twice_the_one_before_comes_back_whatever_happens(everywhere):
+    config.update({"tg.scheduler": False})
+    first, second = TickedScheduler(), TickedScheduler()
+    with installed(first, everywhere):
+        with pytest.raises(ZeroDivisionError), installed(second, everywhere):
+            assert scheduler._get_scheduler() is second
+            scheduler.stop_scheduler()
+            assert not second.running
+            1 / 0
+        assert scheduler._get_scheduler() is first
+        assert first.running
+    assert scheduler._default is None or not scheduler._default.running
+    assert config.get("tg.scheduler") is False
+
+
+# -- fixtures ----------------------------------------------------------------------------------------------------------
+
+PROJECT = """
+from tgscheduler import config, scheduler
+import pytest
+
+
+def schedule():
+    if config.get("tg.scheduler"):
+        scheduler.add_weekday_task(int, range(1, 8), (2, 30), taskname="nightly")
+
+
+def test_a_year_of_it(ticked_scheduler, virtual_clock):
+    schedule()
+    assert ticked_scheduler.clock is virtual_clock
+    assert virtual_clock.now() == 1735689600
+    ticked_scheduler.tick(365 * 86400)
+    assert len(scheduler.runs("nightly", "ok", limit=1000)) == 365
+
+
+def test_the_next_one_starts_afresh(ticked_scheduler):
+    assert scheduler.get_tasks() == {}
+    assert ticked_scheduler.running
+
+
+def test_without_it_nothing_is_installed():
+    assert config.get("tg.scheduler") is False
+    assert scheduler._default is None
+"""
+
+
+@pytest.mark.slow
+def test_a_user_s_tests_get_the_fixtures(tmp_path):
+    (tmp_path / "test_jobs.py").write_text(PROJECT)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "tgscheduler.fixtures", "-p", "no:cacheprovider", "."],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
+def test_pytest_finds_the_fixtures_by_an_entry_point():
+    metadata = configparser.ConfigParser()
+    metadata.read(ROOT / "setup.cfg", encoding="utf-8")
+    assert metadata["options.entry_points"]["pytest11"].strip() == "tgscheduler = tgscheduler.fixtures"
+    assert importlib.util.find_spec("tgscheduler.fixtures") is not None
+
+
+def test_the_fixtures_import_nothing_of_ours_before_they_are_asked_for():
+    tree = ast.parse((ROOT / "tgscheduler" / "fixtures.py").read_text(encoding="utf-8"))
+    names = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
+    names |= {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert names == {"datetime", "collections.abc", "typing", "pytest"}

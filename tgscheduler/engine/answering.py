@@ -45,6 +45,8 @@ class Answering(Explaining):
         if found is None and not records and not self.runs(name, limit=1):
             raise InvalidValue(f"why: there is no task {task!r} here, and no record of one")
         lines = [f"{name} at {stamp(moment, tz)}, {zone_in_words(zone)}"]
+        if not -zones.END / 5 < moment < zones.END:
+            return f"{lines[0]}\n  no calendar reaches that far, and no record"
         lines += _on_the_wall(at, moment, tz)
         covering = [run for run in records if run.due < moment + 1.0 and moment <= run.until]
         lines += [run_in_words(run, tz) for run in covering[:_MOST_TOLD]]

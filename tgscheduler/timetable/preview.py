@@ -178,10 +178,11 @@ def _gap(parts: list[_Wall], start: int, end: int) -> str | None:
         while fire is not None and fire <= end:
             wanted.add(fire)
             fire = naive.next_after(fire)
-    said = [_time(moment, end) for moment in sorted(wanted)]
+    dated = end - start >= zones.DAY
+    said = [_time(moment, dated) for moment in sorted(wanted)]
     if not wanted or min(wanted) == end:
         return None
-    jump = f"the clock goes from {_time(start, end)} to {_time(end, end)}"
+    jump = f"the clock goes from {_time(start, dated)} to {_time(end, dated)}"
     if len(said) == 1:
         return f"{said[0]} does not exist that day: {jump}"
     listed = f"{', '.join(said[:-1])} and {said[-1]}"
@@ -190,9 +191,9 @@ def _gap(parts: list[_Wall], start: int, end: int) -> str | None:
     return f"{listed} are one fire: {jump}"
 
 
-def _time(moment: float, end: int) -> str:
+def _time(moment: float, dated: bool) -> str:
     wall = zones.naive(math.floor(moment))
-    return f"{wall:%H:%M:%S}".removesuffix(":00") if end - moment < zones.DAY else f"{wall:%Y-%m-%d %H:%M}"
+    return f"{wall:%Y-%m-%d %H:%M}" if dated else f"{wall:%H:%M:%S}".removesuffix(":00")
 
 
 def _wall_parts(trigger: Trigger | None) -> Iterator[_Wall]:
