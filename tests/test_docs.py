@@ -27,9 +27,9 @@ from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.variants import VARIANTS
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE, MOVING = "README.rst", "docs/guide.rst", "docs/moving.rst"
+README, GUIDE, MOVING, REHEARSAL = "README.rst", "docs/guide.rst", "docs/moving.rst", "docs/rehearsal.rst"
 TRIGGERS, POLICIES, CLOCK_CHANGES = "docs/triggers.rst", "docs/policies.rst", "docs/clock-changes.rst"
-DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES)
+DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES, REHEARSAL)
 
 #: What makes a block a server: it is started, asked and stopped by a test of its own.
 SERVES = ("quickstart(", "start_server(Root())")
@@ -215,6 +215,14 @@ def test_the_usage_example_runs(documents, tmp_path):
     assert 0 <= runs[0][2] < 5
     assert "yourpkg.jobs INFO Synchronizing what has changed since 2" in server.text()
     assert "Scheduler started: 2 tasks, zone Europe/Berlin" in server.text()
+
+
+def test_the_rehearsals_tests_pass(tmp_path):
+    [block] = [block for block in BLOCKS if block.document == REHEARSAL and block.path]
+    (tmp_path / "test_jobs.py").write_text(block.text, encoding="utf-8")
+    done = run(sys.executable, "-m", "pytest", "-q", "-p", "tgscheduler.fixtures", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 @pytest.mark.server
