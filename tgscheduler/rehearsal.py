@@ -6,7 +6,7 @@
 
     print(simulate(jobs.schedule, datetime(2025, 3, 1), 31, timezone="Europe/Berlin"))
 
-The fires are those of :mod:`tgscheduler.timetable.preview`, which asks the very functions that the loop asks.
+The fires are those of the preview (``timetable.preview``), which asks the very functions that the loop asks.
 """
 
 import heapq
