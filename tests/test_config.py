@@ -257,3 +257,21 @@ def test_reading_evaluates_nothing(tmp_path):
     # ast.literal_eval parses: a "compile" event with the text of one value. No exec, import, pickle, os.system, …
     assert set(events) <= {"open", "compile", "object.__getattr__"}
     assert {text.strip() for text in compiled} <= {*hostile, args, f'"{args}"'}
+
+
+# -- assuming ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_assumed_counts_for_this_context_only():
+    config.update({"tg.scheduler": False, "tg.scheduler.threads": 7})
+    with config.assuming({"tg.scheduler": True}):
+        with config.assuming({"tg.scheduler.threads": 9}):
+            assert (config.get("tg.scheduler"), config.get("tg.scheduler.threads")) == (True, 9)
+            assert config.settings() == {"tg.scheduler": True, "tg.scheduler.threads": 9}
+        assert config.get("tg.scheduler.threads") == 7
+    assert config.settings() == {"tg.scheduler": False, "tg.scheduler.threads": 7}
+
+
+def test_what_is_assumed_is_checked():
+    with pytest.raises(ConfigError, match="tg.scheduler"), config.assuming({"tg.scheduler": "yes"}):
+        pass

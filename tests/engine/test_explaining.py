@@ -11,7 +11,7 @@ from tgscheduler.triggers import Cron, Interval, either
 import tgscheduler
 from tgscheduler import scheduler
 from tgscheduler.clock import zone_data_version
-from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.errors import InvalidType, InvalidValue, WrongProcess
 from tgscheduler.scheduler import IntervalTask, Retry, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 
@@ -332,3 +332,16 @@ def test_a_second_is_near_enough(engine):
     engine.add_interval_task(int, timedelta(hours=1), taskname="task")
     engine.tick(7200)
     assert "it ran (due Sat 2025-03-29 10:00:00.25 CET" in engine.why("task", datetime(2025, 3, 29, 10))
+
+
+def test_a_timetable_in_another_process_cannot_be_asked():
+    engine = scheduler.ForkedScheduler()
+    task = engine.add_interval_task(int, 3600, initialdelay=3600, taskname="task")
+    assert "every hour" in engine.explain(task)
+    engine.start()
+    try:
+        for ask in (lambda: engine.explain(task), lambda: engine.why(task, 0), lambda: engine.explain("task")):
+            with pytest.raises(WrongProcess):
+                ask()
+    finally:
+        engine.stop()

@@ -54,10 +54,11 @@ class Explaining(Looking):
 
     def _find(self, verb: str, task: str | Task) -> Task | None:
         """Return a task of ours, also one that is over; None where only its name is known, or nothing."""
-        if isinstance(task, str):
-            return self.get_task(task)
-        if not isinstance(task, Task):
+        if not isinstance(task, (str, Task)):
             raise InvalidType(f"{verb}: expected a Task or the name of one, got {task!r}")
+        named = self.get_task(task if isinstance(task, str) else task.name or "")  # raises where none can be had
+        if isinstance(task, str):
+            return named
         return task if task._home is self._registry.home else None
 
     def _name_of(self, task: Task) -> str:
