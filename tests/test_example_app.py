@@ -155,8 +155,14 @@ def test_scheduler_off(serve, tmp_path):
     ("text", "says"),
     [
         ("[global]\ntg.scheduler = yes\n", "tg.scheduler: expected True or False, got yes; write True"),
-        ('[global]\nexample.database = "sqlite:////no/such/folder/shop.db"\n', "unable to open database file"),
-        ('[global]\nexample.database = "nonsense"\n', "example.database cannot be used"),
+        pytest.param(
+            '[global]\nexample.database = "sqlite:////no/such/folder/shop.db"\n',
+            "unable to open database file",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            '[global]\nexample.database = "nonsense"\n', "example.database cannot be used", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, text, says):

@@ -96,6 +96,7 @@ def test_idle_workers_leave_and_one_stays(pool, monkeypatch):
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 def test_threads_that_cannot_be_started_delay_runs_and_nothing_is_lost(monkeypatch, caplog):
     scheduler = ThreadedScheduler(threads=10)
     scheduler.start()

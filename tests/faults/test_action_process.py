@@ -121,6 +121,7 @@ def test_a_forked_action_that_dies_harms_nobody():
             assert (run.state, words in run.reason) == ("failed", True)
 
 
+@pytest.mark.slow
 def test_the_children_of_a_child_end_with_it_at_stop(tmp_path):
     pids = tmp_path / "pids"
 

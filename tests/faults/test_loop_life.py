@@ -87,6 +87,7 @@ def test_an_exit_in_a_signal_handler_stops_a_plain_scheduler_in_the_main_thread(
         assert "running False 1" in process.output
 
 
+@pytest.mark.slow
 def test_a_new_process_knows_nothing_of_the_last_one(tmp_path):
     look = "print(scheduler.get_tasks(), scheduler.runs(), sum(scheduler.counts().values()))"
     work = f"""
@@ -190,6 +191,7 @@ def test_a_task_that_runs_at_a_fork_is_no_overlap_in_the_copy():
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 def test_books_that_are_being_written_at_a_fork_are_whole_in_the_copy():
     class Slow(MemoryStore):
         writing = threading.Event()

@@ -96,6 +96,7 @@ def test_a_year_of_each_kind_runs_as_the_scan_finds(zone, year):
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 @settings(derandomize=True, deadline=None, max_examples=12)
+@pytest.mark.slow
 def test_every_kind_fires_as_the_scan_finds(kind, data):
     window = data.draw(windows())
     assert_true(KINDS[kind](data.draw, window), window, data)
