@@ -118,7 +118,7 @@ def judge(
             count, until, note = _stretch(trigger, due, horizon)
             whole = Part(due, until, count, RUNNING, note)
             following = ask(trigger, horizon)
-        parts = _misfire(whole, now, trigger, policy)
+        parts = _misfire(whole, now, horizon, trigger, policy)
     if paused is not None:
         parts = [Part(part.due, part.until, part.count, SKIPPED, paused) for part in parts]
     parts = overlaps(parts, policy, running, waiting, oldest)
@@ -129,36 +129,44 @@ def judge(
     return Verdict(parts, following)
 
 
-def _misfire(whole: Part, now: float, trigger: Trigger | None, policy: Policy) -> list[Part]:
-    """Divide what is due into what is missed and what still runs."""
+def _misfire(whole: Part, now: float, horizon: float, trigger: Trigger | None, policy: Policy) -> list[Part]:
+    """Divide what is due, up to ``horizon``, into what is missed and what still runs."""
     grace, skip = policy.grace, policy.misfire == "skip"
     tolerated = LATE if grace is None and skip else grace
     earliest = -math.inf if tolerated is None else now - tolerated
-    if whole.until < earliest:
-        return [replace(whole, state=MISSED, reason=_late(now - whole.until, policy, tolerated))]
-    if trigger is None or (whole.count == 1 and whole.due >= earliest):
-        return [whole]
-    if skip:
-        live = [replace(whole, due=whole.until, count=1, reason=None)]
-    elif policy.misfire == "run_all":
-        assert policy.misfire_cap is not None
-        live = _each(whole, earliest, trigger, policy.misfire_cap)
-    elif whole.due >= earliest:
-        return [whole]
+    live: list[Part] = []
+    if trigger is None or whole.count == 1 or (policy.misfire == "run_once" and whole.due >= earliest):
+        if whole.due >= earliest:
+            return [whole]
+    elif policy.misfire == "run_once":
+        first = ask(trigger, _before(earliest))
+        if first is not None and first <= horizon:
+            count, until, note = _stretch(trigger, first, horizon)
+            live = [Part(first, until, count, RUNNING, note)]
     else:
-        first = ask(trigger, math.nextafter(earliest, -math.inf))
-        assert first is not None
-        count, _, note = _stretch(trigger, first, whole.until)
-        live = [Part(first, whole.until, count, RUNNING, note)]
+        fires = _last(trigger, whole.due, horizon, policy.misfire_cap or 1)
+        live = [Part(fire, fire, 1, RUNNING) for fire in fires if fire >= earliest]
+    if not live:
+        reason = _late(now - whole.until, policy, tolerated)
+        return [replace(whole, state=MISSED, reason=_and(reason, whole.reason))]
     if live[0].due == whole.due:
         return live
-    count, until, _ = _stretch(trigger, whole.due, math.nextafter(live[0].due, -math.inf))
+    assert trigger is not None
+    count, until, note = _stretch(trigger, whole.due, _before(live[0].due))
     reason = f"misfire: {policy.misfire}"
     if until < earliest:
         reason = _late(now - until, policy, tolerated)
     elif policy.misfire == "run_all":
         reason = f"misfire: run_all makes up for {policy.misfire_cap} at most"
-    return [Part(whole.due, until, count, MISSED, reason), *live]
+    return [Part(whole.due, until, count, MISSED, _and(reason, note)), *live]
+
+
+def _before(moment: float) -> float:
+    return math.nextafter(moment, -math.inf)
+
+
+def _and(reason: str, note: str | None) -> str:
+    return reason if note is None else f"{reason}; {note}"
 
 
 def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
@@ -166,17 +174,22 @@ def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
     return f"{seconds:.1f} s late; {what} {tolerated:g} s"
 
 
-def _each(whole: Part, earliest: float, trigger: Trigger, cap: int) -> list[Part]:
-    """Return the last occurrences of a stretch one by one: those not before ``earliest``, ``cap`` at most."""
-    fire: float | None = whole.due
-    if isinstance(trigger, Interval):  # by arithmetic to the first that can be among them
-        fire = trigger.latest(max(whole.due, whole.until - (cap - 1) * trigger.seconds, min(earliest, whole.until)))
-    fires: deque[float] = deque(maxlen=cap)
-    while fire is not None and fire <= whole.until:
-        if fire >= earliest:
+def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float]:
+    """Return the last fires from ``due``, which is one, to ``horizon``: ``most`` of them at most.
+
+    A trigger only knows what follows: it is asked from further and further back, until there are enough.
+    """
+    back = most * trigger.seconds if isinstance(trigger, Interval) else 1.0
+    while True:
+        begin = horizon - back
+        fire: float | None = due if begin <= due else ask(trigger, _before(begin))
+        fires: deque[float] = deque(maxlen=most)
+        while fire is not None and fire <= horizon:
             fires.append(fire)
-        fire = ask(trigger, fire)
-    return [Part(each, each, 1, RUNNING) for each in fires] or [Part(whole.until, whole.until, 1, RUNNING)]
+            fire = ask(trigger, fire)
+        if begin <= due or len(fires) == most:
+            return list(fires)
+        back *= 4
 
 
 def _leave(parts: list[Part], left: int) -> tuple[list[Part], int]:
@@ -202,9 +215,8 @@ def overlaps(parts: list[Part], policy: Policy, running: int, waiting: int, olde
         if running < most and not waiting:
             running += 1
         elif policy.overlap != "queue" and not made_up:
-            parts[i] = replace(
-                part, state=SKIPPED, reason=_too_many(running, waiting) if most > 1 else _overlap(oldest)
-            )
+            reason = (_overlap(oldest) if most == 1 else None) or _too_many(running, waiting)
+            parts[i] = replace(part, state=SKIPPED, reason=reason)
             first = True  # and so is what was missed after it
         elif waiting >= LONGEST_LINE:
             parts[i] = replace(part, state=SKIPPED, reason=f"overlap: {waiting} occurrences wait already")
@@ -253,6 +265,8 @@ def _overlap(last: Run | None) -> str | None:
 
 
 def _too_many(running: int, waiting: int) -> str:
+    if not running:
+        return f"overlap: {waiting} occurrences wait already"
     return f"overlap: {running} runs have not ended" + (f", and {waiting} wait" if waiting else "")
 
 

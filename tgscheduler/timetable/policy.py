@@ -96,7 +96,7 @@ class Retry:
         try:
             seconds = min(self.delay * self.factor ** (attempt - 1), self.longest)
         except OverflowError:
-            seconds = self.longest
+            seconds = self.longest if self.delay else 0.0
         return seconds * (1.0 + self.jitter * spread(name, due, f"retry {attempt}")) if self.jitter else seconds
 
 

@@ -88,7 +88,7 @@ class Terms:
         if options.get("end") is not None:
             end = check_moment("end", options["end"], timezone)
         if start is not None and end < start:
-            raise InvalidValue(f"end: expected a moment after start ({start!r}), got {options.get('end', end)!r}")
+            raise InvalidValue(f"end: expected no earlier moment than start ({start!r}), got {options.get('end', end)!r}")
         self.timezone, self.start, self.end, self.chosen, self.policy = timezone, start, end, chosen, policy
         if "max_runs" in options:
             self.left = policy.max_runs
@@ -109,6 +109,7 @@ class Terms:
         """Whether a task does as well without these terms."""
         return (
             self.policy == PLAIN
+            and not self.chosen  # that stands against another policy of the scheduler, which may come
             and self.start is None
             and self.end == math.inf
             and self.timezone is None

@@ -1,0 +1,204 @@
+"""``judge``: decisions on tasks with terms, as a pure function."""
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tgscheduler.timetable.plan import LONGEST_LINE, MOST_COUNTED, Part, decide, judge, upcoming
+from tgscheduler.timetable.policy import PLAIN, Policy
+from tgscheduler.timetable.run import MISSED, OK, RUNNING, SKIPPED, WAITING, Run
+from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either
+
+TEN = Interval(10, anchor=0)
+
+
+def told(verdict):
+    return [(part.state, part.due, part.until, part.count) for part in verdict.parts], verdict.next_due
+
+
+def an_open_run(due=5.0, state=RUNNING):
+    return Run("it", due, state=state)
+
+
+triggers = st.one_of(
+    st.none(),
+    st.builds(Interval, st.floats(0.5, 1e5), st.floats(0, 1e5)),
+    st.builds(Once, st.floats(0, 1e6)),
+    st.builds(Weekdays, st.sets(st.integers(1, 7), min_size=1), st.tuples(st.integers(0, 23), st.integers(0, 59))),
+    st.sampled_from([Cron("0 * * * *"), Cron("30 2 * * *", "Europe/Berlin"), either(TEN, Interval(15, 3))]),
+)
+
+
+@given(triggers, st.floats(0, 1e6), st.floats(0, 3e5), st.sampled_from(["none", "over", "running", "waiting"]), st.booleans())
+def test_with_nothing_chosen_judge_and_decide_agree(trigger, due, late, last, by_hand):
+    run = None if last == "none" else an_open_run(state={"over": OK}.get(last, last))
+    if last == "over":
+        run.ended = 1.0
+    plain = decide(due, due + late, trigger, run, by_hand)
+    still = [run] if run is not None and run.ended is None else []
+    verdict = judge(
+        due, due + late, trigger, PLAIN, running=len(still), oldest=still[0] if still else None, by_hand=by_hand
+    )
+    assert verdict.next_due == plain.next_due
+    if not plain.count:
+        assert verdict.parts == []
+        return
+    [part] = verdict.parts
+    assert (part.due, part.until, part.count) == (due, due if plain.until is None else plain.until, plain.count)
+    assert (part.state, part.reason) == ((SKIPPED, plain.skip) if plain.skip else (RUNNING, plain.note))
+
+
+policies = st.builds(
+    lambda misfire, grace, overlap, jitter: Policy(**misfire, **overlap, grace=grace, jitter=jitter),
+    st.sampled_from([{}, {"misfire": "skip"}, *({"misfire": "run_all", "misfire_cap": cap} for cap in (1, 3, 50))]),
+    st.none() | st.floats(0, 1000),
+    st.sampled_from([{}, {"overlap": "queue"}, {"overlap": "allow"}, {"overlap": "allow", "max_instances": 2}]),
+    st.just(0.0) | st.floats(0, 100),
+)
+
+
+@given(
+    st.sampled_from([TEN, Interval(7.3, 1), either(TEN, Interval(15, 3)), Cron("*/1 * * * *")]),
+    st.integers(0, 100), st.floats(0, 3000), policies, st.integers(0, 3), st.booleans(),
+)  # fmt: skip
+def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, late, policy, running, by_hand):
+    due = number * 0.77 if by_hand else trigger.next_after(number * 10.0)
+    now = due + late
+    verdict = judge(due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, by_hand=by_hand)
+    horizon = now - policy.jitter
+    expected = [due, *(fire for fire in upcoming(trigger, trigger.next_after(due), max(horizon, due)))]
+    found = []
+    for part in verdict.parts:
+        inside = [fire for fire in expected if part.due <= fire <= part.until]
+        assert (inside[0], inside[-1], len(inside)) == (part.due, part.until, part.count)
+        assert part.reason is not None or part.state in (RUNNING, WAITING)
+        found += inside
+    assert found == expected
+    assert verdict.next_due == trigger.next_after(max(horizon, due))
+    starts = [part for part in verdict.parts if part.state == RUNNING]
+    room = {"allow": policy.max_instances or math.inf}.get(policy.overlap, 1)
+    assert len(starts) <= max(0, room - running)
+    if policy.misfire == "run_all":
+        assert sum(part.state in (RUNNING, WAITING) for part in verdict.parts) <= policy.misfire_cap
+
+
+@pytest.mark.parametrize(
+    ("policy", "parts"),
+    [  # due at 10, 20, 30, 40, 50; now it is 55
+        (Policy(), [(RUNNING, 10, 50, 5)]),
+        (Policy(grace=45), [(RUNNING, 10, 50, 5)]),
+        (Policy(grace=25), [(MISSED, 10, 20, 2), (RUNNING, 30, 50, 3)]),
+        (Policy(grace=5), [(MISSED, 10, 40, 4), (RUNNING, 50, 50, 1)]),
+        (Policy(grace=4.9), [(MISSED, 10, 50, 5)]),
+        (Policy(grace=0), [(MISSED, 10, 50, 5)]),
+        (Policy(misfire="skip"), [(MISSED, 10, 40, 4), (RUNNING, 50, 50, 1)]),
+        (Policy(misfire="skip", grace=4), [(MISSED, 10, 50, 5)]),
+        (Policy(misfire="run_all", misfire_cap=9), [(RUNNING, 10, 10, 1), *((WAITING, d, d, 1) for d in (20, 30, 40, 50))]),
+        (Policy(misfire="run_all", misfire_cap=2), [(MISSED, 10, 30, 3), (RUNNING, 40, 40, 1), (WAITING, 50, 50, 1)]),
+        (Policy(misfire="run_all", misfire_cap=9, grace=15), [(MISSED, 10, 30, 3), (RUNNING, 40, 40, 1), (WAITING, 50, 50, 1)]),
+        (Policy(misfire="run_all", misfire_cap=3, overlap="allow"),
+         [(MISSED, 10, 20, 2), (RUNNING, 30, 30, 1), (RUNNING, 40, 40, 1), (RUNNING, 50, 50, 1)]),
+        (Policy(jitter=20), [(RUNNING, 10, 30, 3)]),
+    ],
+)  # fmt: skip
+def test_what_was_missed(policy, parts):
+    assert told(judge(10.0, 55.0, TEN, policy))[0] == parts
+
+
+def test_reasons_say_why():
+    [missed, live] = judge(10.0, 55.0, TEN, Policy(grace=25)).parts
+    assert (missed.reason, live.reason) == ("35.0 s late; grace is 25 s", None)
+    [missed] = judge(10.0, 200.0, None, Policy(misfire="skip")).parts
+    assert missed.reason == "190.0 s late; misfire: skip tolerates 60 s"
+    [missed, *_] = judge(10.0, 55.0, TEN, Policy(misfire="run_all", misfire_cap=2)).parts
+    assert missed.reason == "misfire: run_all makes up for 2 at most"
+    [missed, _] = judge(10.0, 55.0, TEN, Policy(misfire="skip")).parts
+    assert missed.reason == "misfire: skip"
+
+
+def test_a_time_by_hand_off_the_grid_is_the_first_that_run_all_makes_up_for():
+    verdict = judge(15.0, 41.0, TEN, Policy(misfire="run_all", misfire_cap=10), by_hand=True)
+    assert told(verdict) == ([(RUNNING, 15, 15, 1), *((WAITING, d, d, 1) for d in (20, 30, 40))], 50.0)
+
+
+def test_a_time_by_hand_on_a_wrong_day_is_nothing():
+    friday = Weekdays([5], (3, 0))
+    assert judge(0.0, 0.0, friday, Policy(grace=1), by_hand=True) == ([], friday.next_after(0.0))
+
+
+@pytest.mark.parametrize(
+    ("policy", "states"),
+    [
+        (Policy(misfire="skip"), [MISSED, RUNNING]),
+        (Policy(grace=3600), [MISSED, RUNNING]),
+        (Policy(misfire="run_all", misfire_cap=3), [MISSED, RUNNING, WAITING, WAITING]),
+    ],
+)
+def test_what_is_too_much_to_count_hides_nothing_that_still_runs(policy, states):
+    minutely, month = Cron("* * * * *"), 30 * 86400.0
+    verdict = judge(0.0, month + 30, minutely, policy)
+    assert [part.state for part in verdict.parts] == states
+    assert verdict.parts[-1].until == month
+    assert verdict.parts[0].count == MOST_COUNTED
+    assert f"at least {MOST_COUNTED} occurrences" in verdict.parts[0].reason
+    assert verdict.next_due == month + 60
+
+
+def test_the_end_is_included_and_nothing_comes_after_it():
+    assert told(judge(10.0, 55.0, TEN, PLAIN, end=30.0)) == ([(RUNNING, 10, 30, 3)], None)
+    assert told(judge(10.0, 10.0, TEN, PLAIN, end=20.0)) == ([(RUNNING, 10, 10, 1)], 20.0)
+    assert told(judge(20.0, 20.0, TEN, PLAIN, end=20.0)) == ([(RUNNING, 20, 20, 1)], None)
+
+
+def test_what_is_left_bounds_runs_and_not_what_was_missed():
+    three = Policy(misfire="run_all", misfire_cap=3)
+    assert told(judge(10.0, 55.0, TEN, three, left=2)) == (
+        [(MISSED, 10, 20, 2), (RUNNING, 30, 30, 1), (WAITING, 40, 40, 1)], None,
+    )  # fmt: skip
+    assert told(judge(10.0, 10.0, TEN, PLAIN, left=1)) == ([(RUNNING, 10, 10, 1)], None)
+    assert told(judge(10.0, 10.0, TEN, PLAIN, left=1, running=1, oldest=an_open_run())) == (
+        [(SKIPPED, 10, 10, 1)], 20.0,
+    )  # fmt: skip
+
+
+def test_paused_nothing_runs_and_the_reason_says_so():
+    verdict = judge(10.0, 55.0, TEN, Policy(grace=25), paused="paused", left=3)
+    assert [(part.state, part.reason, part.count) for part in verdict.parts] == [(SKIPPED, "paused", 2), (SKIPPED, "paused", 3)]
+    assert verdict.next_due == 60.0
+
+
+@pytest.mark.parametrize(
+    ("policy", "running", "waiting", "state", "reason"),
+    [
+        (Policy(), 0, 0, RUNNING, None),
+        (Policy(), 1, 0, SKIPPED, "overlap: the run due 5.000 has not ended"),
+        (Policy(overlap="queue"), 0, 0, RUNNING, None),
+        (Policy(overlap="queue"), 1, 0, WAITING, None),
+        (Policy(overlap="queue"), 0, 1, WAITING, None),
+        (Policy(overlap="queue"), 1, LONGEST_LINE - 1, WAITING, None),
+        (Policy(overlap="queue"), 1, LONGEST_LINE, SKIPPED, f"overlap: {LONGEST_LINE} occurrences wait already"),
+        (Policy(overlap="allow"), 1000, 0, RUNNING, None),
+        (Policy(overlap="allow", max_instances=2), 1, 0, RUNNING, None),
+        (Policy(overlap="allow", max_instances=2), 2, 0, SKIPPED, "overlap: 2 runs have not ended"),
+        (Policy(misfire="run_all", misfire_cap=3), 0, 2, SKIPPED, "overlap: 2 occurrences wait already"),
+        (Policy(misfire="run_all", misfire_cap=3, overlap="allow", max_instances=2), 2, 1, SKIPPED,
+         "overlap: 2 runs have not ended, and 1 wait"),
+    ],
+)  # fmt: skip
+def test_overlap(policy, running, waiting, state, reason):
+    oldest = an_open_run() if running else None
+    verdict = judge(10.0, 10.0, TEN, policy, running=running, waiting=waiting, oldest=oldest)
+    assert verdict.parts == [Part(10.0, 10.0, 1, state, reason)]
+
+
+def test_upcoming_ends_where_the_loop_does():
+    assert list(upcoming(TEN, 10.0, end=30.0)) == [10, 20, 30]
+    assert list(upcoming(TEN, 10.0, left=2)) == [10, 20]
+    assert list(upcoming(None, 10.0)) == [10]
+    assert list(upcoming(TEN, None)) == list(upcoming(TEN, 10.0, left=0)) == []
+    berlin = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
+    first = datetime(2025, 3, 29, 1, 30, tzinfo=UTC).timestamp()
+    assert [fire - first for fire in upcoming(berlin, first, left=3)] == [0, 86400 - 1800, 2 * 86400 - 3600]
