@@ -45,6 +45,9 @@ class Event(NamedTuple):
 
 Callback = Callable[[Event], Any]
 
+_Subscription = list[Callback]
+"""A callback, or nothing once it has been unsubscribed; the same callback may be subscribed twice."""
+
 
 class Events:
     """The listeners of one scheduler. ``inline``: tell them in the thread in which it happens, for virtual clocks."""
@@ -53,7 +56,7 @@ class Events:
         self._now = now
         self._inline = inline
         #: Which names somebody listens to, and who; replaced as a whole, so that it is read without a lock.
-        self.wanted: dict[str, tuple[Callback, ...]] = {}
+        self.wanted: dict[str, tuple[_Subscription, ...]] = {}
         #: Events that nobody was told of, as too many waited.
         self.dropped = 0
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
@@ -64,19 +67,26 @@ class Events:
         """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
         if not callable(callback):
             raise InvalidType(f"subscribe: expected a callable that takes an event, got {callback!r}")
-        chosen = NAMES if names is None else (names,) if isinstance(names, str) else tuple(names)
+        chosen = NAMES if names is None else (names,) if isinstance(names, str) else names
+        if not isinstance(chosen, Iterable):
+            raise InvalidType(f"subscribe: expected the names of events, got {names!r}")
+        chosen = tuple(chosen)
         for name in chosen:
             if name not in NAMES:
                 raise InvalidValue(f"subscribe: expected names among {', '.join(NAMES)}, got {name!r}")
+        subscription: _Subscription = [callback]
         with self._door:
-            self.wanted = {name: self.wanted.get(name, ()) + ((callback,) if name in chosen else ()) for name in NAMES}
-            self.wanted = {name: callbacks for name, callbacks in self.wanted.items() if callbacks}
+            self.wanted = {
+                name: self.wanted.get(name, ()) + ((subscription,) if name in chosen else ())
+                for name in NAMES
+                if name in chosen or name in self.wanted
+            }
 
         def unsubscribe() -> None:
+            subscription.clear()  # what is being told is heard no more
             with self._door:
-                left = {name: tuple(each for each in known if each is not callback) if name in chosen else known
-                        for name, known in self.wanted.items()}  # fmt: skip
-                self.wanted = {name: callbacks for name, callbacks in left.items() if callbacks}
+                left = {name: tuple(each for each in known if each) for name, known in self.wanted.items()}
+                self.wanted = {name: known for name, known in left.items() if known}
 
         return unsubscribe
 
@@ -100,10 +110,12 @@ class Events:
         """Wait until all has been told, ``timeout`` seconds at most, and end the thread."""
         with self._door:
             thread, self._thread = self._thread, None
-            if thread is None or thread is threading.current_thread():
+            if thread is None:
                 return
             waiting, self._queue = self._queue, queue.SimpleQueue()
         waiting.put(None)
+        if thread is threading.current_thread():  # a listener stops us: it is told the rest when it has returned
+            return
         thread.join(timeout)
         if thread.is_alive():
             log.warning("a listener of the scheduler's events did not return in time; its thread is left behind")
@@ -130,9 +142,10 @@ class Events:
             self._tell(event)
 
     def _tell(self, event: Event) -> None:
-        for callback in self.wanted.get(event.name, ()):
+        for subscription in self.wanted.get(event.name, ()):
             try:
-                callback(event)
+                for callback in subscription:
+                    callback(event)
             except BaseException as error:
                 if self._inline and not isinstance(error, Exception):
                     raise  # a real Ctrl-C in the thread of a test
