@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tgscheduler.clock import Clock
-from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.registry import Registry, is_over
 from tgscheduler.errors import InvalidValue
 from tgscheduler.executors.base import Occurrence, Voice, brief
 from tgscheduler.timetable.plan import ONCE, Part, Verdict, decide, fire_time, judge, overlaps
@@ -197,6 +197,8 @@ class Decider:
             if part.state in (RUNNING, WAITING):
                 terms.left = None if terms.left is None else terms.left - 1
             self._file(task, part, run, now, turn)
+        if task._final and is_over(task):  # it was missed
+            self._registry.release(task)
         starts = any(part.state == RUNNING for part in verdict.parts)
         if itself and not (starts and task.method == method.sequential):
             turn.owing.append(task)
@@ -227,8 +229,8 @@ class Decider:
             due = ask(*args)
             if due is not None and not -math.inf < due < math.inf:
                 raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
-        except Exception as error:
-            self.park(task, task._due or self._clock.now(), f"its trigger raised {brief(error)}", turn.closed)
+        except BaseException as error:
+            self._blame(error, task, task._due or self._clock.now(), turn)
             return
         self.put(task, due)
         if due is None:
@@ -238,10 +240,10 @@ class Decider:
     def place_foreign(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:
         """Place a task whose trigger is the application's own: called without the lock, which it takes."""
         due: float | None = None
-        fault: Exception | None = None
+        fault: BaseException | None = None
         try:
             due = ask(*args)
-        except Exception as error:
+        except BaseException as error:
             fault = error
 
         def answer() -> float | None:

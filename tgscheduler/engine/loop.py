@@ -28,6 +28,7 @@ from tgscheduler.timetable.plan import slots
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import CANCELLED, FAILED, MISSED, SKIPPED, Run
 from tgscheduler.timetable.tasks import Planner, Task
+from tgscheduler.timetable.terms import Terms
 
 log = Voice(__name__)
 
@@ -153,7 +154,11 @@ class Loop:
     def _place_foreign(self, places: "_Places", turn: Turn) -> None:
         for task, ask, args in places:
             if task._terms is not None and task._terms.foreign:
-                self.decider.place_foreign(task, turn, ask, *args)
+                self.asking = task.name or task._label or "?", self.clock.elapsed(), "trigger"
+                try:
+                    self.decider.place_foreign(task, turn, ask, *args)
+                finally:
+                    self.asking = None
 
     def _due_after_stop(self, task: Task, now: float) -> float | None:
         """Return when a task that had a time fires: what was due meanwhile is none, but a single task's."""
@@ -186,19 +191,24 @@ class Loop:
         if self.placed:
             self.registry.lives[-1][1] = self.clock.now()
 
-    def refuse(self) -> None:
-        """End the runs that were asked for and that no turn has seen: the loop has stopped."""
-        closed = [run for _, run in self._requests]
-        self._requests.clear()
-        for run in closed:
-            run.state, run.reason, run.ended = CANCELLED, "stopped before it began", self.clock.now()
-        if closed:
-            self.settle(closed)
+    def refuse(self, reason: str = "stopped before it began", only: Run | None = None) -> bool:
+        """End the runs that were asked for and that no turn has seen, or one of them; say whether there was any."""
+        found = [occurrence for occurrence in list(self._requests) if only in (None, occurrence[1])]
+        for occurrence in found:
+            try:
+                self._requests.remove(occurrence)
+            except ValueError:  # two refuse at a time
+                continue
+            run = occurrence[1]
+            self.ledger.enter([occurrence])
+            run.reason, run.ended, run.state = reason, self.clock.now(), CANCELLED
+            self.ledger.ended.append(occurrence)
+        return bool(found)
 
     @property
     def earliest(self) -> float:
         """When there is something to do next, infinity when there is not."""
-        return min(self.registry.agenda.earliest, self._lobby.earliest)
+        return -math.inf if self._requests else min(self.registry.agenda.earliest, self._lobby.earliest)
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
@@ -317,9 +327,10 @@ class Loop:
         batch = self.ledger.settle(closed or ())
         over: list[Task] = []
         for task, run in batch:
-            if task._terms is not None:
-                self._settle_terms(task, run)
-            if task._last is run and task._entry is None:
+            terms = task._terms
+            if terms is not None:
+                self._settle_terms(task, run, terms)
+            if task._entry is None and (task._last is run or terms is not None):
                 if task._reschedules_itself and task.method == method.sequential and not task._final:
                     self._ask_to_reschedule(task)
                 if task._final and run.ended is not None:
@@ -334,10 +345,8 @@ class Loop:
                 self.registry.lock.release()
         return bool(batch)
 
-    def _settle_terms(self, task: Task, run: Run) -> None:
+    def _settle_terms(self, task: Task, run: Run, terms: Terms) -> None:
         """Keep what is tried again in the lobby; let the next in line start."""
-        terms = task._terms
-        assert terms is not None
         if run.ended is None:
             if run not in terms.open:  # the Run of another attempt
                 terms.open.append(run)

@@ -53,7 +53,7 @@ class Registry:
         if name is not None:
             holder = self._names.get(name)
             if holder is not None and holder is not task:
-                if not _is_over(holder):
+                if not is_over(holder):
                     raise DuplicateTask(
                         f"taskname {name!r}: a task of that name already waits or runs; cancel it, or take another name"
                     )
@@ -81,7 +81,7 @@ class Registry:
         """Let go of those tasks that have had their last occurrence."""
         names = self._names
         for task in tasks:
-            if task._final and task._entry is None:
+            if is_over(task):
                 if task.name is not None and names.get(task.name) is task:
                     del names[task.name]
                 self._free_label(task)
@@ -115,14 +115,14 @@ class Registry:
     def look_up(self, name: str) -> Task | None:
         """Return the task of that name; one that has ended for good is gone, booked or not."""
         task = self._names.get(name)
-        if task is not None and _is_over(task):
+        if task is not None and is_over(task):
             self.release(task)
             return None
         return task
 
     def snapshot(self) -> dict[str, Task]:
         """Return the named tasks."""
-        return {name: task for name, task in self._names.items() if not _is_over(task)}
+        return {name: task for name, task in self._names.items() if not is_over(task)}
 
     def __contains__(self, task: Task) -> bool:
         if task._home is not self.home:
@@ -208,7 +208,7 @@ class _Numbers:
         self.free[:] = reversed(self.made)
 
 
-def _is_over(task: Task) -> bool:
+def is_over(task: Task) -> bool:
     """Say whether a task has had its last occurrence, and that has ended."""
     return (
         task._final

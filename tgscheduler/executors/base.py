@@ -131,14 +131,15 @@ class Executor:
         run.where = where
         run.started = self.clock.now()
         run.state = RUNNING
-        if task._terms is not None:
-            self._note_begin(occurrence)
+        terms = task._terms  # asked once: a resume may take them away meanwhile
+        if terms is not None and terms.policy.timeout is not None:
+            self._note_begin(occurrence, terms.policy.timeout)
         if self.events is not None and "run-started" in self.events.wanted:
             self.events.publish("run-started", run.task, run)
         return True
 
-    def _note_begin(self, occurrence: Occurrence) -> None:
-        """Take note that a run has begun whose task has terms: it may have a timeout."""
+    def _note_begin(self, occurrence: Occurrence, timeout: float) -> None:
+        """Take note that a run has begun that has a timeout."""
 
     def finish(
         self,
@@ -231,7 +232,8 @@ class Executor:
 
     def _finish_with_terms(self, occurrence: Occurrence, failure: "Failure | None") -> None:
         task, run = occurrence
-        timeout = None if task._terms is None else task._terms.policy.timeout
+        terms = task._terms
+        timeout = None if terms is None else terms.policy.timeout
         took = self.clock.now() - (run.started or 0.0)
         if timeout is not None and took > timeout:  # it has returned before anybody saw that it is late
             error = None if failure is None else failure.text

@@ -90,14 +90,10 @@ class ThreadedExecutor(Executor):
             self._pressed = True
             self._bell.put(None)
 
-    def _note_begin(self, occurrence: Occurrence) -> None:
-        task, run = occurrence
-        assert task._terms is not None
-        timeout = task._terms.policy.timeout
-        if timeout is not None:
-            self._begun.append((self.clock.elapsed() + timeout, next(self._numbers), run.attempt, occurrence))
-            if self.bell is not None:
-                self.bell.put(None)
+    def _note_begin(self, occurrence: Occurrence, timeout: float) -> None:
+        self._begun.append((self.clock.elapsed() + timeout, next(self._numbers), occurrence[1].attempt, occurrence))
+        if self.bell is not None:
+            self.bell.put(None)
 
     def expire(self, now: float) -> float:
         """End what is past its timeout: marked, and its thread counted as held until the action returns."""

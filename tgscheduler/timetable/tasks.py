@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Unpack
 from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import triggers
+from tgscheduler.timetable.compose import ask
 from tgscheduler.timetable.policy import PLAIN, Policy, method
 from tgscheduler.timetable.terms import Options, Terms
 from tgscheduler.timetable.triggers import Interval, Trigger
@@ -210,10 +211,10 @@ class Task:
         terms, trigger = self._terms, self._trigger
         assert trigger is not None
         if terms is None:
-            return trigger.next_after(moment)
+            return ask(trigger, moment)
         if terms.start is not None:
             moment = max(moment, math.nextafter(terms.start, -math.inf))
-        due = trigger.next_after(moment)
+        due = ask(trigger, moment)
         return due if due is None or due <= terms.end else None
 
     def _due_after_stop(self, now: float) -> float | None:
