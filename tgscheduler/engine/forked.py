@@ -66,6 +66,7 @@ class ForkedScheduler(Scheduler):
         process, self._child = self._child, None
         if process is not None:
             process.stop(self.stop_timeout if timeout is None else timeout)
+        self._events.drain(1.0)  # what was told of tasks before the start
 
     stop_scheduler = stop
 

@@ -175,8 +175,10 @@ class Scheduler(Steering, Answering):
             loop = self._loop
             if loop is not None:
                 loop.leave()
+                loop.refuse()
+                loop.settle()
                 self._events.publish("scheduler-stopped")
-                self._events.drain(1.0)
+            self._events.drain(1.0)
             self._loop = self._stopper = None
             self._hurry = False
             self._life.release()
@@ -273,10 +275,13 @@ class Scheduler(Steering, Answering):
             registry.admit(task)
             loop = self._loop
             if loop is not None and loop.placed:
+                if foreign:
+                    task._by_hand = delay is not None
                 due = first if foreign else task._first_due(self.clock.now(), delay)
                 loop.put(task, due)
                 if due is None:
                     log.warning("%s: it never fires: its last time is over", registry.label(task))
+                    registry.release(task)
             else:
                 registry.agenda.cancel(task)
                 registry.waiting[task] = delay

@@ -9,7 +9,7 @@ from typing import Any
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.loop import Loop
-from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.registry import Registry, is_over
 from tgscheduler.engine.verbs import Verbs
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.events import Callback, Events
@@ -42,7 +42,8 @@ class Steering(Verbs):
             changed, terms.paused_until = terms.paused_until != end, end
             self._keep_or_free(found)
             name = self._registry.label(found)
-        self._events.publish("task-paused", name, until=None if end == math.inf else end)
+        if changed:
+            self._events.publish("task-paused", name, until=None if end == math.inf else end)
         return changed
 
     def resume(self, task: Task | str) -> bool:
@@ -68,7 +69,8 @@ class Steering(Verbs):
         with self._registry.lock:
             changed, self._registry.paused_until = self._registry.paused_until != end, end
             self._keep_or_free_all()
-        self._events.publish("task-paused", None, until=None if end == math.inf else end)
+        if changed:
+            self._events.publish("task-paused", None, until=None if end == math.inf else end)
         return changed
 
     def resume_all(self) -> bool:
@@ -104,6 +106,9 @@ class Steering(Verbs):
             run = Run(self._registry.label(found), self.clock.now())
             run.reason = "by hand"
         loop.ask_for(found, run)
+        if loop.drained:  # stopped meanwhile: nobody else looks any more
+            loop.refuse()
+            loop.settle()
         return run
 
     def reschedule_task(self, task: Task | str, trigger: Trigger) -> float:
@@ -151,7 +156,9 @@ class Steering(Verbs):
         loop = self._loop
         end = clocks.elapsed() + 1.0
         while run.ended is None and loop is not None:
-            if any(executor.cancel(run, "cancelled by hand") for executor in list(self._executors.values())):
+            with self._registry.lock:  # no turn takes it meanwhile
+                cancelled = loop.refuse("cancelled by hand", run)
+            if cancelled or any(executor.cancel(run, "cancelled by hand") for executor in [*self._executors.values()]):
                 loop.bell.put(None)
                 return True
             if clocks.elapsed() > end:
@@ -178,7 +185,7 @@ class Steering(Verbs):
     def _known(self, verb: str, task: Any) -> Task:
         """Return a task of ours; raise InvalidValue for one that is none, with the lock held."""
         found = self._registry.look_up(task) if isinstance(task, str) else task
-        if isinstance(found, Task) and found._home is self._registry.home and not found._gone:
+        if isinstance(found, Task) and found._home is self._registry.home and not found._gone and not is_over(found):
             return found
         if found is None or isinstance(found, Task):
             raise InvalidValue(f"{verb}: there is no task {task!r} here any more, or never was")
