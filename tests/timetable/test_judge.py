@@ -32,7 +32,13 @@ triggers = st.one_of(
 )
 
 
-@given(triggers, st.floats(0, 1e6), st.floats(0, 3e5), st.sampled_from(["none", "over", "running", "waiting"]), st.booleans())
+@given(
+    triggers,
+    st.floats(0, 1e6),
+    st.floats(0, 3e5),
+    st.sampled_from(["none", "over", "running", "waiting"]),
+    st.booleans(),
+)
 def test_with_nothing_chosen_judge_and_decide_agree(trigger, due, late, last, by_hand):
     run = None if last == "none" else an_open_run(state={"over": OK}.get(last, last))
     if last == "over":
@@ -67,7 +73,9 @@ policies = st.builds(
 def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, late, policy, running, by_hand):
     due = number * 0.77 if by_hand else trigger.next_after(number * 10.0)
     now = due + late
-    verdict = judge(due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, by_hand=by_hand)
+    verdict = judge(
+        due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, by_hand=by_hand
+    )
     horizon = now - policy.jitter
     expected = [due, *(fire for fire in upcoming(trigger, trigger.next_after(due), max(horizon, due)))]
     found = []
@@ -96,9 +104,15 @@ def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, la
         (Policy(grace=0), [(MISSED, 10, 50, 5)]),
         (Policy(misfire="skip"), [(MISSED, 10, 40, 4), (RUNNING, 50, 50, 1)]),
         (Policy(misfire="skip", grace=4), [(MISSED, 10, 50, 5)]),
-        (Policy(misfire="run_all", misfire_cap=9), [(RUNNING, 10, 10, 1), *((WAITING, d, d, 1) for d in (20, 30, 40, 50))]),
+        (
+            Policy(misfire="run_all", misfire_cap=9),
+            [(RUNNING, 10, 10, 1), *((WAITING, d, d, 1) for d in (20, 30, 40, 50))],
+        ),
         (Policy(misfire="run_all", misfire_cap=2), [(MISSED, 10, 30, 3), (RUNNING, 40, 40, 1), (WAITING, 50, 50, 1)]),
-        (Policy(misfire="run_all", misfire_cap=9, grace=15), [(MISSED, 10, 30, 3), (RUNNING, 40, 40, 1), (WAITING, 50, 50, 1)]),
+        (
+            Policy(misfire="run_all", misfire_cap=9, grace=15),
+            [(MISSED, 10, 30, 3), (RUNNING, 40, 40, 1), (WAITING, 50, 50, 1)],
+        ),
         (Policy(misfire="run_all", misfire_cap=3, overlap="allow"),
          [(MISSED, 10, 20, 2), (RUNNING, 30, 30, 1), (RUNNING, 40, 40, 1), (RUNNING, 50, 50, 1)]),
         (Policy(jitter=20), [(RUNNING, 10, 30, 3)]),
@@ -166,7 +180,10 @@ def test_what_is_left_bounds_runs_and_not_what_was_missed():
 
 def test_paused_nothing_runs_and_the_reason_says_so():
     verdict = judge(10.0, 55.0, TEN, Policy(grace=25), paused="paused", left=3)
-    assert [(part.state, part.reason, part.count) for part in verdict.parts] == [(SKIPPED, "paused", 2), (SKIPPED, "paused", 3)]
+    assert [(part.state, part.reason, part.count) for part in verdict.parts] == [
+        (SKIPPED, "paused", 2),
+        (SKIPPED, "paused", 3),
+    ]
     assert verdict.next_due == 60.0
 
 

@@ -61,9 +61,7 @@ def test_bounds_are_moments_in_the_zone_that_was_given():
 
 def test_what_was_chosen_stands_over_the_scheduler_s_policy_and_what_goes_with_it_falls():
     default = Policy(misfire="run_all", misfire_cap=5, overlap="allow", max_instances=3, grace=60, retry=2)
-    assert chosen(default, timeout=1).policy == Policy(
-        "run_all", 5, 60.0, "allow", 3, timeout=1.0, retry=Retry(2)
-    )
+    assert chosen(default, timeout=1).policy == Policy("run_all", 5, 60.0, "allow", 3, timeout=1.0, retry=Retry(2))
     assert chosen(default, misfire="skip").policy.misfire_cap is None
     assert chosen(default, overlap="queue").policy.max_instances is None
     assert chosen(default, grace=None, retry=None).policy == Policy("run_all", 5, None, "allow", 3)
@@ -116,6 +114,11 @@ def test_only_a_trigger_of_somebody_else_is_foreign():
             return None
 
     terms = Terms()
-    for trigger, foreign in ((Interval(3), False), (Interval(3).between(0, 9), False), (Own(3), True), (Foreign(), True)):
+    for trigger, foreign in (
+        (Interval(3), False),
+        (Interval(3).between(0, 9), False),
+        (Own(3), True),
+        (Foreign(), True),
+    ):
         terms.take_trigger(trigger)
         assert terms.foreign == foreign

@@ -88,7 +88,9 @@ class Terms:
         if options.get("end") is not None:
             end = check_moment("end", options["end"], timezone)
         if start is not None and end < start:
-            raise InvalidValue(f"end: expected no earlier moment than start ({start!r}), got {options.get('end', end)!r}")
+            raise InvalidValue(
+                f"end: expected no earlier moment than start ({start!r}), got {options.get('end', end)!r}"
+            )
         self.timezone, self.start, self.end, self.chosen, self.policy = timezone, start, end, chosen, policy
         if "max_runs" in options:
             self.left = policy.max_runs
