@@ -199,7 +199,7 @@ class Executor:
 
     def _hand_back(self, occurrence: Occurrence) -> None:
         self._ended.append(occurrence)
-        if occurrence[0]._terms is not None and self.bell is not None:
+        if self.bell is not None and (occurrence[0]._terms is not None or (self.events and self.events.wanted)):
             self.bell.put(None)
 
     def carry_out(self, occurrence: Occurrence, where: Where) -> bool:
@@ -228,6 +228,8 @@ class Executor:
             run.ended = now()
             run.state = OK
             self._ended.append(occurrence)
+            if self.events is not None and self.events.wanted and self.bell is not None:
+                self.bell.put(None)  # who listens is told now, not with the next turn
         return True
 
     def _finish_with_terms(self, occurrence: Occurrence, failure: "Failure | None") -> None:
