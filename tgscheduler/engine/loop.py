@@ -235,6 +235,7 @@ class Loop:
             self._enact(turn)
         if stepped:
             self._place_foreign(moved, turn)
+            self._enact(turn)  # one that was wrong is booked
             self.events.publish("clock-stepped", seconds=stepped, before=now - stepped, after=now)
         for task, due in turn.asked:
             self._ask(task, due, now, turn)
