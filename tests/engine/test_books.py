@@ -104,6 +104,15 @@ def storm(seconds, writers, seed):
                     renamed = scheduler.add_single_task(act, args=("ok",), taskname=f"{name}-old", initialdelay=0.4)
                     scheduler.rename_task(renamed.name, f"{name}-new")
                     kept.extend([name, f"{name}-new"])
+                elif choice < 0.45:
+                    held = scheduler.add_single_task(act, args=("ok",), taskname=f"{name}-held", initialdelay=0.05)
+                    scheduler.pause(held)
+                    if rng.random() < 0.5:
+                        scheduler.pause_all()
+                        scheduler.resume_all()
+                    else:
+                        scheduler.resume(held.name)
+                    kept.extend([name, held.name])
                 elif choice < 0.5:
                     with pytest.raises(DuplicateTask):
                         scheduler.add_interval_task(act, 60, args=("ok",), taskname="probe")

@@ -19,7 +19,9 @@ from tgscheduler.timetable.triggers import Cron, Interval
 START = 1_750_000_000.0
 OPEN = (WAITING, RUNNING)
 
-misfires = st.sampled_from([{}, {"misfire": "skip"}, *({"misfire": "run_all", "misfire_cap": cap} for cap in (1, 2, 40))])
+misfires = st.sampled_from(
+    [{}, {"misfire": "skip"}, *({"misfire": "run_all", "misfire_cap": cap} for cap in (1, 2, 40))]
+)
 overlaps = st.sampled_from([{}, {"overlap": "queue"}, {"overlap": "allow"}, {"overlap": "allow", "max_instances": 2}])
 others = st.fixed_dictionaries(
     {},
@@ -34,7 +36,9 @@ others = st.fixed_dictionaries(
         "timezone": st.sampled_from(["Europe/Berlin", "Asia/Tokyo"]),
     },
 )
-options = st.builds(lambda *parts: {name: value for part in parts for name, value in part.items()}, misfires, overlaps, others)
+options = st.builds(
+    lambda *parts: {name: value for part in parts for name, value in part.items()}, misfires, overlaps, others
+)
 behaviours = st.lists(st.sampled_from(["ok", "fails", 0.5, 15, 100, (25, "fails")]), min_size=1, max_size=4)
 
 
@@ -87,8 +91,14 @@ class Anything(RuleBasedStateMachine):
 
     # -- what may happen ---------------------------------------------------------------------------------------------
 
-    @rule(target=tasks, seconds=st.sampled_from([1.0, 10.0, 60.0, 3600.0]), behaviour=behaviours,
-          options=options, processmethod=st.sampled_from(METHODS), delay=st.sampled_from([0, 5]))
+    @rule(
+        target=tasks,
+        seconds=st.sampled_from([1.0, 10.0, 60.0, 3600.0]),
+        behaviour=behaviours,
+        options=options,
+        processmethod=st.sampled_from(METHODS),
+        delay=st.sampled_from([0, 5]),
+    )
     def add_interval(self, seconds, behaviour, options, processmethod, delay):
         return self.scheduler.add_interval_task(
             self.action(behaviour), seconds, initialdelay=delay, processmethod=processmethod,
@@ -124,7 +134,8 @@ class Anything(RuleBasedStateMachine):
         try:
             found = getattr(self.scheduler, verb)(task, *args)
         except InvalidValue as error:
-            assert not known or "would never fire" in str(error) or "does not run" in str(error), error
+            if known and "would never fire" not in str(error):
+                raise
             return None
         assert known
         return found
@@ -270,7 +281,8 @@ checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_to
 
 def test_anything_in_any_order_books_each_occurrence_once():
     run_state_machine_as_test(
-        Anything, settings=settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=checks)
+        Anything,
+        settings=settings(max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=checks),
     )
 
 
@@ -278,5 +290,6 @@ def test_anything_in_any_order_books_each_occurrence_once():
 @pytest.mark.timeout(900)
 def test_anything_in_any_order_for_long_books_each_occurrence_once():
     run_state_machine_as_test(
-        Anything, settings=settings(max_examples=600, stateful_step_count=60, deadline=None, suppress_health_check=checks)
+        Anything,
+        settings=settings(max_examples=600, stateful_step_count=60, deadline=None, suppress_health_check=checks),
     )

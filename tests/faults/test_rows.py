@@ -29,9 +29,14 @@ TESTS = expand(
             faults/test_action_process::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
             engine/test_lifecycle::test_stop_leaves_an_action_that_never_returns_behind
             engine/test_lifecycle::test_stop_ends_children_by_process_group
+            engine/test_policies::test_a_sequential_run_past_its_timeout_is_marked_when_it_returns
+            engine/test_policies::test_a_threaded_run_is_marked_at_its_deadline_and_its_thread_counts_until_it_returns
+            engine/test_policies::test_a_timeout_is_tried_again_while_the_first_attempt_still_holds_its_thread
+            engine/test_policies::test_a_forked_run_is_gone_soon_after_its_deadline_with_its_group
             """,
         "action: os._exit, SIGSEGV, SIGKILL": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
+            engine/test_policies::test_a_forked_run_is_tried_again_for_what_is_listed
             faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
             faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
             """,
@@ -70,6 +75,8 @@ TESTS = expand(
         "action: calls the API": """
             faults/test_action_calls::test_an_action_may_call_every_verb_within_two_seconds
             faults/test_action_calls::test_in_a_forked_run_each_verb_is_an_error_that_says_why
+            engine/test_steering::test_each_verb_answers_from_inside_an_action
+            engine/test_steering::test_in_a_forked_run_each_verb_is_an_error
             faults/test_action_calls::test_a_forked_run_that_stops_its_copy_of_the_scheduler_stops_nothing
             engine/test_lifecycle::test_an_action_may_stop_its_scheduler
             """,
@@ -78,13 +85,19 @@ TESTS = expand(
             faults/test_trigger::test_a_trigger_without_a_later_answer_parks_its_task_with_the_reason
             faults/test_trigger::test_one_broken_trigger_at_the_start_or_at_a_step_costs_no_other_task_its_time
             engine/test_loop::test_a_trigger_that_raises_parks_its_task_and_no_other
+            faults/test_trigger::test_a_foreign_trigger_that_is_wrong_at_once_is_an_error_at_the_call
+            faults/test_trigger::test_a_foreign_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_other_task_its_time
+            engine/test_steering::test_a_trigger_that_does_not_fire_leaves_the_task_as_it_is
             """,
         "trigger: never returns": """
             faults/test_trigger::test_a_reschedule_that_does_not_return_is_named_by_health
             faults/test_trigger::test_a_trigger_that_does_not_return_locks_the_timetable_and_health_says_so
+            faults/test_trigger::test_a_foreign_trigger_that_does_not_return_is_named_by_health_and_locks_nothing
+            faults/test_trigger::test_a_foreign_trigger_is_never_asked_while_the_timetable_is_locked
             """,
         "trigger: the past, the same moment, NaN, inf, a string, a datetime, None": """
             faults/test_trigger::test_a_trigger_without_a_later_answer_parks_its_task_with_the_reason
+            faults/test_trigger::test_a_foreign_trigger_without_a_later_answer_parks_its_task_with_the_reason
             faults/test_trigger::test_a_trigger_that_answers_none_has_ended_and_its_last_occurrence_runs
             faults/test_trigger::test_a_trigger_that_goes_astray_within_a_missed_stretch_is_an_error_and_no_endless_count
             faults/test_trigger::test_a_reschedule_without_an_answer_ends_its_task_with_the_reason
@@ -147,6 +160,7 @@ TESTS = expand(
         "loop: storms of add, cancel, rename": """
             engine/test_books::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
             engine/test_books::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
+            engine/test_state_machine::test_anything_in_any_order_books_each_occurrence_once
             engine/test_names::test_get_tasks_is_a_new_dict
             """,
         "loop: start and stop in any order and from anywhere": """
@@ -238,14 +252,11 @@ TESTS = expand(
 
 #: Parts of rows that wait for a feature.
 LEFT = {
-    "action: endless loop, blocking call": "a timeout, and what has timed out",
     "action: os._exit, SIGSEGV, SIGKILL": "a store that outlives the process: the next start records what was lost",
     "action: fork bomb, no memory": "limits on the memory and the processes of a child",
     "action: a lot of output or log lines": "captured logs, and their bound",
-    "trigger: never returns": "triggers of the application's own; such a one would be asked outside of the lock",
-    "executor: fork EAGAIN and ENOMEM, pipe EMFILE": "grace: what is refused waits without a limit",
+    "executor: fork EAGAIN and ENOMEM, pipe EMFILE": "a limit on the wait: grace is asked when a run is handed out",
     "executor: a worker ended; completion late, twice, of a cancelled run": "a pool of processes",
-    "loop: storms of add, cancel, rename": "pause",
     "loop: the host forks": "connections of a store",
     "security: files": "a database, a pid file, exports",
     "security: dependencies": "pip-audit in the nightly gate",
