@@ -228,8 +228,6 @@ class Executor:
             run.ended = now()
             run.state = OK
             self._ended.append(occurrence)
-            if self.events is not None and self.events.wanted and self.bell is not None:
-                self.bell.put(None)  # who listens is told now, not with the next turn
         return True
 
     def _finish_with_terms(self, occurrence: Occurrence, failure: "Failure | None") -> None:
