@@ -311,6 +311,37 @@ def test_a_step_back_runs_no_occurrence_twice(ticked):
     assert dues(ticked, "calendar") == [*before, 1500]
 
 
+@pytest.mark.parametrize("while_stopped", [True, False])
+def test_a_step_back_and_a_stop_run_no_occurrence_twice(ticked, while_stopped):
+    ticked.add_interval_task(noop, 600, taskname="interval", initialdelay=600)
+    ticked.add_cron_like_task(noop, "*/5 * * * *", taskname="calendar")
+    ticked.tick(1200)
+    if not while_stopped:
+        ticked.clock.step_by(-HOUR / 2)
+        ticked.tick()
+    ticked.stop()
+    if while_stopped:
+        ticked.clock.step_by(-HOUR / 2)
+    ticked.start()
+    ticked.tick(1790)
+    assert dues(ticked, "calendar") == [300, 600, 900, 1200]
+    ticked.tick(400)
+    assert dues(ticked, "calendar") == [300, 600, 900, 1200, 1500]
+    if not while_stopped:
+        assert len(ticked.runs("interval")) == 5
+
+
+def test_after_a_correction_and_a_stop_what_has_run_runs_again(ticked):
+    ticked.add_cron_like_task(noop, "0 * * * *", taskname="calendar")
+    ticked.tick(10 * HOUR)
+    ticked.clock.step_by(-4 * HOUR)
+    ticked.tick(HOUR / 2)
+    ticked.stop()
+    ticked.start()
+    ticked.tick(HOUR)
+    assert dues(ticked, "calendar").count(7 * HOUR) == 2
+
+
 def test_a_task_that_had_not_run_follows_a_step_back_at_once(ticked):
     task = ticked.add_weekday_task(noop, range(1, 8), (11, 30), taskname="calendar")
     assert task.next_due == NOON + DAY - 1800

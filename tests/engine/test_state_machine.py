@@ -127,6 +127,7 @@ class Anything(RuleBasedStateMachine):
     def cancel(self, task, by_name):
         self.scheduler.cancel(task.name if by_name else task)
         assert self.scheduler.get_task(task.name) is not task
+        self.scheduler.tick()
 
     def steer(self, verb, task, *args):
         """Call a verb; of a task that has ended it says so."""
@@ -194,6 +195,7 @@ class Anything(RuleBasedStateMachine):
             run = waiting[index % len(waiting)]
             assert self.scheduler.cancel_run(run)
             assert run.state == "cancelled"
+            self.scheduler.tick()
 
     @rule(seconds=st.sampled_from([5, 1800, -5, -1800, -2 * 3600, 4 * 3600, -4 * 3600]))
     def step_the_clock(self, seconds):

@@ -27,16 +27,13 @@ from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.timetable.plan import slots
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import CANCELLED, FAILED, MISSED, SKIPPED, Run
-from tgscheduler.timetable.tasks import Planner, Task
+from tgscheduler.timetable.tasks import CORRECTION, Planner, Task
 from tgscheduler.timetable.terms import Terms
 
 log = Voice(__name__)
 
 #: While runs are open the loop looks at least this often (seconds) for what has ended.
 SETTLE = 1.0
-
-#: A wall clock set back by more than this (seconds) was corrected: what ran at the wrong times may run again.
-CORRECTION = 3 * 3600.0
 
 
 class Loop:
@@ -409,11 +406,14 @@ class Loop:
             executor.shift(seconds)
         for task in agenda.clear():
             if task._shift(seconds):
+                task._mark += seconds
                 self.decider.put(task, task._due + seconds)
             elif seconds > 0 or task._by_hand or task._trigger is None:
                 self.decider.put(task, task._due)
             else:
-                mark = -math.inf if seconds < -CORRECTION else task._mark  # what has run does not run again
+                if seconds < -CORRECTION:
+                    task._mark = -math.inf
+                mark = task._mark  # what has run does not run again
                 if task._terms is not None and task._terms.foreign:
                     foreign.append((task, task._due_after, (max(now, mark),)))
                 else:

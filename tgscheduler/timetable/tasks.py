@@ -32,6 +32,9 @@ Args = Iterable[Any] | None
 Kw = Mapping[str, Any] | None
 TimeOnDay = tuple[int, int] | list[int] | time | int | Iterable[tuple[int, int] | time]
 
+#: A wall clock set back by more than this (seconds) was corrected: what ran at the wrong times may run again.
+CORRECTION = 3 * 3600.0
+
 _NO_KW: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -223,7 +226,8 @@ class Task:
         if trigger is None or (self._due >= now and (self._by_hand or isinstance(trigger, Interval))):
             return self._due
         self._by_hand = False
-        return self._due_after(now)
+        ran = self._mark if self._mark - now <= CORRECTION else -math.inf
+        return self._due_after(max(now, ran))
 
     def _put_at(self, due: float) -> None:
         """Take note of a fire time given by hand."""
