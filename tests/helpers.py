@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,9 @@ def running(scheduler):
 def total(counts):
     """Return the number of occurrences that came due."""
     return sum(counts.values())
+
+
+def fixtures_plugin():
+    """Return pytest's arguments for our fixtures: none where the package is installed, as it would refuse them twice."""
+    installed = any(plugin.value == "tgscheduler.fixtures" for plugin in entry_points(group="pytest11"))
+    return () if installed else ("-p", "tgscheduler.fixtures")

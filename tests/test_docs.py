@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers import wait_for
+from helpers import fixtures_plugin, wait_for
 
 import tgscheduler
 from tgscheduler import config, scheduler
@@ -220,7 +220,7 @@ def test_the_usage_example_runs(documents, tmp_path):
 def test_the_rehearsals_tests_pass(tmp_path):
     [block] = [block for block in BLOCKS if block.document == REHEARSAL and block.path]
     (tmp_path / "test_jobs.py").write_text(block.text, encoding="utf-8")
-    done = run(sys.executable, "-m", "pytest", "-q", "-p", "tgscheduler.fixtures", str(tmp_path), cwd=tmp_path)
+    done = run(sys.executable, "-m", "pytest", "-q", *fixtures_plugin(), str(tmp_path), cwd=tmp_path)
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from helpers import fixtures_plugin
 
 from tgscheduler import config, scheduler
 from tgscheduler.errors import InvalidValue
@@ -299,7 +300,7 @@ def test_without_it_nothing_is_installed():
 def test_a_user_s_tests_get_the_fixtures(tmp_path):
     (tmp_path / "test_jobs.py").write_text(PROJECT)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "tgscheduler.fixtures", "."],
+        [sys.executable, "-W", "error", "-m", "pytest", "-q", *fixtures_plugin(), "."],
         cwd=tmp_path, capture_output=True, text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
