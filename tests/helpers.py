@@ -63,6 +63,6 @@ def total(counts):
 
 
 def fixtures_plugin():
-    """Return pytest's arguments for our fixtures: none where the package is installed, as it would refuse them twice."""
+    """Return how pytest is told of our fixtures: not at all where the package is installed, as it finds them itself."""
     installed = any(plugin.value == "tgscheduler.fixtures" for plugin in entry_points(group="pytest11"))
     return () if installed else ("-p", "tgscheduler.fixtures")
