@@ -1,6 +1,5 @@
 """Policies at work: for each case the exact records that it leaves."""
 
-import math
 import os
 import signal
 import threading
@@ -617,5 +616,12 @@ def test_what_waits_in_line_can_be_ended(end):
         assert total(scheduler.counts()) == 4
 
 
-def test_a_wait_for_ever_is_none():
-    assert math.isinf(TickedScheduler()._loop.earliest)
+@pytest.mark.parametrize("seconds", [HOUR, -HOUR])
+def test_the_wait_for_the_next_attempt_counts_real_seconds(ticked, seconds):
+    ticked.add_single_task(flaky(ticked, 1), taskname="it", retry=Retry(1, delay=60, jitter=0))
+    ticked.tick(10)
+    ticked.clock.step_by(seconds)
+    ticked.tick(49)
+    assert states(ticked) == [(0, 1, "waiting")]
+    ticked.tick(1)
+    assert states(ticked) == [(0, 1, "ok")]

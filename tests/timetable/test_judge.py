@@ -219,3 +219,8 @@ def test_upcoming_ends_where_the_loop_does():
     berlin = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
     first = datetime(2025, 3, 29, 1, 30, tzinfo=UTC).timestamp()
     assert [fire - first for fire in upcoming(berlin, first, left=3)] == [0, 86400 - 1800, 2 * 86400 - 3600]
+
+
+def test_what_run_all_makes_up_for_waits_in_a_line_that_is_bounded():
+    parts = judge(0.0, 20_000.0, TEN, Policy(misfire="run_all", misfire_cap=1500)).parts
+    assert [part.state for part in parts[1:]] == [RUNNING] + [WAITING] * LONGEST_LINE + [SKIPPED] * 499
