@@ -37,7 +37,7 @@ class VirtualClock(Clock):
         if isinstance(start, datetime) and start.tzinfo is None:
             raise InvalidValue(f"start: expected POSIX seconds or a datetime with a zone, got {start!r}")
         self._now = start.timestamp() if isinstance(start, datetime) else float(start)
-        self._elapsed = 0.0
+        self._elapsed = self._stepped = 0.0
         super().__init__()
 
     def now(self) -> float:
@@ -46,10 +46,6 @@ class VirtualClock(Clock):
 
     def elapsed(self) -> float:
         """Return virtual monotonic seconds."""
-        return self._elapsed
-
-    def uptime(self) -> float:
-        """Return virtual monotonic seconds: this clock's machine is never suspended."""
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
@@ -70,6 +66,12 @@ class VirtualClock(Clock):
         if abs(seconds) <= STEP:
             raise InvalidValue(f"a step is more than {STEP} s, got {seconds!r}")
         self._now += seconds
+        self._stepped += seconds
+
+    def step(self) -> float:
+        """Return by how many seconds the wall clock was stepped since the last call, 0.0 when it was not."""
+        stepped, self._stepped = self._stepped, 0.0
+        return stepped
 
     def wait(self, bell: Bell, deadline: float | None) -> None:
         """Do not sleep: real loops must not be given this clock, a TickedScheduler moves it."""

@@ -44,7 +44,7 @@ class Ledger:
         A run that comes back twice is booked once; one that is to be tried again is not booked. Where the store
         raises, nothing is booked, and all of it is tried again the next time.
         """
-        if not closed and (not self.ended or not self._writing.acquire(blocking=False)):
+        if not closed and (not self.ended or not self._writing.acquire(False)):
             return []
         if closed:
             self._writing.acquire()

@@ -6,7 +6,9 @@ The loop's thread puts them in and sends them on; anybody may withdraw one, as f
 import heapq
 import itertools
 import math
+from collections import deque
 
+from tgscheduler.clock import Clock
 from tgscheduler.executors.base import Executor, Occurrence
 
 
@@ -14,12 +16,13 @@ class Lobby(Executor):
     """Occurrences that wait in the line of their task, or until a time (POSIX seconds)."""
 
     method = "lobby"
-    _times: list[tuple[float, int, Occurrence]]
 
-    def start(self) -> None:
-        """Begin empty."""
-        self._times = []
+    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
+        super().__init__(clock, ended)
+        self._times: list[tuple[float, int, Occurrence]] = []
         self._numbers = itertools.count()
+        #: When the first of them is to be sent on, infinity when none is.
+        self.earliest = math.inf
 
     def _enqueue(self, occurrence: Occurrence) -> None:
         """It is sent on by whoever has put it in."""
@@ -27,6 +30,7 @@ class Lobby(Executor):
     def wait_until(self, moment: float, occurrence: Occurrence) -> None:
         """Take an occurrence in until ``moment``."""
         heapq.heappush(self._times, (moment, next(self._numbers), occurrence))
+        self.earliest = self._times[0][0]
         self.submit(occurrence)
 
     def ready(self, now: float) -> list[Occurrence]:
@@ -34,17 +38,14 @@ class Lobby(Executor):
         found: list[Occurrence] = []
         while self._times and self._times[0][0] <= now:
             found.append(heapq.heappop(self._times)[2])
+        self.earliest = self._times[0][0] if self._times else math.inf
         return found
 
     def leave(self, occurrence: Occurrence) -> bool:
         """Let an occurrence out; False where it has been withdrawn meanwhile."""
         return self.waiting.pop(occurrence[1], None) is not None
 
-    @property
-    def earliest(self) -> float:
-        """When the first of them is to be sent on, infinity when none is."""
-        return self._times[0][0] if self._times else math.inf
-
     def shift(self, seconds: float) -> None:
         """Follow a step of the wall clock: what waits for a time counts real seconds."""
         self._times = [(moment + seconds, number, occurrence) for moment, number, occurrence in self._times]
+        self.earliest += seconds

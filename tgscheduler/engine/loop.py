@@ -58,6 +58,7 @@ class Loop:
         lobby = executors[Lobby.method]
         assert isinstance(lobby, Lobby)
         self._lobby = lobby
+        self._working = [executor for executor in executors.values() if executor is not lobby]
         sequential = executors[method.sequential]
         assert isinstance(sequential, SequentialExecutor)
         self._sequential = sequential
@@ -209,10 +210,11 @@ class Loop:
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
-        self.settle()
+        if self.ledger.ended:
+            self.settle()
         stepped = self.clock.step()
         registry, turn = self.registry, Turn()
-        if not registry.lock.acquire(timeout=0.05):
+        if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
             return self.clock.now()  # its holder may be the thread that is stopping us: look again
         try:
             moved = self._follow_step(stepped, turn) if stepped else ()
@@ -249,11 +251,11 @@ class Loop:
             return now
         if self.ledger.ended:
             self.settle()
-        deadline = min(deadline, self._lobby.earliest)
         if len(self.ledger):
-            deadline = min(deadline, now + SETTLE)
-            for executor in self.executors.values():
-                deadline = min(deadline, executor.expire(now))
+            deadline = min(deadline, now + SETTLE, self._lobby.earliest)
+            for executor in self._working:
+                if executor.limits:
+                    deadline = min(deadline, executor.expire(now))
                 if executor.trouble is not None:
                     executor.retry()
         return None if deadline == math.inf else deadline

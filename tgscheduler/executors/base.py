@@ -1,7 +1,6 @@
 """The executors' protocol, and ``perform``: one occurrence in, its outcome out, the only ``try`` around an action."""
 
 import logging
-import math
 import os
 import socket
 import threading
@@ -55,6 +54,7 @@ class Executor:
 
     method: ClassVar[str]
     takes_many: ClassVar[bool] = False
+    limits: ClassVar[bool] = False
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         self.clock = clock
@@ -102,8 +102,11 @@ class Executor:
         """Try again what the host has refused: the loop asks for it while there is trouble."""
 
     def expire(self, now: float) -> float:
-        """End what is past its timeout; return when to look again (POSIX seconds, infinity: when a run begins)."""
-        return math.inf
+        """End what is past its timeout; return when to look again (POSIX seconds, infinity: when a run begins).
+
+        Asked for by the loop, only where the executor ``limits`` runs by the loop's clock.
+        """
+        raise NotImplementedError
 
     def shift(self, seconds: float) -> None:
         """Follow a step of the wall clock by so many seconds."""

@@ -42,6 +42,7 @@ class ThreadedExecutor(Executor):
 
     method = method.threaded
     takes_many = True
+    limits = True
 
     def __init__(self, clock: Clock, ended: deque[Occurrence], threads: int = 100) -> None:
         super().__init__(clock, ended)

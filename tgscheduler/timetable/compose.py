@@ -36,8 +36,13 @@ def ask(trigger: Trigger, moment: float) -> float | None:
     """Return a trigger's next fire time; raise InvalidValue where it is no later moment: it would be asked for ever."""
     fire = trigger.next_after(moment)
     if fire is not None and not moment < fire < math.inf:  # not a number is neither
-        raise InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
+        raise no_later(fire, moment)
     return fire
+
+
+def no_later(fire: float, moment: float) -> InvalidValue:
+    """Return the error for an answer that is no later moment, nor None."""
+    return InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
 
 
 class Composable:

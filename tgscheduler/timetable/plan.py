@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tgscheduler.timetable.asking import stretch
-from tgscheduler.timetable.compose import Trigger, ask, on_its_day
+from tgscheduler.timetable.compose import Trigger, ask, no_later, on_its_day
 from tgscheduler.timetable.policy import LATE, Policy, spread
 from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING, Run
@@ -59,7 +59,9 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
         if last is None:
             return ONCE
         return Decision(1, due, _overlap(last), None, None)
-    following = ask(trigger, due)
+    following = trigger.next_after(due)
+    if following is not None and not due < following < math.inf:  # as ask() does, without its call
+        raise no_later(following, due)
     if by_hand and not on_its_day(trigger, due):
         return Decision(0, due, None, None, following)
     if following is None or following > now:
@@ -133,7 +135,8 @@ def _misfire(whole: Part, now: float, horizon: float, trigger: Trigger | None, p
     """Divide what is due, up to ``horizon``, into what is missed and what still runs."""
     grace, skip = policy.grace, policy.misfire == "skip"
     tolerated = LATE if grace is None and skip else grace
-    earliest = -math.inf if tolerated is None else now - tolerated
+    # An occurrence is late from the end of the time over which jitter spreads it.
+    earliest = -math.inf if tolerated is None else now - tolerated - policy.jitter
     live: list[Part] = []
     if trigger is None or whole.count == 1 or (policy.misfire == "run_once" and whole.due >= earliest):
         if whole.due >= earliest:
