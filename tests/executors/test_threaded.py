@@ -139,17 +139,27 @@ def test_the_bound_of_the_scheduler_is_visible_while_runs_wait():
 
 @pytest.mark.realtime
 def test_three_hundred_that_are_due_at_once_run_a_hundred_at_a_time_in_order():
-    scheduler = ThreadedScheduler(threads=100)
+    scheduler, gate, seen = ThreadedScheduler(threads=100), threading.Event(), []
+
+    def action():
+        gate.wait(10)
+        time.sleep(0.05)
+
+    def all_have_run():
+        seen.append(scheduler.health())
+        if "due runs wait: all 100 threads are busy" in " ".join(seen[-1]["reasons"]):
+            gate.set()
+        return scheduler.counts()["ok"] == 300
+
     for number in range(300):
-        scheduler.add_single_task(time.sleep, args=(0.05,), taskname=str(number))
+        scheduler.add_single_task(action, taskname=str(number))
     scheduler.start()
-    seen = []
-    wait_for(lambda: seen.append(scheduler.health()) or scheduler.counts()["ok"] == 300)
+    wait_for(all_have_run)
     scheduler.stop()
     assert max(health["running"] for health in seen) <= 100
     assert max(health["threads"] for health in seen) <= 100
     assert max(health["waiting"] for health in seen) >= 200
-    assert [health for health in seen if "due runs wait: all 100 threads are busy" in " ".join(health["reasons"])]
+    assert gate.is_set()
     found = sorted(scheduler.runs(limit=1000), key=lambda run: run.started)
     # Taken in order; between taking a run and its start each thread may be overtaken by the others, once.
     assert max(abs(place - int(run.task)) for place, run in enumerate(found)) < 100

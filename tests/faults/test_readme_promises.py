@@ -72,7 +72,7 @@ TESTS = expand(
             faults/test_action_terms::test_a_forked_action_past_its_timeout_is_ended_with_its_process
             """,
         "A listener to events raises": """
-            host/test_events::test_a_listener_that_raises_is_logged_and_not_felt
+            host/test_bus_events::test_a_listener_that_raises_is_logged_and_not_felt
             """,
         "More is due than there are threads": """
             executors/test_threaded::test_past_the_bound_runs_wait_in_order_and_none_is_dropped
