@@ -217,6 +217,7 @@ def test_the_usage_example_runs(documents, tmp_path):
     assert "Scheduler started: 2 tasks, zone Europe/Berlin" in server.text()
 
 
+@pytest.mark.slow
 def test_the_rehearsals_tests_pass(tmp_path):
     [block] = [block for block in BLOCKS if block.document == REHEARSAL and block.path]
     (tmp_path / "test_jobs.py").write_text(block.text, encoding="utf-8")

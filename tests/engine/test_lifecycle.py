@@ -249,6 +249,7 @@ def test_ctrl_c_stops_a_plain_scheduler_but_a_raised_keyboardinterrupt_does_not(
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_a_script_that_falls_off_its_end_exits_at_once_and_takes_its_children_along(tmp_path):
     process = script(
@@ -300,6 +301,7 @@ def test_a_signal_handler_may_stop_the_scheduler_in_the_middle_of_an_add():
     assert total(scheduler.counts()) == scheduler.counts()["ok"]
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize("times", [1, 2])
 def test_sigterm_at_any_moment_of_a_busy_main_thread_ends_it_within_the_bound(tmp_path, times):

@@ -69,6 +69,7 @@ def test_a_forked_action_that_does_not_return_holds_one_child_and_stop_is_bounde
     assert run.reason == "stopped; its child was ended"
 
 
+@pytest.mark.slow
 def test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about(monkeypatch, caplog):
     monkeypatch.setattr(sequential, "LONG", 0.2)
     monkeypatch.setattr(health, "LAG", 0.2)
@@ -199,6 +200,7 @@ def check_loud(action, number):
     assert sum(lines) == (number * 250 * 4000 if action is log_megabytes else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", LOUD)
 def test_five_megabytes_of_output_do_not_block_the_parent(action, capfd):
     check_loud(action, 5)
@@ -323,6 +325,7 @@ def test_what_a_child_changes_of_its_process_its_parent_keeps(tmp_path):
         assert state() == before
 
 
+@pytest.mark.slow
 def test_the_engine_needs_neither_a_folder_nor_a_locale_nor_an_output(tmp_path):
     done(
         tmp_path,

@@ -16,6 +16,7 @@ def returns_when_told():
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_threaded_action_past_its_timeout_is_timed_out_and_its_task_goes_on():
     scheduler = ThreadedScheduler()
     with on_time(scheduler):
@@ -37,6 +38,7 @@ def test_a_forked_action_past_its_timeout_is_ended_with_its_process():
             os.kill(run.where.process, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["threaded", "forked", "sequential"])
 def test_a_failing_action_is_tried_again_and_is_one_run(method, tmp_path):
     marks = tmp_path / "marks"

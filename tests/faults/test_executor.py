@@ -67,6 +67,7 @@ def test_what_comes_while_a_worker_takes_its_own_is_not_left_lying(monkeypatch):
         wait_for(pool.idle)
 
 
+@pytest.mark.slow
 def test_a_forker_that_cannot_be_started_is_tried_again_and_its_run_waits(monkeypatch, caplog):
     scheduler, real = ThreadedScheduler(), threading.Thread.start
     refuse = []
@@ -88,6 +89,7 @@ def test_a_forker_that_cannot_be_started_is_tried_again_and_its_run_waits(monkey
     assert len([message for message in caplog.messages if "no thread to fork from" in message]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "number"),
     [("fork", errno.EAGAIN), ("fork", errno.ENOMEM), ("pipe", errno.EMFILE)],

@@ -15,6 +15,7 @@ from tgscheduler.scheduler import ThreadedScheduler
 from tgscheduler.stores.memory import MemoryStore
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize("where", ["decide", "Run"])
 def test_a_fault_in_the_middle_of_a_turn_costs_no_task_its_time(where, monkeypatch, caplog):
@@ -33,6 +34,7 @@ def test_a_fault_in_the_middle_of_a_turn_costs_no_task_its_time(where, monkeypat
     assert "MemoryError: injected" in record.getMessage()
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize(
     ("where", "error"),

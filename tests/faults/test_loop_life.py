@@ -66,6 +66,7 @@ def test_a_hammer_of_starts_and_stops_from_threads_and_a_signal_handler(tmp_path
     )
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_an_exit_in_a_signal_handler_stops_a_plain_scheduler_in_the_main_thread(tmp_path):
     text = """

@@ -75,6 +75,7 @@ def test_reading_a_value_is_allowed():
     assert evaluates("import ast\nast.literal_eval(text)\nre.compile(pattern)") == []
 
 
+@pytest.mark.slow
 def test_a_forked_run_unpickles_and_evaluates_nothing_on_either_side(tmp_path):
     done(
         tmp_path,
@@ -209,6 +210,7 @@ def test_arguments_and_locals_are_in_no_log_no_run_and_no_health(processmethod, 
 # -- files ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_package_creates_no_file(tmp_path):
     output = done(
         tmp_path,

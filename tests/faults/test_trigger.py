@@ -319,6 +319,7 @@ print("done", reasons[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize("before", [True, False])
 def test_a_foreign_trigger_that_does_not_return_is_named_by_health_and_locks_nothing(before):

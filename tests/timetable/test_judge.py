@@ -143,6 +143,7 @@ def test_a_time_by_hand_on_a_wrong_day_is_nothing():
     assert judge(0.0, 0.0, friday, Policy(grace=1), by_hand=True) == ([], friday.next_after(0.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("policy", "states"),
     [

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tgscheduler.errors import InvalidType, InvalidValue
@@ -85,6 +85,7 @@ retries = st.builds(
 
 
 @given(retries, st.text(max_size=20), st.floats(0, 1e10), st.integers(1, 500))
+@settings(deadline=None, max_examples=40)
 def test_the_wait_grows_by_its_factor_up_to_a_bound_and_is_the_same_each_time_it_is_asked(retry, name, due, attempt):
     seconds = retry.wait(name, due, attempt)
     assert seconds == retry.wait(name, due, attempt)

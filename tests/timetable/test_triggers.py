@@ -115,7 +115,7 @@ def test_what_is_composed_of_composed_ones_fires_as_the_scan_finds(data):
 
 @pytest.mark.parametrize("kind", [*KINDS, "any interval"])
 @given(data=st.data())
-@settings(derandomize=True, deadline=None, max_examples=30)
+@settings(derandomize=True, deadline=None, max_examples=15)
 def test_an_answer_is_later_pure_monotone_and_the_earliest(kind, data):
     window = data.draw(windows())
     if kind in KINDS:
