@@ -30,8 +30,8 @@ FLOORS = {
         "stores.memory",
     ],
     "F4": [
-        *("engine", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding", "engine.loop"),
-        *("engine.health", "engine.looking", "engine.explaining", "engine.answering", "engine.verbs"),
+        *("engine", "engine.ctrlc", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding"),
+        *("engine.loop", "engine.health", "engine.looking", "engine.explaining", "engine.answering", "engine.verbs"),
         *("engine.steering", "engine.schedulers", "engine.forked"),
     ],
     "F5": ["startup", "configlogging", "configfile", "config", "scheduler", "testing", "rehearsal", "", "fixtures"],

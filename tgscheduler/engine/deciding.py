@@ -64,9 +64,10 @@ class Decider:
         """Decide on a task without terms: what is due starts as one run, unless the last one has not ended."""
         due, itself, trigger, last = task._due, task._reschedules_itself, task._trigger, task._last
         try:
-            decision = (
-                ONCE if trigger is last is None else decide(due, now, None if itself else trigger, last, task._by_hand)
-            )
+            if trigger is None and last is None:
+                decision = ONCE
+            else:
+                decision = decide(due, now, None if itself else trigger, last, task._by_hand)
         except BaseException as error:
             self._blame(error, task, due, turn)
             return

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.health import health
 from tgscheduler.engine.ledger import Ledger
@@ -21,6 +22,11 @@ class Looking:
     _ledger: Ledger
     _executors: dict[str, Executor]
     _loop: Loop | None
+
+    @property
+    def timezone(self) -> str:
+        """The IANA name of the zone in which calendar tasks are meant."""
+        return self._registry.home.timezone or clocks.local_zone()
 
     def get_task(self, taskname: str) -> Task | None:
         """Return the task of that name, None when there is none."""

@@ -121,8 +121,9 @@ class Loop:
         return -math.inf
 
     def interrupt(self) -> None:
-        """Take note that a real Ctrl-C came: the loop ends by KeyboardInterrupt."""
-        self.decider.interrupted = True
+        """End the loop by KeyboardInterrupt: a real Ctrl-C came."""
+        self.decider.interrupted = True  # also where an action swallows what is raised now
+        raise KeyboardInterrupt
 
     def place_waiting(self) -> None:
         """Give every task that waited for the start its first fire time."""

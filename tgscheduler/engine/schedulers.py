@@ -10,7 +10,6 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 import logging
 import math
 import os
-import signal
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from contextvars import ContextVar
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.answering import Answering
+from tgscheduler.engine.ctrlc import on_ctrl_c
 from tgscheduler.engine.ledger import Ledger
 from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.loop import Loop
@@ -112,11 +112,6 @@ class Scheduler(Steering, Answering):
         loop = self._loop
         return loop is not None and not loop.stopping and loop.fault is None
 
-    @property
-    def timezone(self) -> str:
-        """The IANA name of the zone in which calendar tasks are meant."""
-        return self._registry.home.timezone or clocks.local_zone()
-
     def start(self) -> None:
         """Run the timetable in this thread until it is stopped from elsewhere, or by Ctrl-C in the main thread."""
         loop = self._begin()
@@ -126,7 +121,7 @@ class Scheduler(Steering, Answering):
             self.stop()
             return
         try:
-            with _noticing_ctrl_c(loop):
+            with on_ctrl_c(loop.interrupt):
                 loop.run()
         except BaseException:  # Ctrl-C, or what a signal handler of the application's raises
             self.stop()
@@ -424,25 +419,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-@contextmanager
-def _noticing_ctrl_c(loop: Loop) -> Iterator[None]:
-    """Let a real Ctrl-C stop a loop in the main thread, even during an action; one that an action raises does not."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-
-    def handle(number: int, frame: object) -> None:
-        loop.interrupt()
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _in_a_child() -> str:

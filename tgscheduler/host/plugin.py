@@ -12,13 +12,12 @@ From its start to its stop it publishes the scheduler's events, each on a channe
 ``Event`` for each, in the thread ``tgscheduler-events``. For a channel without a listener nothing is built.
 """
 
+import functools
 import logging
 import os
-import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import cherrypy
@@ -26,6 +25,7 @@ from cherrypy.process.plugins import SimplePlugin
 from cherrypy.process.wspbus import ChannelFailures
 
 from tgscheduler import clock, config
+from tgscheduler.engine.ctrlc import on_ctrl_c
 from tgscheduler.engine.schedulers import Scheduler
 from tgscheduler.events import NAMES, Event
 from tgscheduler.scheduler import _configured, start_scheduler
@@ -53,7 +53,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._telling: dict[str, Callable[[], None]] = {}
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a bus.subscribe
         for name, channel in CHANNELS.items():
-            bus.listeners[channel] = _Channel(bus.listeners.get(channel, ()), lambda name=name: self._follow(name))
+            bus.listeners[channel] = _Channel(bus.listeners.get(channel, ()), functools.partial(self._follow, name))
 
     def subscribe(self) -> None:
         """Listen to the bus."""
@@ -106,7 +106,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._stopping = True
         try:
             was_running = scheduler.running
-            with _ctrl_c_stopping(scheduler):
+            with on_ctrl_c(scheduler.stop):  # that ends the drain, as a second SIGTERM does
                 scheduler.stop()
             self._on_air = False
             self._follow(*NAMES)
@@ -179,23 +179,9 @@ class _Channel(set[Callable[..., Any]]):
         super().add(listener)
         self._changed()
 
-    def discard(self, listener: Callable[..., Any]) -> None:
+    def discard(self, listener: object) -> None:
         super().discard(listener)
         self._changed()
-
-
-@contextmanager
-def _ctrl_c_stopping(scheduler: Scheduler) -> Iterator[None]:
-    """Let a Ctrl-C during the drain end it, as a second SIGTERM does, instead of tearing it apart."""
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda number, frame: scheduler.stop())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _CherryPyLog(logging.Handler):
