@@ -66,3 +66,26 @@ def fixtures_plugin():
     """Return how pytest is told of our fixtures: not at all where the package is installed, as it finds them itself."""
     installed = any(plugin.value == "tgscheduler.fixtures" for plugin in entry_points(group="pytest11"))
     return () if installed else ("-p", "tgscheduler.fixtures")
+
+
+def flaky(ticked, failures, seconds=0.0, error=ValueError):
+    """Return an action that fails so many times, and takes so long."""
+    left = [failures]
+
+    def action():
+        ticked.clock.advance(seconds)
+        if left[0]:
+            left[0] -= 1
+            raise error("as planned")
+
+    return action
+
+
+class Foreign:
+    """A trigger of the application's own that answers what it is told."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def next_after(self, moment):
+        return self.answer(moment)

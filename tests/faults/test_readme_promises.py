@@ -80,9 +80,9 @@ TESTS = expand(
             executors/test_threaded::test_three_hundred_that_are_due_at_once_run_a_hundred_at_a_time_in_order
             """,
         "The wall clock is stepped": """
-            engine/test_loop::test_a_step_forward_keeps_intervals_and_makes_calendar_tasks_late
-            engine/test_loop::test_a_step_back_runs_no_occurrence_twice
-            engine/test_loop::test_a_large_step_back_is_a_correction
+            engine/test_steps::test_a_step_forward_keeps_intervals_and_makes_calendar_tasks_late
+            engine/test_steps::test_a_step_back_runs_no_occurrence_twice
+            engine/test_steps::test_a_large_step_back_is_a_correction
             faults/test_loop_clock::test_a_step_of_the_wall_clock_doubles_no_occurrence_and_keeps_every_task
             faults/test_loop_clock::test_what_has_run_runs_again_after_a_step_back_of_more_than_three_hours_only
             engine/test_stepped_clock::test_a_step_of_a_real_wall_clock

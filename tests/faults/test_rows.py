@@ -29,14 +29,14 @@ TESTS = expand(
             faults/test_action_process::test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about
             engine/test_lifecycle::test_stop_leaves_an_action_that_never_returns_behind
             engine/test_lifecycle::test_stop_ends_children_by_process_group
-            engine/test_policies::test_a_sequential_run_past_its_timeout_is_marked_when_it_returns
-            engine/test_policies::test_a_threaded_run_is_marked_at_its_deadline_and_its_thread_counts_until_it_returns
-            engine/test_policies::test_a_timeout_is_tried_again_while_the_first_attempt_still_holds_its_thread
-            engine/test_policies::test_a_forked_run_is_gone_soon_after_its_deadline_with_its_group
+            engine/test_timeouts::test_a_sequential_run_past_its_timeout_is_marked_when_it_returns
+            engine/test_timeouts::test_a_threaded_run_is_marked_at_its_deadline_and_its_thread_counts_until_it_returns
+            engine/test_timeouts::test_a_timeout_is_tried_again_while_the_first_attempt_still_holds_its_thread
+            engine/test_timeouts::test_a_forked_run_is_gone_soon_after_its_deadline_with_its_group
             """,
         "action: os._exit, SIGSEGV, SIGKILL": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
-            engine/test_policies::test_a_forked_run_is_tried_again_for_what_is_listed
+            engine/test_timeouts::test_a_forked_run_is_tried_again_for_what_is_listed
             faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
             faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
             """,
@@ -87,7 +87,7 @@ TESTS = expand(
             engine/test_loop::test_a_trigger_that_raises_parks_its_task_and_no_other
             faults/test_trigger::test_a_foreign_trigger_that_is_wrong_at_once_is_an_error_at_the_call
             faults/test_trigger::test_a_foreign_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_other_task_its_time
-            engine/test_steering::test_a_trigger_that_does_not_fire_leaves_the_task_as_it_is
+            engine/test_reschedule::test_a_trigger_that_does_not_fire_leaves_the_task_as_it_is
             """,
         "trigger: never returns": """
             faults/test_trigger::test_a_reschedule_that_does_not_return_is_named_by_health
