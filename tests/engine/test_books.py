@@ -105,7 +105,7 @@ def storm(seconds, writers, seed):
                     scheduler.rename_task(renamed.name, f"{name}-new")
                     kept.extend([name, f"{name}-new"])
                 elif choice < 0.45:
-                    held = scheduler.add_single_task(act, args=("ok",), taskname=f"{name}-held", initialdelay=0.05)
+                    held = scheduler.add_single_task(act, args=("ok",), taskname=f"{name}-held", initialdelay=1.0)
                     scheduler.pause(held)
                     if rng.random() < 0.5:
                         scheduler.pause_all()
