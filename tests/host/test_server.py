@@ -8,6 +8,7 @@ import pytest
 from helpers import ROOT
 
 from tests.host.servers import Server
+from tgscheduler.clock import zone_data_version
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -114,7 +115,7 @@ def test_an_application_of_turbogears_1s_layout(tmp_path):
         assert server.stop() == 0
     log = server.log()
     assert log.count("SCHEDULER failing: the action raised LookupError") == 1
-    assert "Scheduler started: 2 tasks, zone Asia/Tokyo, up to 100 threads." in log
+    assert f"Scheduler started: 2 tasks, zone Asia/Tokyo (tz data {zone_data_version()}), up to 100 threads." in log
 
 
 @pytest.mark.parametrize("moment", ["before the import", "after it", "in quickstart"])
