@@ -7,6 +7,7 @@
      |    +-- DuplicateTask              the name belongs to another task
      |    +-- ConfigError                a setting that cannot be: file, line, key, mend
      +-- InvalidType (TypeError)         a value of the wrong kind: an interval '60'
+     +-- StoreError (OSError)            a store that cannot be opened or read: what, why, mend
      +-- WrongProcess (RuntimeError)     asked in a process that cannot do it
      +-- NotSupported (NotImplementedError)  this platform has no such method
 """
@@ -34,6 +35,10 @@ class ConfigError(InvalidValue):
     def __init__(self, message: str) -> None:
         # A key, a path or another library's message may hold anything; a log line must stay one.
         super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))
+
+
+class StoreError(SchedulerError, OSError):
+    """A store cannot be opened, or not be read: the message names it, without a password, and says what to do."""
 
 
 class WrongProcess(SchedulerError, RuntimeError):

@@ -3,12 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 
-from tgscheduler.stores.base import Query
+from tgscheduler.stores.base import Query, hour
 from tgscheduler.timetable.run import Run
 
 
 class MemoryStore:
     """Keeps the last ``history`` runs until the process ends."""
+
+    lasts = False
 
     def __init__(self, history: int = 10_000) -> None:
         self._runs: deque[Run] = deque(maxlen=history)
@@ -39,3 +41,12 @@ class MemoryStore:
     def counts(self) -> dict[str, int]:
         """Return how many occurrences were recorded in each state, forgotten runs included."""
         return self._counts.copy()
+
+    def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
+        """Return, by task, how many occurrences are remembered in each state."""
+        tallies: dict[str, dict[str, int]] = {}
+        for run in self._runs.copy():
+            if since is None or hour(since) <= run.due:
+                states = tallies.setdefault(run.task, {})
+                states[run.state] = states.get(run.state, 0) + run.count
+        return tallies

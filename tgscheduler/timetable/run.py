@@ -50,12 +50,14 @@ class Run:
     """
 
     __slots__ = (
-        "_again", "_former", "attempt", "count", "due", "ended", "error", "reason", "started", "state", "task", "until",
-        "where",
+        "_again", "_former", "_id", "_log", "attempt", "count", "due", "ended", "error", "reason", "started", "state",
+        "task", "until", "where",
     )  # fmt: skip
 
     _again: float  # when its next attempt begins; set where there is one
     _former: "Run | None"  # the Run of the attempt before, where its action has not returned
+    _id: int  # set by a store that lasts
+    _log: str  # set where its action has logged something
 
     def __init__(self, task: str, due: float, count: int = 1, until: float | None = None, state: str = WAITING) -> None:
         #: The task's name, or ``module.qualname`` of its action where it has none.
@@ -81,6 +83,16 @@ class Run:
         self.error: str | None = None
 
     @property
+    def id(self) -> int | None:
+        """Its number in a store that outlives the process, None where there is none."""
+        return getattr(self, "_id", None)
+
+    @property
+    def log(self) -> str:
+        """The lines that its action has logged, up to a bound."""
+        return getattr(self, "_log", "")
+
+    @property
     def late(self) -> float | None:
         """Seconds from due to started, None while it has not started."""
         return None if self.started is None else self.started - self.due
@@ -99,6 +111,8 @@ class Run:
         run.attempt, run.error = self.attempt, self.error
         run.try_again(again, now)
         run._former = self
+        if self.id is not None:
+            run._id = self._id
         return run
 
     def __repr__(self) -> str:
