@@ -31,7 +31,17 @@ FLOORS = {
     ],
     "F4": [
         *("engine", "engine.ctrlc", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding"),
-        *("engine.loop", "engine.health", "engine.looking", "engine.explaining", "engine.answering", "engine.verbs"),
+        *(
+            "engine.clerk",
+            "engine.recalling",
+            "engine.placing",
+            "engine.loop",
+            "engine.health",
+            "engine.looking",
+            "engine.explaining",
+            "engine.answering",
+            "engine.verbs",
+        ),
         *("engine.steering", "engine.schedulers", "engine.forked"),
     ],
     "F5": ["startup", "configlogging", "configfile", "config", "scheduler", "testing", "rehearsal", "", "fixtures"],

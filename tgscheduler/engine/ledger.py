@@ -38,6 +38,11 @@ class Ledger:
         for _, run in occurrences:
             books[run] = None
 
+    def drop(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take out what another process has had: it is in the books there."""
+        for _, run in occurrences:
+            self._open.pop(run, None)
+
     def settle(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
         """Book what has ended since the last call, and ``closed``, which never waited; return what came back.
 
@@ -99,13 +104,15 @@ class Ledger:
 
     def runs(self, query: Query) -> list[Run]:
         """Return what is asked for, open runs included, newest due time first."""
-        while True:
+        while True:  # what is open first: what ends meanwhile is in the store by then, or in both
             edition = self._edition
             if edition % 2 == 0:
-                found = {*self.store.runs(query), *self._open.copy()}
+                found: dict[object, Run] = {run.id or run: run for run in self._open.copy()}
                 if edition == self._edition:
-                    return query.newest(found)
+                    break
             pause(0.0002)
+        found.update((run.id or run, run) for run in self.store.runs(query))
+        return query.newest(found.values())
 
     def _look(self) -> tuple[dict[str, int], list[Run]]:
         while True:

@@ -115,6 +115,12 @@ class Run:
             run._id = self._id
         return run
 
+    def taken_over(self, reason: str) -> "Run":
+        """Return the Run of the next attempt of one whose process has ended, waiting to start in this one."""
+        run = Run(self.task, self.due, self.count, self.until)
+        run.attempt, run.reason, run._id = self.attempt + 1, reason, self._id
+        return run
+
     def __repr__(self) -> str:
         many = f" x{self.count}" if self.count > 1 else ""
         why = f" ({self.reason})" if self.reason else ""
