@@ -26,7 +26,8 @@ FLOORS = {
     ],
     "F2": ["events", "executors", "executors.base", "stores", "stores.base"],
     "F3": [
-        *("executors.child", "executors.sequential", "executors.threaded", "executors.forkedrun", "executors.forked"),
+        *("executors.capturing", "executors.child", "executors.sequential", "executors.threaded"),
+        *("executors.forkedrun", "executors.forked"),
         "stores.memory",
     ],
     "F4": [
@@ -44,7 +45,18 @@ FLOORS = {
         ),
         *("engine.steering", "engine.schedulers", "engine.forked"),
     ],
-    "F5": ["startup", "configlogging", "configfile", "config", "scheduler", "testing", "rehearsal", "", "fixtures"],
+    "F5": [
+        "startup",
+        "configlogging",
+        "configfile",
+        "config",
+        "building",
+        "scheduler",
+        "testing",
+        "rehearsal",
+        "",
+        "fixtures",
+    ],
     "F6": ["host.plugin", "host", "host.server"],
 }
 #: Where each room stands: its floor, and its place in the row.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tgscheduler.clock import pause
 from tgscheduler.executors.base import Occurrence
-from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.base import Query, Store, hour
 from tgscheduler.timetable.run import STATES, Run
 
 #: Ended runs are booked at most so many at a time.
@@ -101,6 +101,21 @@ class Ledger:
         for run in open_runs:
             counts[run.state] += run.count
         return counts
+
+    def tallies(self, since: float | None) -> dict[str, dict[str, int]]:
+        """Return, by task, how many occurrences are in each state; ``since``: due in that hour or later."""
+        while True:
+            edition = self._edition
+            if edition % 2 == 0:
+                tallies, open_runs = self.store.tallies(since), list(self._open)
+                if edition == self._edition or self.store.lasts:  # under load its answer is never of one moment
+                    break
+            pause(0.0002)
+        for run in open_runs:
+            if since is None or hour(since) <= run.due:
+                states = tallies.setdefault(run.task, {})
+                states[run.state] = states.get(run.state, 0) + run.count
+        return tallies
 
     def runs(self, query: Query) -> list[Run]:
         """Return what is asked for, open runs included, newest due time first."""

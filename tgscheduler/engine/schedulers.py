@@ -29,7 +29,7 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.steering import Steering
 from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
 from tgscheduler.events import Events
-from tgscheduler.executors import child
+from tgscheduler.executors import capturing, child
 from tgscheduler.executors.base import Executor, _current, brief
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
@@ -189,6 +189,7 @@ class Scheduler(Steering, Answering):
                 loop.refuse()
                 loop.settle()
                 self._close_store()
+                capturing.end()
                 self._events.publish("scheduler-stopped")
             self._events.drain(1.0)
             self._loop = self._stopper = None
@@ -218,6 +219,7 @@ class Scheduler(Steering, Answering):
                     executor.close()
                 self._close_store()
                 raise
+            capturing.begin()
             self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors, self._events, recall)
             return self._loop
         finally:
