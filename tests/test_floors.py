@@ -24,11 +24,13 @@ FLOORS = {
         *("timetable.terms", "timetable.tasks", "timetable.daytasks", "timetable.variants", "timetable.agenda"),
         *("timetable.plan", "timetable.preview", "timetable.telling"),
     ],
-    "F2": ["events", "executors", "executors.base", "stores", "stores.base"],
+    "F2": ["events", "executors", "executors.base", "stores.base"],
     "F3": [
         *("executors.capturing", "executors.child", "executors.sequential", "executors.threaded"),
         *("executors.forkedrun", "executors.forked"),
-        "stores.memory",
+        *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.nodes"),
+        *("stores.tallies", "stores.line", "stores.batch", "stores.reading", "stores.pruning", "stores.writer"),
+        *("stores.lasting", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [
         *("engine", "engine.ctrlc", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding"),
@@ -227,7 +229,8 @@ def loaded(code):
 def test_the_scheduler_comes_without_what_it_may_not_need(code):
     modules = loaded(code)
     assert {"tgscheduler.scheduler", "tgscheduler.startup", "tgscheduler.config"} <= modules
-    assert not modules & {"cherrypy", "configobj", "sqlite3", "tzlocal", "tgscheduler.host", "multiprocessing"}
+    assert not modules & {"cherrypy", "configobj", "sqlite3", "psycopg", "tzlocal", "multiprocessing"}
+    assert not modules & {"tgscheduler.host", "tgscheduler.stores.lasting"}
 
 
 def test_start_server_brings_the_host():

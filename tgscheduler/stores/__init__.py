@@ -1,1 +1,79 @@
-"""What is remembered of runs, behind the protocol of :mod:`tgscheduler.stores.base`."""
+"""What is remembered of runs, behind the protocol of :mod:`tgscheduler.stores.base`.
+
+::
+
+    memory                             the last runs, until the process ends
+    sqlite:///scheduler.db             a file, from a folder on; sqlite:////var/lib/app/scheduler.db from the root
+    postgresql://user@host/database    a server
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tgscheduler.errors import InvalidType, InvalidValue, StoreError
+
+if TYPE_CHECKING:
+    from tgscheduler.stores.lasting import DatabaseStore
+    from tgscheduler.stores.memory import MemoryStore
+
+_SCHEMES = ("memory", "sqlite", "postgresql", "postgresql+psycopg")
+
+
+def open(  # the name that reads well where it is used: stores.open(url)
+    url: str, folder: str | os.PathLike[str] | None = None, **options: Any
+) -> "MemoryStore | DatabaseStore":
+    """Return the store that a URL names; nothing is connected yet.
+
+    It can be read at once: ``stores.open("sqlite:///scheduler.db").runs(task="report")``. A relative path starts at
+    ``folder`` (None: where the process is). ``options`` go to the store: see
+    :class:`tgscheduler.stores.lasting.DatabaseStore` and :class:`tgscheduler.stores.memory.MemoryStore`. Raises
+    InvalidValue for a URL that cannot be, StoreError where psycopg is missing.
+    """
+    if not isinstance(url, str):
+        raise InvalidType(f"store: expected a URL such as 'sqlite:///scheduler.db', got {url!r}")
+    scheme = url.partition(":")[0].lower()
+    if scheme == "memory" and url.lower() in ("memory", "memory:", "memory://"):
+        from tgscheduler.stores.memory import MemoryStore
+
+        return MemoryStore(**options)
+    if scheme == "sqlite":
+        from tgscheduler.stores.lasting import DatabaseStore
+        from tgscheduler.stores.sqlite import SqliteDatabase, path_of
+
+        return DatabaseStore(SqliteDatabase(path_of(url, folder)), **options)
+    if scheme in ("postgresql", "postgresql+psycopg") and "://" in url:
+        try:
+            import psycopg  # noqa: F401
+        except ImportError:
+            raise StoreError("store: PostgreSQL needs psycopg: pip install 'tgscheduler[postgres]' brings it") from None
+        from tgscheduler.stores.lasting import DatabaseStore
+        from tgscheduler.stores.postgres import PostgresDatabase
+
+        return DatabaseStore(PostgresDatabase(f"postgresql:{url.partition(':')[2]}"), **options)
+    raise InvalidValue(_unknown(scheme))
+
+
+def check(url: str) -> None:
+    """Raise InvalidValue, InvalidType or StoreError for a URL that names no store, or one that needs what is missing."""
+    open(url)
+
+
+def path_of(url: str, folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the file that a URL means, None where it means none."""
+    if url.partition(":")[0].lower() != "sqlite":
+        return None
+    from tgscheduler.stores import sqlite
+
+    return sqlite.path_of(url, folder).absolute()
+
+
+def _unknown(scheme: str) -> str:
+    """Return what is wrong, without the URL: it may have a password."""
+    near = difflib.get_close_matches({"postgres": "postgresql", "file": "sqlite"}.get(scheme, scheme), _SCHEMES, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return (
+        "store: expected 'memory', 'sqlite:///file.db' or 'postgresql://user@host/database', "
+        f"got one that begins with {scheme[:20]!r}{hint}"
+    )

@@ -64,6 +64,30 @@ class Query(NamedTuple):
         return found[: self.limit]
 
 
+class Readable:
+    """Gives a store its ``runs``, with a Query or with the words of one."""
+
+    def runs(
+        self,
+        query: Query | None = None,
+        *,
+        task: str | None = None,
+        state: str | None = None,
+        since: float | None = None,
+        before: float | Run | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return the runs that a query asks for, or the words of one; newest due time first.
+
+        ``since <= due < before``; with a Run that was answered before as ``before``, those that follow it. Raises
+        InvalidValue or InvalidType for a state or limit that cannot be, StoreError where the store cannot be read.
+        """
+        return self._find(Query(task, state, since, before, limit).check() if query is None else query)
+
+    def _find(self, query: Query) -> list[Run]:
+        raise NotImplementedError
+
+
 def hour(moment: float) -> float:
     """Return the beginning of the hour of a moment: occurrences are tallied by the hour in which they were due."""
     return moment // 3600.0 * 3600.0
@@ -140,7 +164,7 @@ class Store(Protocol):
         """Remember runs that have ended."""
 
     def runs(self, query: Query) -> list[Run]:
-        """Return what is asked for, newest due time first."""
+        """Return what is asked for, newest due time first; :class:`Readable` also takes the words of a query."""
 
     def counts(self) -> dict[str, int]:
         """Return how many occurrences were recorded in each state, since the beginning."""

@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Sequence
 
-from tgscheduler.stores.base import Query, hour
+from tgscheduler.stores.base import Query, Readable, hour
 from tgscheduler.timetable.run import Run
 
 
-class MemoryStore:
+class MemoryStore(Readable):
     """Keeps the last ``history`` runs until the process ends."""
 
     lasts = False
@@ -34,8 +34,7 @@ class MemoryStore:
         if count:
             counts[state] = counts.get(state, 0) + count
 
-    def runs(self, query: Query) -> list[Run]:
-        """Return what is asked for, newest due time first."""
+    def _find(self, query: Query) -> list[Run]:
         return query.newest(self._runs.copy())
 
     def counts(self) -> dict[str, int]:

@@ -1,0 +1,196 @@
+"""One transaction: what it writes of the entries of the line, and what it learns by that.
+
+::
+
+    the node's number goes from n - 1 to n            <- by this a commit that was not acknowledged is recognised
+    saves, renames                                    in the order in which they came
+    claims   marks moved -> granted or not            a round for each task's first, second, … claim
+             opened runs of the granted, their closed ones
+    ended runs, their open rows removed, their sums
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Any
+
+from tgscheduler.stores import statements as sql
+from tgscheduler.stores.base import Claim, Claimed, Known
+from tgscheduler.stores.database import Database
+from tgscheduler.stores.line import CLAIMS, DROPPED, RENAME, RUNS, SAVES, SAVES_BACK, Entry
+from tgscheduler.stores.statements import Many
+from tgscheduler.stores.tallies import Tallies
+from tgscheduler.timetable.run import Run
+
+#: A mark that is further in the future (seconds) is of a clock that was wrong.
+WRONG = 3 * 3600.0
+
+
+class Doubled(Exception):
+    """A run was on record already: the batch is to be written again, carefully."""
+
+
+class Batch:
+    """A transaction's content."""
+
+    def __init__(self, node: int, host: str, number: int, entries: Sequence[Entry], skipped: set[int]) -> None:
+        self.node, self.host, self.number, self.entries = node, host, number, entries
+        self._skipped = skipped
+        #: What is to be answered once it is committed.
+        self.answers: list[Claimed] = []
+        #: Runs that have ended with a claim that was granted.
+        self.closed: list[Run] = []
+        #: Runs that were on record already (another node had them for lost): they do not count.
+        self.doubles: list[Run] = []
+        #: Whether to look which runs are on record already.
+        self.careful = False
+
+    def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
+        """Write all of it, within a transaction that the caller begins and ends; ``ids`` is what is known of tasks."""
+        self.answers, self.closed, self.doubles = [], [], []
+        parts = groupby(self.entries, lambda entry: entry.kind if entry.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
+        for kind, entries in parts:
+            if kind == RENAME:
+                for old, new in (entry.items for entry in entries):
+                    database.execute(connection, sql.RENAME, (clean(new), clean(old), clean(new)))
+                    ids.pop(old, None)
+            elif kind == RUNS:
+                self._write_runs(database, connection, ids, now, list(entries))
+            else:
+                tasks = [task for entry in entries for task in entry.items]
+                self._save(database, connection, tasks, sql.SAVES if kind == SAVES else sql.SAVES_BACK)
+
+    def _save(self, database: Database, connection: Any, tasks: Sequence[Known], statement: Many) -> None:
+        for part in rounds((clean(task.name), task) for task in tasks):
+            rows = [
+                (name, clean(task.spec), task.anchor, task.mark, task.paused_until, task.runs) for name, task in part
+            ]
+            database.many(connection, statement, rows)
+
+    def _write_runs(
+        self, database: Database, connection: Any, ids: dict[str, int], now: float, entries: list[Entry]
+    ) -> None:
+        claims = [claim for entry in entries if entry.kind == CLAIMS for claim in entry.items]
+        ended: list[Run] = [run for entry in entries if entry.kind == RUNS for run in entry.items]
+        dropped = [entry.items for entry in entries if entry.kind == DROPPED]
+        names = {claim.task for claim in claims}.union([run.task for run in ended])
+        for rest in dropped:
+            names.update(rest.opened, (task for task, _, _ in rest.tallies.sums))
+        self._identify(database, connection, ids, names)
+
+        granted = self._claim(database, connection, ids, now, claims)
+        closed = [run for claim in granted for run in claim.closed]
+        self.closed += closed
+        ended = [*closed, *ended]
+        here = {run._id for run in ended}
+        opened = [
+            (run._id, ids[run.task], run.due, _until(run), run.count, run.attempt, self.node)
+            for claim in granted
+            for run in claim.opened
+            if run._id not in here and run._id not in self._skipped
+        ]
+        if opened:
+            database.many(connection, sql.OPENS, opened)
+        tallies = Tallies()
+        gone: list[tuple[int | None]] = []
+        for rest in dropped:
+            tallies.merge(rest.tallies)
+            gone += [(number,) for number in rest.ids]
+            if rest.opened:
+                database.many(connection, sql.COUNTED, [(ids[task], count) for task, count in rest.opened.items()])
+        if ended:
+            ended = self._record(database, connection, ids, ended)
+            gone += [(run._id,) for run in ended]
+        if gone:
+            database.many(connection, sql.CLOSES, gone)
+        tallies.add(ended)
+        if tallies.sums:
+            database.many(connection, sql.TALLIES, tallies.rows(ids))
+
+    def _claim(
+        self, database: Database, connection: Any, ids: dict[str, int], now: float, claims: Sequence[Claim]
+    ) -> list[Claim]:
+        """Move the marks; return the claims that are granted, and remember the answers in the order of the claims."""
+        refused: dict[int, float] = {}  # the claim's identity -> the mark in the store
+        timed = [claim for claim in claims if not claim.by_hand]
+        if timed:
+            database.lock_tasks(connection, sorted({ids[claim.task] for claim in timed}))
+        for part in rounds((ids[claim.task], claim) for claim in timed):
+            rows = [(task, claim.until, len(claim.opened), claim.due, now + WRONG) for task, claim in part]
+            marks = dict(database.select(connection, sql.REFUSED, rows))
+            if marks:
+                refused.update({id(claim): marks[task] for task, claim in part if task in marks})
+                rows = [row for row in rows if row[0] not in marks]
+            if rows:
+                database.many(connection, sql.MOVES, rows)
+        granted = []
+        for claim in claims:
+            mark = refused.get(id(claim))
+            self.answers.append(Claimed(claim, mark is None, claim.until if mark is None else mark))
+            if mark is None:
+                granted.append(claim)
+        return granted
+
+    def _record(self, database: Database, connection: Any, ids: dict[str, int], ended: list[Run]) -> list[Run]:
+        """Write ended runs; return those that were not on record yet."""
+        if self.careful:
+            doubles = {number for (number,) in database.select(connection, sql.DOUBLES, [(run._id,) for run in ended])}
+            self.doubles += [run for run in ended if run._id in doubles]
+            ended = [run for run in ended if run._id not in doubles]
+        rows = [self._row(run, ids[run.task]) for run in ended]
+        if database.many(connection, sql.RUNS, rows) != len(rows):
+            raise Doubled
+        return ended
+
+    def _row(self, run: Run, task: int) -> tuple[Any, ...]:
+        where, reason, error = run.where, run.reason, run.error
+        log = run.log
+        if where is None:
+            host = process = thread = None
+        else:
+            host, process, thread = where
+            host, thread = None if host == self.host else clean(host), clean(thread)
+        return (
+            run._id, task, run.due, _until(run), run.count, run.state, run.attempt,
+            run.started, run.ended, self.node, host, process, thread,
+            None if reason is None else clean(reason), None if error is None else clean(error),
+            clean(log) if log else None,
+        )  # fmt: skip
+
+    @staticmethod
+    def _identify(database: Database, connection: Any, ids: dict[str, int], names: Iterable[str]) -> None:
+        """Add to ``ids`` what is missing of names; a task that nobody has saved is saved by its name."""
+        missing = {clean(name): name for name in names if name not in ids}
+        if not missing:
+            return
+        asked = [(name,) for name in sorted(missing)]
+        found = dict(database.select(connection, sql.IDS, asked))
+        if len(found) < len(asked):
+            unknown = [(name, "", None, -math.inf, -math.inf, 0) for (name,) in asked if name not in found]
+            database.many(connection, sql.NAMES, unknown)
+            found = dict(database.select(connection, sql.IDS, asked))
+        ids.update((name, found[cleaned]) for cleaned, name in missing.items())
+
+
+def _until(run: Run) -> float | None:
+    return None if run.until == run.due else run.until
+
+
+def rounds(pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
+    """Part pairs so that no key is twice in a part, and those of one key keep their order."""
+    parts: list[list[tuple[Any, Any]]] = []
+    seen: dict[Any, int] = {}
+    for key, value in pairs:
+        place = seen.get(key, 0)
+        seen[key] = place + 1
+        if place == len(parts):
+            parts.append([])
+        parts[place].append((key, value))
+    return parts
+
+
+def clean(text: str) -> str:
+    """Return text that every database takes: a NUL and lone halves of a character pair are spelled out."""
+    if text.isascii():
+        return text.replace("\0", "\\x00") if "\0" in text else text
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,381 @@
+"""The store that outlives the process: runs and tasks in a database.
+
+::
+
+    claim, save, rename, record --> line --> the writer's thread --> database --> answer(claims)
+    runs, tallies               <-- what is on record, and what of the line is not yet
+    counts                      <-- numbers in memory
+"""
+
+import ctypes
+import itertools
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.clock import Clock
+from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
+from tgscheduler.stores import reading
+from tgscheduler.stores import statements as sql
+from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
+from tgscheduler.stores.database import Database
+from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line
+from tgscheduler.stores.migrating import migrate, migrations
+from tgscheduler.stores.nodes import Process, is_gone, this_process
+from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
+from tgscheduler.stores.tallies import Tallies
+from tgscheduler.stores.writer import Writer, enrol, totals
+from tgscheduler.timetable.run import Run
+
+#: A run's id is its node's number times this, and a number that the node counts up.
+NODE = 1 << 36
+_IDLE = 4
+
+
+class DatabaseStore(Readable):
+    """Keeps runs and tasks in a database, by one thread that writes.
+
+    Retention: runs of the last ``days`` (None: no bound), and of each task the newest ``per_task`` (None: no bound).
+    It is down when the database does not answer for ``patience`` seconds; then up to ``buffer`` ended runs wait in
+    memory. Without :meth:`open` it can only be read.
+    """
+
+    lasts = True
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock | None = None,
+        *,
+        auto_migrate: bool = True,
+        days: float | None = 90.0,
+        per_task: int | None = 10_000,
+        buffer: int = 10_000,
+        patience: float = 2.0,
+    ) -> None:
+        for name, value in (("days", days), ("per_task", per_task), ("buffer", buffer), ("patience", patience)):
+            if value is not None and not value > 0:
+                raise InvalidValue(f"{name}: expected a number above 0{_or_none(name)}, got {value!r}")
+        self._database = database
+        self._clock = Clock() if clock is None else clock
+        self._auto_migrate = auto_migrate
+        self._line = Line(buffer)
+        self._writer = Writer(database, self._line, self._clock, patience, Pruner(database, days, per_task))
+        self._opened = False
+        self._inert = False
+        self._recorded: dict[str, int] = {}
+        self._numbers: Iterator[int] = itertools.count(1)
+        self._idle: deque[Any] = deque()
+        self._connections: dict[int, Any] = {}
+        _stores.add(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._database.name}>"
+
+    @property
+    def name(self) -> str:
+        """The address of its database, without a password."""
+        return self._database.name
+
+    # -- its life -----------------------------------------------------------------------------------------------------
+
+    def open(self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None]) -> None:
+        """Connect, migrate and start the writer; raise StoreError where that cannot be."""
+        self._check_process()
+        if self._opened or self._writer.alive:
+            raise StoreError(f"{self.name}: it is open; close() it first")
+        with self._told():
+            self._database.prepare()
+            connection = self._connect()
+            try:
+                self._enrol(connection)
+            except BaseException:
+                self._disconnect(connection)
+                raise
+        self._opened = True
+        self._writer.start(connection, self._connect, answer, changed)
+
+    def _enrol(self, connection: Any) -> None:
+        writer, now = self._writer, self._clock.now()
+        process = this_process()
+        again = "UPDATE tg_node SET seen = ? WHERE id = ? AND process = ? AND birth = ?"
+        known = (now, writer.node, process.number, process.birth)
+        if not writer.node or not self._database.execute(connection, again, known):
+            writer.process, writer.node = process, enrol(self._database, connection, process, now)
+            writer.restart()
+            self._numbers = itertools.count(writer.node * NODE + 1)
+        writer.others = totals(self._database, connection, writer.written)
+
+    def close(self, timeout: float) -> int:
+        """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
+        if self._inert:
+            return 0
+        if self._opened:
+            self._writer.stop(timeout)
+            self._opened = False
+        while self._idle:
+            self._disconnect(self._idle.pop())
+        return self._line.records
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def claim(self, claims: Sequence[Claim]) -> None:
+        """Have claims committed; ``answer`` brings them back, in order."""
+        self._check_open()
+        records = 0
+        for claim in claims:
+            for runs in (claim.opened, claim.closed):
+                records += len(runs)
+                for run in runs:
+                    if run.id is None:
+                        run._id = next(self._numbers)
+        self._hand_in(CLAIMS, list(claims), records)
+
+    def record(self, runs: Sequence[Run]) -> None:
+        """Remember runs that have ended."""
+        self._check_open()
+        if not runs:
+            return
+        counts = self._recorded.copy()
+        for run in runs:
+            if run.id is None:
+                run._id = next(self._numbers)
+            counts[run.state] = counts.get(run.state, 0) + run.count
+        line = self._line
+        line.append(Entry(RUNS, list(runs), len(runs), clocks.elapsed()))
+        self._recorded = counts
+        if len(line) == 1:
+            self._writer.ring()
+        if line.excess() > 0 and self.condition().down is not None:
+            line.shorten()
+
+    def save(self, tasks: Sequence[Known], back: bool = False) -> None:
+        """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
+        self._check_open()
+        self._hand_in(SAVES_BACK if back else SAVES, list(tasks), 0)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
+        self._check_open()
+        self._hand_in(RENAME, (old, new), 0)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until what was handed in so far is on record; say whether it is."""
+        self._check_open()
+        written = threading.Event()
+        self._hand_in(FLUSH, written, 0)
+        return written.wait(timeout)
+
+    def _hand_in(self, kind: int, items: Any, records: int) -> None:
+        self._line.append(Entry(kind, items, records, clocks.elapsed()))
+        self._writer.ring()
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def condition(self) -> Condition:
+        """Return how the store is."""
+        return self._writer.condition()
+
+    def _find(self, query: Query) -> list[Run]:
+        waiting = [run for entry in self._line.copy() if entry.kind == RUNS for run in entry.items]
+        with self._reading() as connection:
+            found = self._read_page(connection, query)
+        found.update((run._id, run) for run in waiting if query.matches(run))
+        return query.newest(found.values())
+
+    def _read_page(self, connection: Any, query: Query) -> dict[int, Run]:
+        """Return a page by id. What is open is read first: a run that ends meanwhile is there as ended."""
+        database, found = self._database, {}
+        task = None
+        if query.task is not None:
+            ids = database.rows(connection, reading.TASK_ID, (query.task,))
+            if not ids:
+                return {}
+            task = ids[0][0]
+        if query.state in reading.OPEN_STATES:
+            node = self._writer.node if self._opened else None
+            rows = database.rows(connection, *reading.open_page(query, task, node))
+            found = {row[0]: reading.open_run(row) for row in rows}
+        if query.state not in reading.UNENDED:
+            rows = database.rows(connection, *reading.ended_page(query, task, database.hint))
+            found.update((row[0], reading.ended_run(row)) for row in rows)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Return how many occurrences were recorded in each state, since the beginning."""
+        if not self._opened:
+            with self._reading() as connection:
+                return totals(self._database, connection, {})
+        counts: dict[str, int] = {}
+        for part in (self._writer.others, self._recorded, self._writer.closed):
+            for state, count in part.items():
+                counts[state] = counts.get(state, 0) + count
+        return {state: count for state, count in counts.items() if count}
+
+    def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
+        """Return, by task, how many occurrences were recorded in each state; ``since``: due in that hour or later.
+
+        What was due before the last 60 days is known by the day only.
+        """
+        span, begin = "ever", 0
+        if since is not None:
+            span, begin = "hour", int(hour(since))
+            if since < self._clock.now() - (HOURS_KEPT - 1) * DAY:
+                span, begin = "day", begin // 86400 * 86400
+        entries = self._line.copy()
+        with self._reading() as connection:
+            rows = self._database.rows(connection, sql.SUMS, (span, begin, self._writer.node))
+        tallies: dict[str, dict[str, int]] = {}
+        written = 0
+        for task, state, count in rows:
+            if task is None:
+                written = int(count)
+            else:
+                tallies.setdefault(task, {})[state] = int(count)
+        for (task, due, state), (count, _, _) in _waiting(entries, written).sums.items():
+            if since is None or due >= begin:
+                states = tallies.setdefault(task, {})
+                states[state] = states.get(state, 0) + int(count)
+        return tallies
+
+    def load(self) -> dict[str, Known]:
+        """Return what is known of every task, by name."""
+        with self._reading() as connection:
+            return {row[0]: Known(*row) for row in self._database.rows(connection, sql.KNOWN)}
+
+    def lost(self) -> list[Run]:
+        """Return the runs that were in flight in processes that are gone, as running ones; they are ours from then on.
+
+        Each is to be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
+        """
+        self._check_open()
+        database, me = self._database, self._writer.node
+        with self._told():
+            connection = self._connect()
+            try:
+                now, process = self._clock.now(), this_process()
+                nodes = database.rows(connection, reading.NODES, (me,))
+                gone = [row[0] for row in nodes if is_gone(Process(*row[1:5]), row[5], process, now)]
+                if not gone:
+                    return []
+                database.begin(connection)
+                rows = [row for node in gone for row in database.rows(connection, reading.TAKE, (me, node))]
+                database.commit(connection)
+            finally:
+                self._disconnect(connection)
+        return [reading.open_run(row) for row in sorted(rows, key=lambda row: (row[2], row[0]))]
+
+    # -- connections --------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> Any:
+        """Return a connection that writes, to a database of our schema."""
+        self._database.prepare()
+        connection = self._database.connect(writing=True)
+        self._connections[id(connection)] = connection
+        try:
+            migrate(self._database, connection, self._auto_migrate, self._clock.now())
+        except BaseException:
+            self._disconnect(connection)
+            raise
+        while self._idle:  # they may be to a file that was replaced
+            self._disconnect(self._idle.pop())
+        return connection
+
+    def _disconnect(self, connection: Any) -> None:
+        self._database.close(connection)
+        self._connections.pop(id(connection), None)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        """Give a connection that only reads, from any thread; raise StoreError where it cannot be read."""
+        self._check_process()
+        with self._told():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect_reading()
+            try:
+                yield connection
+            except BaseException:
+                self._disconnect(connection)
+                raise
+            if self._opened and len(self._idle) < _IDLE:
+                self._idle.append(connection)
+            else:
+                self._disconnect(connection)
+
+    def _connect_reading(self) -> Any:
+        connection = self._database.connect(writing=False)
+        self._connections[id(connection)] = connection
+        try:
+            if not self._opened and self._database.version(connection) != max(migrations(self._database.dialect)):
+                migrate(self._database, connection, False, 0.0)
+        except BaseException:
+            self._disconnect(connection)
+            raise
+        return connection
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the database's errors into a StoreError that says what to do."""
+        try:
+            yield
+        except StoreError:
+            raise
+        except self._database.errors as error:
+            raise StoreError(self._database.describe(error)) from error
+
+    # -- which process ------------------------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        self._check_process()
+        if not self._opened:
+            raise StoreError(f"{self.name}: it is not open for writing; open() it first")
+
+    def _check_process(self) -> None:
+        if self._inert:
+            raise WrongProcess(
+                f"{self.name} is open in the parent of this process, and its connections are not to be shared: "
+                "open a store of its own here"
+            )
+
+    def _in_child(self) -> None:
+        """Be inert in a forked child: whatever is open belongs to the parent."""
+        self._inert, self._opened = True, False
+        connections = list(self._connections.values())
+        for connection in connections:  # for ever: to be freed would close it
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._database.leave(connections)
+
+
+def _waiting(entries: Sequence[Entry], written: int) -> Tallies:
+    """Return the sums of what is in the line, without what the transaction of that number has written."""
+    tallies = Tallies()
+    for entry in entries:
+        if entry.batch is None or entry.batch > written:
+            if entry.kind == RUNS:
+                tallies.add(entry.items)
+            elif entry.kind == DROPPED:
+                tallies.merge(entry.items.tallies)
+    return tallies
+
+
+def _or_none(name: str) -> str:
+    return " or None (no bound)" if name in ("days", "per_task") else ""
+
+
+_stores: "weakref.WeakSet[DatabaseStore]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for store in list(_stores):
+        store._in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,208 @@
+"""What waits to be written, in the order in which it was handed in, and how much of it may.
+
+::
+
+    loop's thread   append ------------------> [ taken | waiting ... ] <--- any reader copies it
+    writer's thread take (from the left), done (removes what was taken, once it is on record)
+
+While the database does not answer, ended runs are bounded: the oldest successful ones are dropped, and what they add
+to the tallies is kept. Their claims, which nobody waits for any more, shrink to the last one of each task.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tgscheduler.stores.base import Claim
+from tgscheduler.stores.tallies import Tallies
+from tgscheduler.timetable.run import OK, Run
+
+CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH = range(7)
+#: What waits for nobody is written so many seconds after it came, together.
+LINGER = 0.05
+#: At most so many records are written by one transaction.
+BATCH = 1024
+
+
+class Entry:
+    """What one call has handed in."""
+
+    __slots__ = ("at", "batch", "items", "kind", "records")
+
+    def __init__(self, kind: int, items: Any, records: int, at: float) -> None:
+        self.kind, self.items, self.records, self.at = kind, items, records, at
+        #: The number of the transaction that writes it, None while it waits.
+        self.batch: int | None = None
+
+
+class Dropped:
+    """What is left of runs that were dropped: their tallies, what ``max_runs`` counts, and open rows to remove."""
+
+    def __init__(self) -> None:
+        self.tallies = Tallies()
+        self.opened: dict[str, int] = {}
+        self.ids: list[int] = []
+
+
+class Line:
+    """The line in front of the database."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound = bound
+        #: Runs that were dropped, since the beginning.
+        self.dropped = 0
+        #: Ids of dropped runs whose claim is still to be written: they are not opened by it.
+        self.skipped: set[int] = set()
+        self._entries: deque[Entry] = deque()
+        self._taken = 0
+        self._appended = self._done = 0  # records: each counter has one thread that writes it
+        self._ended = self._ended_done = 0
+        self._moving = threading.Lock()  # held while entries are taken, removed or dropped; never across the database
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def records(self) -> int:
+        """How many claimed and ended runs are in the line."""
+        return max(0, self._appended - self._done)
+
+    def append(self, entry: Entry) -> None:
+        """Hand something in."""
+        self._appended += entry.records
+        if entry.kind == RUNS:
+            self._ended += entry.records
+        self._entries.append(entry)
+
+    def copy(self) -> list[Entry]:
+        """Return what is in the line at this moment."""
+        return list(self._entries.copy())
+
+    def due(self, now: float) -> float | None:
+        """Return in how many seconds the next batch is to be written, None where nothing waits."""
+        entries = self._entries
+        for place in range(len(entries)):
+            try:
+                kind = entries[place].kind
+            except IndexError:  # dropped meanwhile
+                return 0.0
+            if kind != RUNS or place == 64:
+                return 0.0
+        try:
+            return entries[0].at + LINGER - now
+        except IndexError:
+            return None
+
+    def take(self, batch: int, limit: int = BATCH) -> list[Entry]:
+        """Return the oldest entries for a transaction, ``limit`` records or a little more; they stay in the line."""
+        with self._moving:
+            taken: list[Entry] = []
+            records = 0
+            for entry in self._entries.copy():
+                if records >= limit:
+                    break
+                entry.batch = batch
+                records += entry.records or 1
+                taken.append(entry)
+            self._taken = len(taken)
+            return taken
+
+    def give_back(self, entries: Iterable[Entry]) -> None:
+        """Let what was taken wait again: its transaction was surely not committed."""
+        with self._moving:
+            for entry in entries:
+                entry.batch = None
+            self._taken = 0
+
+    def done(self, entries: Sequence[Entry]) -> None:
+        """Remove what was taken: it is on record."""
+        with self._moving:
+            for entry in entries:
+                self._entries.popleft()
+                self._done += entry.records
+                if entry.kind == RUNS:
+                    self._ended_done += entry.records
+                elif self.skipped and entry.kind == CLAIMS:
+                    self.skipped.difference_update(run._id for claim in entry.items for run in claim.opened)
+            self._taken = 0
+
+    def single_out(self, entry: Entry) -> None:
+        """Put one run or claim into each entry of what was the first entry: one of them cannot be written."""
+        with self._moving:
+            self._entries.popleft()
+            for item in reversed(entry.items):
+                records = _records(item) if entry.kind == CLAIMS else 1
+                self._entries.appendleft(Entry(entry.kind, [item], records, entry.at))
+
+    def excess(self) -> int:
+        """Return how many ended runs there are beyond the bound."""
+        return self._ended - self._ended_done - self.bound
+
+    def shorten(self) -> None:
+        """Drop the oldest successful runs, then others, to a little below the bound."""
+        if not self._moving.acquire(False):  # the writer moves it at this moment, or a signal handler came in between
+            return
+        try:
+            self._drop(self.excess() + max(1, self.bound // 10))
+        finally:
+            self._moving.release()
+
+    def _drop(self, many: int) -> None:
+        entries = list(self._entries)
+        taken, waiting = entries[: self._taken], entries[self._taken :]
+        runs = [run for entry in waiting if entry.kind == RUNS for run in entry.items]
+        gone = {id(run): run for run in [run for run in runs if run.state == OK][:many]}
+        if len(gone) < many:
+            gone.update((id(run), run) for run in [run for run in runs if run.state != OK][: many - len(gone)])
+        if waiting and waiting[0].kind == DROPPED:
+            rest = waiting[0]
+            waiting = waiting[1:]
+        else:
+            rest = Entry(DROPPED, Dropped(), 0, waiting[0].at if waiting else 0.0)
+        kept = [entry for entry in waiting if entry.kind != RUNS or self._thin(entry, gone)]
+        kept = self._without_claims(kept, {run.id or 0 for run in gone.values()}, rest.items)
+        rest.items.tallies.add(gone.values())
+        self._entries = deque([*taken, rest, *kept])
+        self.dropped += len(gone)
+
+    def _thin(self, entry: Entry, gone: dict[int, Run]) -> bool:
+        left = [run for run in entry.items if id(run) not in gone]
+        self._appended -= entry.records - len(left)
+        self._ended -= entry.records - len(left)
+        entry.items, entry.records = left, len(left)
+        return bool(left)
+
+    def _without_claims(self, waiting: list[Entry], gone: set[int], rest: Dropped) -> list[Entry]:
+        """Drop the claims whose runs were all dropped, except the last of each task, which moves its mark."""
+        later: set[str] = set()
+        kept: list[Entry] = []
+        unseen = set(gone) | self.skipped
+        gone = unseen.copy()
+        for entry in reversed(waiting):
+            if entry.kind != CLAIMS:
+                kept.append(entry)
+                continue
+            claims: list[Claim] = []
+            for claim in reversed(entry.items):
+                ids = {run.id or 0 for run in claim.opened}
+                unseen -= ids
+                if ids and not claim.closed and ids <= gone and (claim.by_hand or claim.task in later):
+                    if not claim.by_hand:
+                        rest.opened[claim.task] = rest.opened.get(claim.task, 0) + len(ids)
+                    self.skipped -= ids
+                    continue
+                self.skipped |= ids & gone
+                later |= set() if claim.by_hand else {claim.task}
+                claims.insert(0, claim)
+            records = sum(map(_records, claims))
+            self._appended -= entry.records - records
+            entry.items, entry.records = claims, records
+            if claims:
+                kept.append(entry)
+        rest.ids.extend(unseen - self.skipped)
+        return kept[::-1]
+
+
+def _records(claim: Claim) -> int:
+    return len(claim.opened) + len(claim.closed)

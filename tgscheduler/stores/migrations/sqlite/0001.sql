@@ -1,0 +1,78 @@
+-- Times are POSIX seconds. A statement ends with a semicolon at the end of its line.
+
+-- The migrations that were applied.
+CREATE TABLE tg_schema (
+    version INTEGER PRIMARY KEY,
+    applied REAL NOT NULL
+);
+
+-- One row per process that writes here, or did. batch: the last of its transactions that was committed.
+-- seen is 0 once it has left in good order.
+CREATE TABLE tg_node (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    host TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    process INTEGER NOT NULL,
+    birth INTEGER NOT NULL,
+    begun REAL NOT NULL,
+    seen REAL NOT NULL,
+    batch INTEGER NOT NULL
+);
+
+-- mark: the last due time that was claimed.
+CREATE TABLE tg_task (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    spec TEXT NOT NULL,
+    anchor REAL,
+    mark REAL NOT NULL,
+    paused_until REAL NOT NULL,
+    runs INTEGER NOT NULL
+);
+
+-- Claimed and not ended.
+CREATE TABLE tg_open (
+    id INTEGER PRIMARY KEY,
+    task_id INTEGER NOT NULL,
+    due REAL NOT NULL,
+    until REAL,
+    count INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    node_id INTEGER NOT NULL
+);
+
+-- Ended; written once. until: NULL where it is due. host: NULL where it is the node's. thread: NULL where it never began.
+CREATE TABLE tg_run (
+    id INTEGER PRIMARY KEY,
+    task_id INTEGER NOT NULL,
+    due REAL NOT NULL,
+    until REAL,
+    count INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    started REAL,
+    ended REAL,
+    node_id INTEGER NOT NULL,
+    host TEXT,
+    process INTEGER,
+    thread TEXT,
+    reason TEXT,
+    error TEXT,
+    log TEXT
+);
+CREATE INDEX tg_run_due ON tg_run (due, id, state);
+CREATE INDEX tg_run_task ON tg_run (task_id, due, id, state);
+CREATE INDEX tg_run_state ON tg_run (state, due, id) WHERE state <> 'ok';
+CREATE INDEX tg_run_task_state ON tg_run (task_id, state, due, id) WHERE state <> 'ok';
+
+-- How many occurrences were due in an hour, a day, or ever (begin 0), how long they took, and the longest.
+CREATE TABLE tg_count (
+    span TEXT NOT NULL,
+    begin INTEGER NOT NULL,
+    task_id INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    seconds REAL NOT NULL,
+    longest REAL NOT NULL,
+    PRIMARY KEY (span, begin, task_id, state)
+) WITHOUT ROWID;

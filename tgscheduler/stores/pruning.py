@@ -1,0 +1,111 @@
+"""Retention: what is too old, and what is too much of one task, is removed in small steps between the batches."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tgscheduler.clock import elapsed
+from tgscheduler.stores import statements as sql
+from tgscheduler.stores.database import Database
+
+DAY = 86400.0
+#: Sums of hours are kept so long (days); those of days for ever.
+HOURS_KEPT = 60
+#: A step removes so many rows at most, and takes about so long at most (seconds).
+STEP = 500
+TARGET = 0.01
+#: So long after nothing was found there is another look (seconds).
+REST = 60.0
+_TASKS = 50
+
+
+class Pruner:
+    """Goes round: what is too old, then task by task what is too much, then sums and processes long gone."""
+
+    def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
+        self._database, self._days, self._per_task = database, days, per_task
+        self._next = 0.0
+        self._rows = 100
+        self._task = 0
+        self._stages: list[Callable[[Any, float], bool]] = []
+
+    def due(self, now: float) -> float:
+        """Return in how many seconds (of the monotonic clock) there is something to do."""
+        return max(0.0, self._next - now)
+
+    def step(self, connection: Any, now: float) -> None:
+        """Do a small step; ``now`` is the wall clock's."""
+        began = elapsed()
+        if not self._stages:
+            self._task = 0
+            self._stages = [self._old, self._many, self._sums, self._nodes]
+        more = self._stages[0](connection, now)
+        took = elapsed() - began
+        if took > TARGET:
+            self._rows = max(10, self._rows // 2)
+        elif took < TARGET / 3:
+            self._rows = min(STEP, self._rows * 2)
+        if not more:
+            del self._stages[0]
+        self._next = elapsed() + (took if self._stages else REST)  # at most half of an idle writer's time
+
+    def _old(self, connection: Any, now: float) -> bool:
+        if self._days is None:
+            return False
+        page = "SELECT id FROM tg_run WHERE due < ? ORDER BY due, id LIMIT ?"
+        return self._erase(connection, page, (now - self._days * DAY, self._rows))
+
+    def _many(self, connection: Any, now: float) -> bool:
+        """Look at a few tasks; remove from the first that has too much."""
+        if self._per_task is None:
+            return False
+        began = elapsed()
+        for (task,) in self._database.rows(
+            connection, "SELECT id FROM tg_task WHERE id > ? ORDER BY id LIMIT ?", (self._task, _TASKS)
+        ):
+            last = self._database.rows(
+                connection,
+                "SELECT due, id FROM tg_run WHERE task_id = ? ORDER BY due DESC, id DESC LIMIT 1 OFFSET ?",
+                (task, self._per_task),
+            )
+            if last:
+                page = "SELECT id FROM tg_run WHERE task_id = ? AND (due, id) <= (?, ?) ORDER BY due, id LIMIT ?"
+                if self._erase(connection, page, (task, *last[0], self._rows)):
+                    return True
+            self._task = task
+            if elapsed() - began > TARGET / 2:
+                return True
+        return bool(self._database.rows(connection, "SELECT 1 FROM tg_task WHERE id > ? LIMIT 1", (self._task,)))
+
+    def _erase(self, connection: Any, page: str, values: tuple[Any, ...]) -> bool:
+        """Remove the runs of a page in a transaction; say whether there may be more."""
+        found = self._database.rows(connection, page, values)
+        if found:
+            self._database.begin(connection)
+            self._database.many(connection, sql.ERASES, found)
+            self._database.commit(connection)
+        return len(found) >= int(values[-1])
+
+    def _sums(self, connection: Any, now: float) -> bool:
+        before = int(now - HOURS_KEPT * DAY)
+        hours = self._database.rows(
+            connection,
+            "SELECT begin FROM tg_count WHERE span = 'hour' AND begin < ? ORDER BY begin LIMIT ?",
+            (before, self._rows),
+        )
+        if hours:
+            self._database.execute(
+                connection, "DELETE FROM tg_count WHERE span = 'hour' AND begin < ?", (min(before, hours[-1][0] + 1),)
+            )
+        return bool(hours)
+
+    def _nodes(self, connection: Any, now: float) -> bool:
+        """Forget processes that are gone for a day and have no runs left; their ids are never given again."""
+        self._database.execute(
+            connection,
+            "DELETE FROM tg_node WHERE seen < ? AND begun < ? "
+            "AND NOT EXISTS (SELECT 1 FROM tg_open WHERE tg_open.node_id = tg_node.id) "
+            "AND NOT EXISTS (SELECT 1 FROM tg_run WHERE tg_run.id BETWEEN tg_node.id * 68719476736 "
+            "AND tg_node.id * 68719476736 + 68719476735)",
+            (now - DAY, now - DAY),
+        )
+        return False

@@ -1,0 +1,92 @@
+"""Pages of runs, read by key."""
+
+from typing import Any
+
+from tgscheduler.stores.base import Query
+from tgscheduler.timetable.run import OK, RUNNING, WAITING, Run, Where
+
+_HOST = "(SELECT host FROM tg_node WHERE tg_node.id = r.node_id)"
+_TASK = "(SELECT name FROM tg_task WHERE tg_task.id = r.task_id)"
+_ENDED = (
+    f"SELECT r.id, {_TASK}, r.due, r.until, r.count, r.state, r.attempt, r.started, r.ended, "  # noqa: S608
+    f"CASE WHEN r.thread IS NULL OR r.host IS NOT NULL THEN r.host ELSE {_HOST} END, r.process, r.thread, "
+    "r.reason, r.error, r.log FROM tg_run r"
+)
+OPEN_COLUMNS = f"r.id, {_TASK}, r.due, r.until, r.count, r.attempt"
+#: The states in which a run is open, here as running, and those in which it is nothing else.
+OPEN_STATES = (None, RUNNING)
+UNENDED = (WAITING, RUNNING)
+#: Other processes that have open runs, and how their runs become ours.
+NODES = (
+    "SELECT id, host, machine, process, birth, seen FROM tg_node WHERE id <> ? AND id IN (SELECT node_id FROM tg_open)"
+)
+TAKE = f"UPDATE tg_open AS r SET node_id = ? WHERE r.node_id = ? RETURNING {OPEN_COLUMNS}"  # noqa: S608
+TASK_ID = "SELECT id FROM tg_task WHERE name = ?"
+
+
+def ended_page(query: Query, task: int | None, hint: str) -> tuple[str, list[Any]]:
+    """Return the statement for a page of ended runs and its values; ``hint`` names an index where that is needed."""
+    where, values = _bounds(query, task)
+    if task is not None:
+        index = "tg_run_task" if query.state in (None, OK) else "tg_run_task_state"
+    else:
+        index = "tg_run_due" if query.state in (None, OK) else "tg_run_state"
+    if query.state is not None:
+        where.append("r.state = ?")
+        values.append(query.state)
+        if query.state != OK:
+            where.append("r.state <> 'ok'")  # what the index holds
+    return _page(f"{_ENDED}{hint.format(index)}", where, values, query)
+
+
+def open_page(query: Query, task: int | None, node: int | None) -> tuple[str, list[Any]]:
+    """Return the statement for a page of open runs, all but those of ``node``, and its values."""
+    where, values = _bounds(query, task)
+    if node is not None:
+        where.append("r.node_id <> ?")
+        values.append(node)
+    return _page(f"SELECT {OPEN_COLUMNS} FROM tg_open r", where, values, query)  # noqa: S608
+
+
+def ended_run(row: tuple[Any, ...]) -> Run:
+    """Return the run of a row."""
+    number, task, due, until, count, state, attempt, started, ended, host, process, thread, reason, error, log = row
+    run = Run(task, due, count, until, state)
+    run._id = number
+    run.attempt, run.started, run.ended, run.reason, run.error = attempt, started, ended, reason, error
+    if thread is not None:
+        run.where = Where(host or "", process, thread)
+    if log is not None:
+        run._log = log
+    return run
+
+
+def open_run(row: tuple[Any, ...]) -> Run:
+    """Return the run of a row of what is open."""
+    number, task, due, until, count, attempt = row
+    run = Run(task, due, count, until, RUNNING)
+    run._id, run.attempt = number, attempt
+    return run
+
+
+def _bounds(query: Query, task: int | None) -> tuple[list[str], list[Any]]:
+    where: list[str] = []
+    values: list[Any] = []
+    if task is not None:
+        where.append("r.task_id = ?")
+        values.append(task)
+    if query.since is not None:
+        where.append("r.due >= ?")
+        values.append(float(query.since))
+    if isinstance(query.before, Run):
+        where.append("(r.due, r.id) < (?, ?)")
+        values += [query.before.due, query.before.id or 0]
+    elif query.before is not None:
+        where.append("r.due < ?")
+        values.append(float(query.before))
+    return where, values
+
+
+def _page(select: str, where: list[str], values: list[Any], query: Query) -> tuple[str, list[Any]]:
+    condition = f" WHERE {' AND '.join(where)}" if where else ""
+    return f"{select}{condition} ORDER BY r.due DESC, r.id DESC LIMIT ?", [*values, query.limit]

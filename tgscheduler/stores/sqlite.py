@@ -1,0 +1,271 @@
+"""SQLite: one file, through the standard library's ``sqlite3``.
+
+The file is in WAL mode, so that readers and the writer do not wait for each other. A step of sqlite3 gives the GIL
+away, and to have it back may take 5 ms beside a busy thread: so a batch is a few statements of many rows each.
+"""
+
+import functools
+import os
+import re
+import sqlite3
+import stat
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from tgscheduler.errors import InvalidValue, StoreError
+from tgscheduler.stores.statements import Many
+
+#: How long a statement waits for another process's transaction (seconds).
+PATIENCE = 2.0
+#: So many rows go into one statement at most.
+ROWS = 256
+_OLDEST = (3, 35, 0)  # UPDATE FROM and RETURNING
+_MENDS = (
+    ("not a database", "the file is something else: use another path"),
+    ("malformed", "the file is damaged: restore it from a backup"),
+    ("locked", "another program holds it: end that, or wait for it"),
+    ("readonly", "it is not to be written: mind its owner and mode, and its folder's"),
+    ("unable to open", "mind its owner and mode, and its folder's"),
+    ("full", "the disk is full: make room"),
+    ("disk I/O", "the disk does not do what it is told: mind its room and its health"),
+)
+
+
+class SqliteDatabase:
+    """A file, and how it is written and read."""
+
+    dialect = "sqlite"
+    hint = " INDEXED BY {}"
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        if not str(path) or str(path) == ":memory:" or "\0" in str(path):
+            raise InvalidValue(f"store: expected the path of a file, got {str(path)!r}; to keep nothing say 'memory'")
+        self.path = Path(path).absolute()
+        self.name = f"sqlite:///{self.path}"
+        self._file: tuple[int, int] | None = None
+
+    # -- connecting ---------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Create the file, for its owner alone, where there is none; raise StoreError where that cannot be."""
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise StoreError(
+                f"{self.name}: SQLite {'.'.join(map(str, _OLDEST))} or newer is needed, this Python has "
+                f"{sqlite3.sqlite_version}: use another Python, or postgresql://"
+            )
+        if not self.path.parent.is_dir():
+            raise StoreError(f"{self.name}: there is no folder {self.path.parent}; make it, or name another one")
+        try:
+            if self.path.is_symlink() and not (self.path.exists() and self.path.stat().st_size):
+                raise StoreError(f"{self.name}: a symbolic link to nothing; name the file itself")
+            if self.path.is_dir():
+                raise StoreError(f"{self.name}: a folder is there; name a file in it")
+            if not self.path.exists():
+                _create(self.path)
+        except OSError as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreError(f"{self.name}: cannot be created: {error.strerror}; mind its folder's owner") from error
+
+    def connect(self, writing: bool) -> sqlite3.Connection:
+        """Return a connection to the file, which is there."""
+        if not self.path.is_file():
+            raise StoreError(f"{self.name}: there is no such file")
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None, check_same_thread=False,
+            cached_statements=256, timeout=PATIENCE,
+        )  # fmt: skip
+        try:
+            if writing:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA cache_size = -16000")
+                self._file = _identity(self.path)
+            else:
+                connection.execute("PRAGMA query_only = 1")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def close(self, connection: sqlite3.Connection) -> None:
+        """Disconnect."""
+        try:
+            connection.close()
+        except sqlite3.Error:  # a transaction that could not be ended: its file is gone, or the disk is
+            pass
+
+    def descriptors(self) -> list[int]:
+        """Return the descriptors by which this process holds the file open."""
+        found = []
+        files = set()
+        for name in (self.path, f"{self.path}-wal", f"{self.path}-shm"):
+            try:
+                files.add(_identity(name))
+            except OSError:
+                continue
+        for name in os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"):
+            try:
+                status = os.fstat(int(name))
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) in files:
+                found.append(int(name))
+        return found
+
+    def leave(self, connections: Sequence[Any]) -> None:
+        """Let go of a parent's connections, in its forked child: neither use nor close them."""
+        if connections:
+            for descriptor in self.descriptors():
+                os.close(descriptor)
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction that writes."""
+        try:
+            there = _identity(self.path)
+        except FileNotFoundError:
+            self._put_back(connection)
+            raise Moved(f"{self.name} was removed; it was put back with all that was in it") from None
+        if there != self._file:
+            raise Moved(f"{self.name} was replaced by another file")
+        connection.execute("BEGIN IMMEDIATE")
+
+    def begin_migration(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction that no other migration can be in at the same time."""
+        connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Commit; whether it was, where that raises, is to be looked up."""
+        connection.execute("COMMIT")
+
+    def rollback(self, connection: sqlite3.Connection) -> None:
+        """End a transaction without a trace."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+    def lock_node(self, connection: sqlite3.Connection, node: int) -> None:
+        """Nothing to do: a transaction locks the whole file."""
+
+    def lock_tasks(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
+        """Nothing to do: a transaction locks the whole file."""
+
+    def execute(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement; return how many rows it has changed."""
+        return connection.execute(sql, values).rowcount
+
+    def insert(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> int:
+        """Insert a row; return its id."""
+        return int(connection.execute(f"{sql} RETURNING id", values).fetchall()[0][0])
+
+    def many(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
+        """Execute a statement for many rows; return how many rows it has changed."""
+        return sum(connection.execute(*part).rowcount for part in _parts(statement, rows))
+
+    def select(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> list[Any]:
+        """Return what a statement finds for many rows."""
+        return [row for part in _parts(statement, rows) for row in connection.execute(*part).fetchall()]
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def rows(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return all rows of a statement."""
+        return connection.execute(sql, values).fetchall()
+
+    def version(self, connection: sqlite3.Connection) -> int:
+        """Return the last migration that was applied, 0 for none."""
+        if not self.rows(connection, "SELECT 1 FROM sqlite_master WHERE name = 'tg_schema'"):
+            return 0
+        return int(self.rows(connection, "SELECT coalesce(max(version), 0) FROM tg_schema")[0][0])
+
+    # -- errors -------------------------------------------------------------------------------------------------------
+
+    def is_data(self, error: BaseException) -> bool:
+        """Say whether an error is one of what was to be written, and not of the database."""
+        kinds = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
+        return isinstance(error, (*kinds, OverflowError, TypeError, ValueError, AttributeError))
+
+    def describe(self, error: BaseException) -> str:
+        """Return what is wrong and how to mend it, in one line."""
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, StoreError):
+            return text
+        for words, mend in _MENDS:
+            if words in text:
+                return f"{self.name}: {text}; {mend}"
+        return f"{self.name}: {text}"
+
+    def _put_back(self, connection: sqlite3.Connection) -> None:
+        """Write the file that was removed anew: while we have it open, all of it is still there."""
+        for name in (f"{self.path}-wal", f"{self.path}-shm"):
+            Path(name).unlink(missing_ok=True)  # they belong to the removed file, and would be taken for the new one's
+        beside = self.path.with_name(f"{self.path.name}.restored-{os.getpid()}")
+        beside.unlink(missing_ok=True)
+        _create(beside)
+        try:
+            with_all = sqlite3.connect(f"file:{quote(str(beside))}?mode=rw", uri=True, isolation_level=None)
+            try:
+                connection.backup(with_all)
+            finally:
+                with_all.close()
+            os.link(beside, self.path)  # fails where somebody else has made one meanwhile
+        finally:
+            for left in (str(beside), f"{beside}-wal", f"{beside}-shm"):
+                Path(left).unlink(missing_ok=True)
+
+
+class Moved(StoreError):
+    """The file at the path is not the one that is open."""
+
+
+def _create(path: Path) -> None:
+    """Create an empty file that its owner alone may read and write, whatever the umask."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except FileExistsError:  # another process was quicker
+        return
+    try:
+        os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
+    finally:
+        os.close(descriptor)
+
+
+def _identity(path: str | os.PathLike[str]) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _parts(statement: Many, rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[Any]]]:
+    """Return statements, of a few sizes so that they stay prepared, with their values, padded with NULL."""
+    width = len(statement.types)
+    parts = []
+    for place in range(0, len(rows), ROWS):
+        part = rows[place : place + ROWS]
+        size = 1 << (len(part) - 1).bit_length()
+        values = list(chain.from_iterable(part))
+        values.extend([None] * ((size - len(part)) * width))
+        parts.append((_text(statement, size), values))
+    return parts
+
+
+@functools.lru_cache(maxsize=256)
+def _text(statement: Many, size: int) -> str:
+    row = f"({', '.join('?' * len(statement.types))})"
+    return statement.sql.replace("{v}", f"(VALUES {', '.join([row] * size)}) AS v")
+
+
+def path_of(url: str, folder: str | os.PathLike[str] | None) -> Path:
+    """Return the path that a ``sqlite:`` URL means; a relative one starts at ``folder``, None: where the process is."""
+    found = re.fullmatch(r"sqlite:///([^?#]+)", url)
+    if found is None:
+        raise InvalidValue(
+            f"store: expected 'sqlite:///file.db' or 'sqlite:////folder/file.db', got {url!r}; "
+            "to keep nothing say 'memory'"
+        )
+    return Path(folder or "", found[1])

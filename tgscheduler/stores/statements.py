@@ -1,0 +1,88 @@
+"""The SQL that both databases understand: what a batch writes, what a page reads.
+
+``{v}`` stands for the rows of a batch as a table ``v`` with columns ``column1``, ``column2``, …: each database has its
+own way to hand in many rows with one statement. A row whose first value is NULL is padding.
+"""
+
+from typing import NamedTuple
+
+
+class Many(NamedTuple):
+    """One statement for many rows: its text, and the type of each column (i: whole number, f: float, t: text)."""
+
+    sql: str
+    types: str
+
+
+def _columns(count: int) -> str:
+    return ", ".join(f"v.column{number}" for number in range(1, count + 1))
+
+
+def _insert(table: str, columns: str, types: str, conflict: str) -> Many:
+    return Many(
+        f"INSERT INTO {table} ({columns}) SELECT {_columns(len(types))} FROM {{v}} "  # noqa: S608
+        f"WHERE v.column1 IS NOT NULL ON CONFLICT {conflict}",
+        types,
+    )
+
+
+_TASK = "name, spec, anchor, mark, paused_until, runs"
+_UPDATE = "(name) DO UPDATE SET spec = excluded.spec, anchor = excluded.anchor, paused_until = excluded.paused_until"
+
+#: Tasks that nobody has saved: a run of theirs is to be written.
+NAMES = _insert("tg_task", _TASK, "ttfffi", "(name) DO NOTHING")
+SAVES = _insert(
+    "tg_task", _TASK, "ttfffi",
+    f"{_UPDATE}, mark = CASE WHEN excluded.mark > tg_task.mark THEN excluded.mark ELSE tg_task.mark END",
+)  # fmt: skip
+SAVES_BACK = _insert("tg_task", _TASK, "ttfffi", f"{_UPDATE}, mark = excluded.mark")
+IDS = Many("SELECT name, id FROM tg_task WHERE name IN (SELECT v.column1 FROM {v})", "t")
+
+#: A claim: task, new mark, runs opened; granted where the mark is before column4, or beyond column5.
+MOVES = Many(
+    "UPDATE tg_task SET mark = v.column2, runs = runs + v.column3 FROM {v} "
+    "WHERE tg_task.id = v.column1 AND (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
+    "ififf",
+)
+#: Which claims are refused, and by which mark: none, nearly always, so that one step of the database answers.
+REFUSED = Many(
+    "SELECT tg_task.id, tg_task.mark FROM {v} CROSS JOIN tg_task "
+    "WHERE tg_task.id = v.column1 AND NOT (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
+    "ififf",
+)
+#: Runs opened by claims that were dropped.
+COUNTED = Many("UPDATE tg_task SET runs = runs + v.column2 FROM {v} WHERE tg_task.id = v.column1", "ii")
+
+OPENS = _insert(
+    "tg_open", "id, task_id, due, until, count, attempt, node_id", "iiffiii",
+    "(id) DO UPDATE SET node_id = excluded.node_id, attempt = excluded.attempt",
+)  # fmt: skip
+CLOSES = Many("DELETE FROM tg_open WHERE id IN (SELECT v.column1 FROM {v})", "i")
+RUNS = _insert(
+    "tg_run",
+    "id, task_id, due, until, count, state, attempt, started, ended, "
+    "node_id, host, process, thread, reason, error, log",
+    "iiffitiffititttt", "(id) DO NOTHING",
+)  # fmt: skip
+#: Which of them are on record already: another node had them for lost.
+DOUBLES = Many("SELECT id FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
+TALLIES = _insert(
+    "tg_count", "span, begin, task_id, state, count, seconds, longest", "tiitiff",
+    "(span, begin, task_id, state) DO UPDATE SET count = tg_count.count + excluded.count, "
+    "seconds = tg_count.seconds + excluded.seconds, "
+    "longest = CASE WHEN excluded.longest > tg_count.longest THEN excluded.longest ELSE tg_count.longest END",
+)  # fmt: skip
+ERASES = Many("DELETE FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
+
+RENAME = "UPDATE tg_task SET name = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM tg_task WHERE name = ?)"
+ENROL = "INSERT INTO tg_node (host, machine, process, birth, begun, seen, batch) VALUES (?, ?, ?, ?, ?, ?, ?)"
+ENROL_AS = "INSERT INTO tg_node (id, host, machine, process, birth, begun, seen, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+STEP = "UPDATE tg_node SET batch = ?, seen = ? WHERE id = ? AND batch = ?"
+KNOWN = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
+TOTALS = "SELECT state, sum(count) FROM tg_count WHERE span = 'ever' AND begin = 0 GROUP BY state"
+#: With the last batch of a node as one more row: sums and number are of one moment.
+SUMS = (
+    "SELECT t.name, c.state, sum(c.count) FROM tg_count c JOIN tg_task t ON t.id = c.task_id "
+    "WHERE c.span = ? AND c.begin >= ? GROUP BY t.name, c.state "
+    "UNION ALL SELECT NULL, NULL, batch FROM tg_node WHERE id = ?"
+)

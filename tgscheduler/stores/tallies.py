@@ -1,0 +1,48 @@
+"""How many occurrences were due in an hour and ended in which state, and how long they took."""
+
+from collections.abc import Iterable
+
+from tgscheduler.timetable.run import Run
+
+
+class Tallies:
+    """Sums of runs by task, hour and state: [count, seconds, longest]."""
+
+    __slots__ = ("sums",)
+
+    def __init__(self) -> None:
+        self.sums: dict[tuple[str, int, str], list[float]] = {}
+
+    def add(self, runs: Iterable[Run]) -> None:
+        """Add runs that have ended."""
+        sums = self.sums
+        for run in runs:
+            key = run.task, int(run.due // 3600.0) * 3600, run.state
+            took = 0.0 if run.started is None or run.ended is None else max(0.0, run.ended - run.started)
+            found = sums.get(key)
+            if found is None:
+                sums[key] = [run.count, took, took]
+            else:
+                found[0] += run.count
+                found[1] += took
+                if took > found[2]:
+                    found[2] = took
+
+    def merge(self, other: "Tallies") -> None:
+        """Add the sums of another."""
+        for key, (count, seconds, longest) in other.sums.items():
+            found = self.sums.setdefault(key, [0, 0.0, 0.0])
+            found[0] += count
+            found[1] += seconds
+            found[2] = max(found[2], longest)
+
+    def rows(self, ids: dict[str, int]) -> list[tuple[str, int, int, str, int, float, float]]:
+        """Return a row for each hour, day and for ever; sorted: two writers never wait for each other crosswise."""
+        rows: dict[tuple[str, int, int, str], list[float]] = {}
+        for (task, hour, state), (count, seconds, longest) in self.sums.items():
+            for span, begin in (("hour", hour), ("day", hour // 86400 * 86400), ("ever", 0)):
+                found = rows.setdefault((span, begin, ids[task], state), [0, 0.0, 0.0])
+                found[0] += count
+                found[1] += seconds
+                found[2] = max(found[2], longest)
+        return [(*key, int(count), seconds, longest) for key, (count, seconds, longest) in sorted(rows.items())]

@@ -1,0 +1,346 @@
+"""The one thread that writes to a database: batches of what waits in the line, and small chores between them.
+
+::
+
+    claims, saves, renames      at once; what comes while a transaction runs is the next one
+    ended runs                  with the next of those, or within 100 ms
+    nothing                     a sign of life every 10 s; a step of pruning
+    an error                    a new connection, again and again, ever more slowly; down after the first that fails
+
+A transaction whose COMMIT was not answered is looked up by its number before anything else is written.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.clock import Clock
+from tgscheduler.stores import statements as sql
+from tgscheduler.stores.base import Claimed, Condition
+from tgscheduler.stores.batch import Batch, Doubled
+from tgscheduler.stores.database import Database
+from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, RUNS, Entry, Line
+from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process
+from tgscheduler.stores.pruning import Pruner
+from tgscheduler.timetable.run import Run
+
+log = logging.getLogger(__name__)
+
+_SLOWEST = 2.0
+#: Where claims never cease, a step of pruning is done all the same so often (seconds).
+_SHARE = 0.25
+
+
+class Writer:
+    """Writes what is in a line."""
+
+    def __init__(self, database: Database, line: Line, clock: Clock, patience: float, pruner: Pruner) -> None:
+        self._database, self._line, self._clock, self._patience, self._pruner = database, line, clock, patience, pruner
+        self._connect: Callable[[], Any] = lambda: None
+        self._answer: Callable[[list[Claimed]], None] = lambda claims: None
+        self._changed: Callable[[Condition], None] = lambda condition: None
+        self._connection: Any = None
+        self._thread: threading.Thread | None = None
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._rung = False
+        self._close_by: float | None = None
+        self.process: Process | None = None
+        self.node = 0
+        self._number = 0
+        self._unsure: Batch | None = None
+        self._ids: dict[str, int] = {}
+        self._limit, self._narrow = BATCH, 0
+        self._failures = 0
+        self._busy: float | None = None
+        self._wrote = self._pruned = 0.0
+        self._down: str | None = None
+        self._since: float | None = None
+        #: Occurrences by state: those that have ended with claims, and all that this writer has written.
+        self.closed: dict[str, int] = {}
+        self.written: dict[str, int] = {}
+        #: Totals of the database, without what this writer has written.
+        self.others: dict[str, int] = {}
+
+    # -- from other threads -------------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        connection: Any,
+        connect: Callable[[], Any],
+        answer: Callable[[list[Claimed]], None],
+        changed: Callable[[Condition], None],
+    ) -> None:
+        """Write with this connection, and with those of ``connect`` when it breaks."""
+        self._connection, self._connect, self._answer, self._changed = connection, connect, answer, changed
+        self._close_by, self._wrote = None, clocks.elapsed()
+        self._thread = threading.Thread(target=self._run, name="tgscheduler-store", daemon=True)
+        self._thread.start()
+
+    def restart(self) -> None:
+        """Begin the numbers of a new node."""
+        self._number, self._unsure = 0, None
+
+    def ring(self) -> None:
+        """Wake the thread."""
+        if not self._rung:
+            self._rung = True
+            self._bell.put(None)
+
+    def stop(self, timeout: float) -> None:
+        """Write what is left, for so many seconds at most."""
+        self._close_by = clocks.elapsed() + timeout
+        self._bell.put(None)
+        if self._thread is not None:
+            self._thread.join(timeout + 0.05)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def condition(self) -> Condition:
+        """Return how the database is, also while it keeps the thread waiting."""
+        down, since, busy = self._down, self._since, self._busy
+        if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
+            down, since = f"{self._database.name}: no answer for {waits:.0f} s", self._clock.now() - waits
+        return Condition(down, since, self._line.records, self._line.dropped)
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._is_over():
+                try:
+                    self._turn()
+                except Exception as error:
+                    if not isinstance(error, self._database.errors):
+                        log.exception("%s: the store's thread has a bug, and goes on", self._database.name)
+                    self._failed(error)
+            if self._connection is not None and self._unsure is None:
+                self._database.execute(self._connection, "UPDATE tg_node SET seen = ? WHERE id = ?", (LEFT, self.node))
+        except Exception as error:  # it is gone, and has to be taken for gone by others
+            log.debug("%s: left without a word: %s", self._database.name, self._database.describe(error))
+        finally:
+            self._disconnect()
+
+    def _is_over(self) -> bool:
+        if self._close_by is None:
+            return False
+        return clocks.elapsed() > self._close_by or not (len(self._line) or self._unsure)
+
+    def _turn(self) -> None:
+        """Write a batch, or do a chore, or sleep until there is something to do."""
+        now = clocks.elapsed()
+        due = self._line.due(now)
+        beat = self._wrote + BEAT - now
+        prune = self._pruner.due(now)
+        if self._unsure or self._down or beat <= 0 or (due is not None and (due <= 0 or self._close_by is not None)):
+            if prune <= 0 and not self._down and not self._unsure and now - self._pruned > _SHARE:
+                self._prune()
+            self._busy = now
+            self._write()
+            self._busy = None
+            if beat <= 0:
+                self._look_at_others()
+        elif prune <= 0:
+            self._prune()
+        else:
+            self._sleep(min(beat, prune, beat if due is None else due))
+
+    def _sleep(self, seconds: float) -> None:
+        try:
+            self._bell.get(timeout=max(0.0, seconds))
+        except queue.Empty:
+            pass
+        self._rung = False
+
+    def _prune(self) -> None:
+        self._pruned = clocks.elapsed()
+        if self._connection is None:
+            self._reconnect()
+        try:
+            self._pruner.step(self._connection, self._clock.now())
+        except Exception:
+            self._roll_back()
+            raise
+
+    def _write(self) -> None:
+        """Write one batch: what waits, or only that we are there."""
+        if self._connection is None:
+            self._reconnect()
+        number = self._number + 1
+        entries = self._line.take(number, self._limit)
+        batch = Batch(self.node, self.process.host if self.process else "", number, entries, self._line.skipped)
+        try:
+            try:
+                self._send(batch)
+            except Doubled:
+                self._roll_back()
+                batch.careful = True
+                self._send(batch)
+        except Exception as error:
+            self._line.give_back(entries)
+            self._roll_back()
+            if not self._database.is_data(error) or not entries:
+                raise
+            self._suspect(entries, error)
+            return
+        self._unsure = batch
+        self._database.commit(self._connection)
+        self._committed(batch)
+
+    def _send(self, batch: Batch) -> None:
+        database, connection, now = self._database, self._connection, self._clock.now()
+        database.begin(connection)
+        if database.execute(connection, sql.STEP, (batch.number, now, self.node, self._number)) != 1:
+            self._enrol_again(batch, now)
+        batch.write(database, connection, self._ids, now)
+
+    def _enrol_again(self, batch: Batch, now: float) -> None:
+        """Put our row right: the database is not the one that it was; a backup was restored, perhaps."""
+        assert self.process is not None
+        query = "SELECT host, machine, process, birth FROM tg_node WHERE id = ?"
+        found = self._database.rows(self._connection, query, (self.node,))
+        if found and Process(*found[0]) == self.process:
+            values = (batch.number, now, self.node)
+            self._database.execute(self._connection, "UPDATE tg_node SET batch = ?, seen = ? WHERE id = ?", values)
+        else:
+            self.node = batch.node = enrol(self._database, self._connection, self.process, now, batch.number,
+                                           None if found else self.node)  # fmt: skip
+
+    def _committed(self, batch: Batch) -> None:
+        self._unsure = None
+        self._number = batch.number
+        self._wrote = clocks.elapsed()
+        for entry in batch.entries:
+            if entry.kind == RUNS:
+                _add(self.written, entry.items)
+            elif entry.kind == DROPPED:
+                for (_, _, state), (count, _, _) in entry.items.tallies.sums.items():
+                    self.written[state] = self.written.get(state, 0) + int(count)
+        _add(self.written, batch.closed)
+        _add(self.written, batch.doubles, -1)
+        closed = self.closed.copy()
+        _add(closed, batch.closed)
+        _add(closed, batch.doubles, -1)
+        self.closed = closed  # as a whole: readers take no lock
+        self._line.done(batch.entries)
+        if self._narrow:
+            self._narrow -= 1
+            self._limit = self._limit if self._narrow else BATCH
+        self._failures = 0
+        if self._down is not None:
+            log.warning("%s is back; what was held back is being written", self._database.name)
+            self._down = self._since = None
+            self._tell(self._changed, self.condition())
+        if batch.answers:
+            self._tell(self._answer, batch.answers)
+        for entry in batch.entries:
+            if entry.kind == FLUSH:
+                entry.items.set()
+
+    def _suspect(self, entries: Sequence[Entry], error: Exception) -> None:
+        """Find out by halves what cannot be written, and write the rest."""
+        entry = entries[0]
+        if len(entries) > 1:
+            self._limit, self._narrow = 1, len(entries)
+        elif isinstance(entry.items, list) and len(entry.items) > 1:
+            self._line.single_out(entry)
+            self._limit, self._narrow = 1, len(entry.items)
+        else:
+            log.error("%s: dropped, as it cannot be written: %r (%s)", self._database.name, entry.items, error)
+            self._line.done(entries)
+            self._line.dropped += entry.records
+            if entry.kind == CLAIMS:
+                self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in entry.items])
+
+    # -- the connection -----------------------------------------------------------------------------------------------
+
+    def _reconnect(self) -> None:
+        """Connect anew, and find out what became of a transaction whose commit was not answered."""
+        self._connection = self._connect()
+        self._ids.clear()
+        batch = self._unsure
+        if batch is None:
+            return
+        database, connection = self._database, self._connection
+        database.begin(connection)
+        database.lock_node(connection, self.node)
+        found = database.rows(connection, "SELECT batch FROM tg_node WHERE id = ?", (self.node,))
+        database.rollback(connection)
+        if found and found[0][0] == batch.number:
+            self._committed(batch)
+        else:
+            self._line.give_back(batch.entries)
+            self._unsure = None
+
+    def _failed(self, error: Exception) -> None:
+        """Remember that the database does not do what it is asked to, say so, and wait a while."""
+        self._disconnect()
+        now = clocks.elapsed()
+        began, self._busy = self._busy or now, None
+        self._failures += 1
+        text = self._database.describe(error)
+        if self._down is None and (self._failures > 1 or now - began >= self._patience):
+            self._since = self._clock.now() - (now - began)
+            self._down = text
+            log.warning("%s; runs go on, their records wait", text)
+            self._tell(self._changed, self.condition())
+        elif self._down is not None:
+            self._down = text
+        else:
+            log.info("%s; once more", text)
+        until = now + min(_SLOWEST, 0.025 * 2 ** min(self._failures, 10))
+        while (left := until - clocks.elapsed()) > 0 and not self._is_over():
+            closing = self._close_by is not None
+            self._sleep(min(left, 0.05) if closing else left)
+            if closing or self._close_by is not None:
+                until = min(until, clocks.elapsed() + 0.05)
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection is not None:
+                self._database.rollback(self._connection)
+        except self._database.errors:
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._database.close(connection)
+
+    def _look_at_others(self) -> None:
+        """Read the totals anew where other processes write here too."""
+        seen = self._clock.now() - GONE_AFTER
+        query = "SELECT 1 FROM tg_node WHERE seen > ? AND id <> ? LIMIT 1"
+        if self._connection is not None and self._database.rows(self._connection, query, (seen, self.node)):
+            self.others = totals(self._database, self._connection, self.written)
+
+    def _tell(self, what: Callable[[Any], None], argument: Any) -> None:
+        try:
+            what(argument)
+        except Exception:
+            log.exception("%s: a listener of the store has failed", self._database.name)
+
+
+def enrol(
+    database: Database, connection: Any, process: Process, now: float, batch: int = 0, number: int | None = None
+) -> int:
+    """Put a process on record as one that writes; return its number."""
+    if number is None:
+        return database.insert(connection, sql.ENROL, (*process, now, now, batch))
+    return database.insert(connection, sql.ENROL_AS, (number, *process, now, now, batch))
+
+
+def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
+    """Return how many occurrences are on record in each state, ``without`` some."""
+    found = {state: int(count) for state, count in database.rows(connection, sql.TOTALS)}
+    return {state: found.get(state, 0) - without.get(state, 0) for state in {**found, **without}}
+
+
+def _add(counts: dict[str, int], runs: Sequence[Run], sign: int = 1) -> None:
+    for run in runs:
+        counts[run.state] = counts.get(run.state, 0) + sign * run.count
