@@ -3,6 +3,7 @@
 ``python kills.py URL FOLDER KILLS SEED`` prints what an independent record in files says against the store's.
 """
 
+import itertools
 import json
 import os
 import random
@@ -96,7 +97,7 @@ def compare(url, folder):
         found = sorted(store.runs(task=f"task {number}", limit=1_000_000), key=lambda run: run.due)
         runs.update(((run.task, run.due), run) for run in found)
         step = interval(number)
-        for one, following in zip(found, found[1:], strict=False):
+        for one, following in itertools.pairwise(found):
             if abs(following.due - one.until - step) > 1e-3:
                 holes.append((one.task, one.until, following.due))
     states = Counter()

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from tgscheduler.clock import Clock
 from tgscheduler.engine.deciding import Turn
 from tgscheduler.executors.base import Executor, Occurrence, Voice
-from tgscheduler.stores.base import Claim, Claimed, LastingStore
+from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
 from tgscheduler.timetable.run import Run
 
 log = Voice(__name__)
@@ -75,6 +75,7 @@ class Clerk(Executor):
         self.store = store
         self._patience = patience
         self._run_anyway = run_anyway
+        self.down = False
         self._answers: deque[list[Claimed]] = deque()
         self._cases: dict[int, _Case] = {}  # by the identity of their claim
         self._overtaken: dict[int, _Case] = {}  # gone on without an answer
@@ -88,10 +89,22 @@ class Clerk(Executor):
         if self.bell is not None:
             self.bell.put(None)
 
-    @property
-    def busy(self) -> bool:
-        """Whether a claim waits for its answer."""
-        return bool(self._cases)
+    def note_condition(self, condition: Condition) -> None:
+        """Take note that the store went down, or came back: called in its own thread."""
+        if self.bell is not None:
+            self.bell.put(None)
+
+    def _tell_condition(self) -> None:
+        condition = self.store.condition()
+        down = condition.down is not None
+        if down != self.down:
+            self.down = down
+            if self.events is not None:
+                self.events.publish("store-down" if down else "store-up", **condition._asdict())
+
+    def waits_for_store(self) -> bool:
+        """Wait until all that was handed in is answered, for virtual clocks; say whether there was anything."""
+        return bool(self._cases) and self.store.flush(10.0)
 
     def hand_in(self, turn: Turn, by_hand: bool = False) -> None:
         """Have what a turn has decided claimed, and leave the turn empty."""
@@ -125,6 +138,7 @@ class Clerk(Executor):
 
     def answered(self) -> Answer | None:
         """Return what goes on now, None where nothing does."""
+        self._tell_condition()
         answer = None
         while self._answers:
             answer = answer or Answer()
@@ -151,11 +165,10 @@ class Clerk(Executor):
 
     def _go_on(self, answer: Answer | None) -> Answer | None:
         """Let go on what has waited for too long, and all of it where the store is down."""
-        down = self.store.condition().down is not None
         latest = self.clock.elapsed() - self._patience
         overdue = []
         for key, case in self._cases.items():  # in the order in which they were handed in
-            if not down and case.since > latest:
+            if not self.down and case.since > latest:
                 break
             overdue.append(key)
         for key in overdue:

@@ -63,7 +63,7 @@ class Loop(Placing):
         self._lobby = lobby
         clerk = executors.get(Clerk.method)
         #: Where the store outlives the process: what is decided goes through its hands first; what is known of tasks.
-        self._clerk = clerk if isinstance(clerk, Clerk) else None
+        self.clerk = clerk if isinstance(clerk, Clerk) else None
         self.recall = recall
         self._working = [executor for executor in executors.values() if executor not in (lobby, clerk)]
         sequential = executors[method.sequential]
@@ -176,8 +176,8 @@ class Loop(Placing):
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
         if self.ledger.ended:
             self.settle()
-        if self._clerk is not None:
-            self._proceed(self._clerk)
+        if self.clerk is not None:
+            self._proceed(self.clerk)
         stepped = self.clock.step()
         registry, turn, asked = self.registry, Turn(), Turn()
         if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
@@ -239,9 +239,9 @@ class Loop(Placing):
 
     def _enact(self, turn: Turn, by_hand: bool = False) -> None:
         """Hand out what starts, keep what waits in line, book what does not run; or have all of it claimed first."""
-        if self._clerk is not None and turn.any:
+        if self.clerk is not None and turn.any:
             self.ledger.enter([*turn.started, *turn.waiting])
-            self._clerk.hand_in(turn, by_hand)
+            self.clerk.hand_in(turn, by_hand)
             return
         self._carry_out(turn)
 

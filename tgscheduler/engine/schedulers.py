@@ -34,7 +34,7 @@ from tgscheduler.executors.base import Executor, _current, brief
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.stores.base import Condition, Store, is_lasting
+from tgscheduler.stores.base import Store, is_lasting
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
@@ -241,7 +241,7 @@ class Scheduler(Steering, Answering):
             return None
         run_anyway = self._on_store_down == "run"
         clerk = Clerk(self.clock, self._ledger.ended, store, self._store_timeout, run_anyway)
-        store.open(clerk.answer, self._note_condition)
+        store.open(clerk.answer, clerk.note_condition, self.clock)
         try:
             recall = Recall(store, self._registry)
         except BaseException:
@@ -256,13 +256,6 @@ class Scheduler(Steering, Answering):
             lost = store.close(max(2.0, self._store_timeout))
             if lost:
                 log.error("%d records of runs could not be written before the stop", lost)
-
-    def _note_condition(self, condition: Condition) -> None:
-        """Tell that the store went down, or came back: called in its own thread."""
-        name = "store-up" if condition.down is None else "store-down"
-        self._events.publish(name, **condition._asdict())
-        if self._loop is not None:
-            self._loop.bell.put(None)
 
     def _make_events(self) -> Events:
         return Events(self.clock.now)

@@ -56,7 +56,7 @@ def open(  # the name that reads well where it is used: stores.open(url)
 
 
 def check(url: str) -> None:
-    """Raise InvalidValue, InvalidType or StoreError for a URL that names no store, or one that needs what is missing."""
+    """Raise InvalidValue or InvalidType for a URL that names no store, StoreError where something is missing."""
     open(url)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeGuard
 
+from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable.run import STATES, Run
 
@@ -181,11 +182,13 @@ class LastingStore(Store, Protocol):
     the claims before them.
     """
 
-    def open(self, answer: "Callable[[list[Claimed]], None]", changed: "Callable[[Condition], None]") -> None:
+    def open(
+        self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None], clock: Clock | None = None
+    ) -> None:
         """Connect, migrate and start the writer; raise StoreError where that cannot be.
 
         ``answer`` is called in the writer's thread with claims that have been committed, ``changed`` when the store
-        goes down or comes back.
+        goes down or comes back. ``clock``: by which it tells the time from now on.
         """
 
     def close(self, timeout: float) -> int:
