@@ -1,69 +1,165 @@
-"""One suite over every store."""
+"""One suite over every store: what each remembers, and how it is asked."""
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from keeping import START, Keeper, dues, ended, fields
 
+from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.stores.base import Query
 from tgscheduler.stores.memory import MemoryStore
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.run import STATES, Run, Where
+
+pytest_plugins = ["postgres", "keepers"]
+
+DAY = 86400.0
 
 
-def ended(task, due, state="ok", count=1):
-    run = Run(task, due, count)
-    run.started, run.ended, run.state = due + 0.1, due + 0.2, state
-    return run
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def store(request, tmp_path):
+    """Yield an empty store, open where it has to be."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
+    keeper = Keeper(url)
+    yield keeper.open()
+    keeper.close()
 
 
-@pytest.fixture(params=[MemoryStore], ids=lambda kind: kind.__name__)
-def store(request):
-    return request.param(history=5)
+@pytest.fixture(params=[False, True], ids=["at once", "on record"])
+def settle(request, store):
+    """Return what lets a store do its work, or what does not: what was recorded is there either way."""
+    return (lambda: store.flush(5)) if request.param and store.lasts else (lambda: True)
+
+
+# -- every store -------------------------------------------------------------------------------------------------------
 
 
 def test_an_empty_store_answers(store):
-    assert store.runs(Query()) == []
+    assert store.runs() == []
     assert store.counts() == {}
+    assert store.tallies() == {}
 
 
-def test_runs_come_newest_due_time_first_whatever_the_order_of_their_ends(store):
-    store.record([ended("a", 3.0), ended("a", 1.0)])
-    store.record([ended("a", 2.0)])
-    assert [run.due for run in store.runs(Query())] == [3.0, 2.0, 1.0]
+def test_runs_come_newest_due_time_first_whatever_the_order_of_their_ends(store, settle):
+    store.record([ended("a", START + 3), ended("a", START + 1)])
+    assert settle()
+    store.record([ended("a", START + 2)])
+    assert dues(store.runs()) == [3.0, 2.0, 1.0]
 
 
 @pytest.mark.parametrize(
-    ("query", "dues"),
+    ("words", "expected"),
     [
-        (Query(task="a"), [3.0, 1.0]),
-        (Query(state="failed"), [4.0, 3.0]),
-        (Query(task="a", state="ok"), [1.0]),
-        (Query(since=2.0), [4.0, 3.0, 2.0]),
-        (Query(before=3.0), [2.0, 1.0]),
-        (Query(since=2.0, before=4.0), [3.0, 2.0]),
-        (Query(limit=2), [4.0, 3.0]),
-        (Query(task="nobody"), []),
+        ({"task": "a"}, [3.0, 1.0]),
+        ({"state": "failed"}, [4.0, 3.0]),
+        ({"task": "a", "state": "ok"}, [1.0]),
+        ({"task": "a", "state": "failed"}, [3.0]),
+        ({"since": START + 2.0}, [4.0, 3.0, 2.0]),
+        ({"before": START + 3.0}, [2.0, 1.0]),
+        ({"since": START + 2.0, "before": START + 4.0}, [3.0, 2.0]),
+        ({"limit": 2}, [4.0, 3.0]),
+        ({"task": "nobody"}, []),
+        ({"state": "lost"}, []),
+        ({"state": "waiting"}, []),
     ],
 )
-def test_what_is_asked_for_is_what_comes(store, query, dues):
-    store.record([ended("a", 1.0), ended("b", 2.0), ended("a", 3.0, "failed"), ended("b", 4.0, "failed")])
-    assert [run.due for run in store.runs(query)] == dues
+def test_what_is_asked_for_is_what_comes(store, settle, words, expected):
+    first = [ended("a", START + 1), ended("b", START + 2)]
+    store.record([*first, ended("a", START + 3, "failed"), ended("b", START + 4, "failed")])
+    assert settle()
+    assert dues(store.runs(**words)) == expected
+    assert dues(store.runs(Query(**words))) == expected
 
 
-def test_history_is_bounded_and_counts_are_not(store):
-    for due in range(20):
-        store.record([ended("a", float(due), count=2)])
-    assert [run.due for run in store.runs(Query())] == [19.0, 18.0, 17.0, 16.0, 15.0]
+def test_pages_meet_without_a_gap_by_the_last_run_of_the_one_before(store, settle):
+    store.record([ended("ab"[number % 2], START + number // 10, "ok", number + 1) for number in range(60)])
+    assert settle()
+    for words in ({}, {"task": "a"}, {"state": "ok"}, {"task": "b", "state": "ok"}):
+        whole = [run.count for run in store.runs(limit=100, **words)]
+        pages, before = [], None
+        while page := store.runs(limit=7, before=before, **words):
+            pages += [run.count for run in page]
+            before = page[-1]
+        assert pages == whole
+        assert len(set(whole)) == len(whole) == (30 if "task" in words else 60)
+
+
+def test_counts_and_tallies_add_up_occurrences(store, settle):
+    store.record([ended("a", START, "ok", 2), ended("b", START + 3600, "missed", 5)])
+    assert settle()
+    store.record([ended("a", START + 3600), ended("a", START + 7200, "failed")])
+    assert store.counts() == {"ok": 3, "missed": 5, "failed": 1}
+    assert store.tallies() == {"a": {"ok": 3, "failed": 1}, "b": {"missed": 5}}
+    assert store.tallies(START + 3700) == {"a": {"ok": 1, "failed": 1}, "b": {"missed": 5}}
+    assert store.tallies(START + 10800) == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ({"state": "done"}, "expected one of waiting"),
+        ({"limit": 0}, "1 or more"),
+        ({"limit": -1}, "1 or more"),
+        ({"limit": True}, "whole number"),
+        ({"limit": "5"}, "whole number"),
+    ],
+)
+def test_a_question_that_cannot_be_is_an_error(store, words, error):
+    with pytest.raises((InvalidValue, InvalidType), match=error):
+        store.runs(**words)
+
+
+def test_the_store_in_memory_is_bounded_and_its_counts_are_not():
+    store = MemoryStore(history=5)
+    for number in range(20):
+        store.record([ended("a", START + number, count=2)])
+    assert dues(store.runs()) == [19.0, 18.0, 17.0, 16.0, 15.0]
     assert store.counts() == {"ok": 40}
 
 
-@pytest.mark.parametrize(
-    ("query", "error"),
-    [
-        (Query(state="done"), "expected one of waiting"),
-        (Query(limit=0), "1 or more"),
-        (Query(limit=-1), "1 or more"),
-        (Query(limit=True), "whole number"),
-        (Query(limit="5"), "whole number"),
-    ],
-)
-def test_a_question_that_cannot_be_is_an_error(query, error):
-    with pytest.raises((ValueError, TypeError), match=error):
-        query.check()
+# -- every field, bit by bit -------------------------------------------------------------------------------------------
+
+moments = st.floats(0.0, 4_102_444_800.0, allow_subnormal=False).map(lambda moment: moment + 0.0)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+
+
+@st.composite
+def drawn_runs(draw):
+    """Draw a run of any fields."""
+    due = draw(moments)
+    until = draw(st.one_of(st.none(), moments))
+    run = Run(draw(texts), due, draw(st.integers(1, 10**9)), until, draw(st.sampled_from(STATES[2:])))
+    run.started, run.ended = draw(st.one_of(st.none(), moments)), draw(moments)
+    run.attempt = draw(st.integers(1, 1000))
+    run.where = draw(st.one_of(st.none(), st.builds(Where, texts, st.integers(0, 2**31), texts)))
+    run.reason, run.error = draw(st.one_of(st.none(), texts)), draw(st.one_of(st.none(), texts))
+    run._log = draw(texts)
+    return run
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(runs=st.lists(drawn_runs(), min_size=1, max_size=40))
+def test_all_that_a_run_says_comes_back_bit_by_bit(keeper, runs):
+    store = keeper.open()
+    try:
+        store.record(runs)
+        assert store.flush(5)
+        before = {run.id: fields(run) for run in runs}
+        found = {run.id: fields(run) for run in store.runs(limit=100_000)}
+        assert {number: found[number] for number in before} == before
+    finally:
+        store.close(5)
+
+
+def test_text_that_no_database_takes_is_spelled_out(keeper):
+    store = keeper.open()
+    run = ended("a\0b", START, "failed")
+    run.error, run.reason, run.where = "lone \ud800 half", "nul \0", Where("h", 1, "t\0")
+    store.record([run])
+    assert store.flush(5)
+    (found,) = store.runs()
+    said = (found.task, found.error, found.reason, found.where)
+    assert said == ("a\\x00b", "lone \\ud800 half", "nul \\x00", Where("h", 1, "t\\x00"))
+    assert store.condition() == (None, None, 0, 0)

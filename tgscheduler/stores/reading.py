@@ -20,7 +20,7 @@ UNENDED = (WAITING, RUNNING)
 NODES = (
     "SELECT id, host, machine, process, birth, seen FROM tg_node WHERE id <> ? AND id IN (SELECT node_id FROM tg_open)"
 )
-TAKE = f"UPDATE tg_open AS r SET node_id = ? WHERE r.node_id = ? RETURNING {OPEN_COLUMNS}"  # noqa: S608
+TAKE = f"UPDATE tg_open SET node_id = ? WHERE node_id = ? RETURNING {OPEN_COLUMNS.replace('r.', 'tg_open.')}"  # noqa: S608
 TASK_ID = "SELECT id FROM tg_task WHERE name = ?"
 
 

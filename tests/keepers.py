@@ -1,0 +1,29 @@
+"""Fixtures: keepers of stores (see :mod:`keeping`) in an empty database of each kind."""
+
+import pytest
+from keeping import Keeper
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def keeper(request, tmp_path):
+    """Yield a keeper of stores in an empty database, of each kind."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
+    keeper = Keeper(url)
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+def sqlite(tmp_path):
+    """Yield a keeper of stores in one SQLite file, ``runs.db`` in ``tmp_path``."""
+    keeper = Keeper(f"sqlite:///{tmp_path}/runs.db")
+    yield keeper
+    keeper.close()
+
+
+@pytest.fixture
+def postgres(postgres_url):
+    """Yield a keeper of stores in a PostgreSQL database."""
+    keeper = Keeper(postgres_url)
+    yield keeper
+    keeper.close()
