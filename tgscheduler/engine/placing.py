@@ -97,7 +97,7 @@ class Placing:
             for run in runs:
                 reason = lost_reason(run)
                 if task is not None and not task._gone and task.policy.on_lost == "rerun":
-                    again = run.taken_over(f"run again: {reason}")
+                    again = run.taken_over(reason)
                     self.decider.by_hand(task, again, now, turn)
                 else:
                     run.reason, run.ended, run.state = reason, now, LOST
