@@ -14,19 +14,24 @@ was set last wins; a file or a dict with one bad value changes nothing.
 import ast
 import difflib
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+from tgscheduler import stores
 from tgscheduler.errors import ConfigError, SchedulerError
 from tgscheduler.timetable import triggers, zones
-from tgscheduler.timetable.policy import MISFIRES, OVERLAPS, Policy
+from tgscheduler.timetable.policy import MISFIRES, ON_LOST, OVERLAPS, Policy
 
 Values = dict[str, Any]
 
 #: What people write where Python says True, False or None.
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
+
+#: What stands before the host in a URL is for nobody's eyes.
+_PASSWORD = re.compile(r"://[^/@]*@")
 
 _LITERAL = "a Python literal: a string in quotes, a number, True, False, None, a list or a dict on one line"
 
@@ -81,6 +86,15 @@ def _zone(key: str, value: Any) -> None:
         raise ConfigError(f"{key}: {error}") from None
 
 
+def _store(key: str, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        _refuse(key, value)
+    try:
+        stores.check(value or "memory")
+    except SchedulerError as error:
+        raise ConfigError(f"{key}: {error}") from None
+
+
 def _refuse(key: str, value: Any) -> None:
     raise ConfigError(f"{key}: expected {SETTINGS[key].expected}, got {_show(value)}")
 
@@ -107,6 +121,42 @@ SETTINGS: dict[str, Setting] = {
     ),
     "tg.scheduler.history": Setting(
         _whole, "a whole number of 1 or more", 10_000, "How many runs are remembered in memory."
+    ),
+    "tg.scheduler.store": Setting(
+        _store,
+        "None, 'sqlite:///scheduler.db' or 'postgresql://user@host/database'",
+        None,
+        "Where runs and tasks are remembered over restarts; None: in memory, until the process ends.",
+    ),
+    "tg.scheduler.auto_migrate": Setting(
+        _boolean, "True or False", True, "Whether a start brings the tables of the store up to date."
+    ),
+    "tg.scheduler.history_days": Setting(
+        _whole_or_none,
+        "a whole number of 1 or more, or None",
+        90,
+        "For how many days a store keeps a run; None: for ever.",
+    ),
+    "tg.scheduler.history_per_task": Setting(
+        _whole_or_none,
+        "a whole number of 1 or more, or None",
+        10_000,
+        "How many runs of each task a store keeps; None: all.",
+    ),
+    "tg.scheduler.store_timeout": Setting(
+        _seconds, "a number of seconds", 2.0, "Seconds after which a store that does not answer counts as down."
+    ),
+    "tg.scheduler.on_store_down": Setting(
+        _choice(("run", "pause")),
+        "'run' or 'pause'",
+        "run",
+        "Whether runs start while the store is down, and are recorded when it is back, or wait for it.",
+    ),
+    "tg.scheduler.on_lost": Setting(
+        _choice(ON_LOST),
+        f"one of {', '.join(map(repr, ON_LOST))}",
+        "skip",
+        "What becomes of a run whose process ended before it did: it is recorded as lost, or runs again.",
     ),
     "tg.scheduler.misfire": Setting(
         _choice(MISFIRES),
@@ -147,10 +197,12 @@ SETTINGS: dict[str, Setting] = {
 }
 
 #: The settings that make up a scheduler's policy.
-_POLICY = ("misfire", "misfire_cap", "grace", "overlap", "max_instances", "timeout", "retry")
+_POLICY = ("misfire", "misfire_cap", "grace", "overlap", "max_instances", "timeout", "retry", "on_lost")
 
 _global: Values = {}
 _sections: dict[str, Values] = {}
+#: The folder of the deployment's configfile, None where there is none.
+_folder: str | None = None
 _MISSING: Any = object()
 #: What counts over everything that is set, for whoever runs within :func:`assuming`.
 _assumed: ContextVar[Values] = ContextVar("tgscheduler_assumed", default={})  # noqa: B039 - never changed in place
@@ -166,6 +218,11 @@ def get(key: str, default: Any = _MISSING) -> Any:
     if default is not _MISSING:
         return default
     return SETTINGS[key].default if key in SETTINGS else None
+
+
+def folder() -> str:
+    """Return where relative paths in settings start: at the deployment's configfile, without one where we run."""
+    return _folder or os.getcwd()
 
 
 def settings() -> Values:
@@ -251,6 +308,9 @@ def update_config(
         definitions.append(source.logging)
     configlogging.apply(definitions)
     _merge(flat, sections)
+    global _folder
+    if configfile is not None:
+        _folder = os.path.dirname(os.path.abspath(configfile))
 
 
 def check(key: Any, value: Any, where: str) -> None:
@@ -299,15 +359,18 @@ def explain(where: str, key: str, text: str) -> str:
         except SchedulerError as error:  # wrong in quotes as well: that may say what is near
             near = str(error).partition("; ")[2]
             mend = mend or (near and f"; {near}")
-        return f"{where} {key}: expected {SETTINGS[key].expected}, got {text[:100]}{mend}"
+        shown = _PASSWORD.sub("://***@", text)[:100]
+        return f"{where} {key}: expected {SETTINGS[key].expected}, got {shown}{mend}"
     _check_spelling(key, where)
-    return f"{where} {key}: expected {_LITERAL}; got {text[:100]}{mend}"
+    return f"{where} {key}: expected {_LITERAL}; got {_PASSWORD.sub('://***@', text)[:100]}{mend}"
 
 
 def reset() -> None:
     """Forget everything, and take back what ``[logging]`` has set up: for tests."""
     from tgscheduler import configlogging
 
+    global _folder
+    _folder = None
     _global.clear()
     _sections.clear()
     configlogging.reset()
@@ -345,13 +408,13 @@ def _mend(key: str, value: Any) -> str:
                 SETTINGS[key].check(key, candidate)
         except SchedulerError:
             continue
-        return f"; write {candidate!r}"
+        return f"; write {_show(candidate)}"
     return ""
 
 
 def _show(value: Any) -> str:
     try:
-        return repr(value)[:100]
+        return _PASSWORD.sub("://***@", repr(value))[:100]
     except Exception:
         return f"<{type(value).__name__}>"
 

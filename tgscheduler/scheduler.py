@@ -22,8 +22,10 @@ Every function that adds takes these arguments and returns the :class:`Task`, wh
     The first and the last moment at which it may fire (POSIX seconds or datetimes), and the zone that its days and
     times are meant in.
 ``misfire``, ``misfire_cap``, ``grace``, ``overlap``, ``max_instances``, ``timeout``, ``retry``, ``jitter``,
-``max_runs``
+``max_runs``, ``on_lost``
     What becomes of late, overlapping, endless and failed runs: :mod:`tgscheduler.policy`.
+``formerly``
+    The name that the task had before: with a store that outlives the process it takes over that one's history.
 
 A bad value is a ValueError or TypeError at the call that says what is expected; nothing is registered then.
 """
@@ -35,7 +37,7 @@ from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, Unpack
 
-from tgscheduler import config
+from tgscheduler import building, config
 from tgscheduler.engine.forked import ForkedScheduler
 from tgscheduler.engine.schedulers import Scheduler, ThreadedScheduler
 from tgscheduler.events import Callback, Event
@@ -111,10 +113,12 @@ __all__ = [
     "cancel",
     "cancel_run",
     "counts",
+    "counts_by_task",
     "current_run",
     "explain",
     "get_task",
     "get_tasks",
+    "gone",
     "health",
     "method",
     "pause",
@@ -139,13 +143,7 @@ _making = threading.Lock()
 
 def build(settings: Mapping[str, Any]) -> ThreadedScheduler:
     """Return a new scheduler made from ``tg.scheduler.*`` settings that are checked already."""
-    return ThreadedScheduler(**_arguments(settings))
-
-
-def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("timezone", "threads", "children", "stop_timeout", "history")
-    found = {name: settings[f"tg.scheduler.{name}"] for name in names if f"tg.scheduler.{name}" in settings}
-    return {**found, "policy": config.policy(settings)}
+    return ThreadedScheduler(**building.arguments(settings))
 
 
 def _get_scheduler() -> Scheduler:
@@ -165,7 +163,7 @@ def _configured() -> Scheduler:
     """Return the default scheduler with the settings of now, unless it runs already."""
     scheduler = _get_scheduler()
     if not scheduler.running:
-        scheduler.configure(**_arguments(config.settings()))
+        scheduler.configure(**building.arguments(config.settings()))
     return scheduler
 
 
@@ -408,16 +406,35 @@ def runs(
     task: str | Task | None = None,
     state: str | None = None,
     since: float | None = None,
-    before: float | None = None,
+    before: float | Run | None = None,
     limit: int = 100,
 ) -> list[Run]:
-    """Return what became of occurrences, newest due time first (``since <= due < before``, POSIX seconds)."""
+    """Return what became of occurrences, newest due time first (``since <= due < before``, POSIX seconds).
+
+    Where ``before`` is the last Run of a page, the next page follows.
+    """
     return _get_scheduler().runs(task, state, since, before, limit)
 
 
-def counts() -> dict[str, int]:
-    """Return how many occurrences are in each state; their sum is the number that came due."""
-    return _get_scheduler().counts()
+def counts(since: float | None = None) -> dict[str, int]:
+    """Return how many occurrences are in each state; their sum is the number that came due.
+
+    ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
+    """
+    return _get_scheduler().counts(since)
+
+
+def counts_by_task(since: float | None = None) -> dict[str, dict[str, int]]:
+    """Return, by the task's name, how many occurrences are in each state; ``since`` as for :func:`counts`."""
+    return _get_scheduler().counts_by_task(since)
+
+
+def gone() -> list[str]:
+    """Return the names that the store has a history of, and that no task has any more; a new one can take it over.
+
+    That is what the option ``formerly`` of a task does. Without a store that outlives the process there are none.
+    """
+    return _get_scheduler().gone()
 
 
 def health() -> dict[str, Any]:

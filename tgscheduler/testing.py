@@ -25,9 +25,10 @@ from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.schedulers import Scheduler
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Events
-from tgscheduler.executors.base import Executor, Occurrence, Where, here
+from tgscheduler.executors.base import Executor, Occurrence, here
 from tgscheduler.executors.sequential import LONG, SLICE, SequentialExecutor
 from tgscheduler.timetable.policy import METHODS
+from tgscheduler.timetable.run import Where
 
 
 class VirtualClock(Clock):
@@ -113,6 +114,7 @@ class TickedScheduler(Scheduler):
         if loop is None:
             self.clock.advance_to(moment)
             return
+        clerk = loop.clerk
         clock, ended, settle, turn = self.clock, self._ledger.ended, loop.settle, loop.turn
         inline = [executor for executor in self._executors.values() if isinstance(executor, _InlineExecutor)]
         where = here()  # asking for it costs more than all else of a run
@@ -121,7 +123,7 @@ class TickedScheduler(Scheduler):
         try:
             while not loop.stopping:
                 turn()
-                more = False
+                more = clerk is not None and clerk.waits_for_store()
                 for executor in inline:
                     if executor.line:
                         more = executor.work() or more

@@ -23,9 +23,10 @@ from tgscheduler.timetable.tasks import Task
 from tgscheduler.timetable.telling import run_in_words, stamp, zone_in_words
 from tgscheduler.timetable.triggers import Trigger, check_moment, in_words
 
-#: As many runs at one moment are told at most, and as many are looked through.
+#: As many runs at one moment are told at most; so many of the task's before it are looked through; a memory has fewer.
 _MOST_TOLD = 5
-_MOST_RUNS = 1_000_000
+_MOST_RUNS = 10_000
+_ALL_RUNS = 1_000_000
 
 #: So many fires to come are gone through before the timetable alone is asked.
 _MOST_FIRES = 1000
@@ -147,9 +148,10 @@ class Answering(Explaining):
 
     def _unrecorded(self, moment: float, tz: ZoneInfo) -> Iterator[str]:
         """Yield why nothing is recorded of a fire that the timetable had."""
-        remembered = self.runs(limit=_MOST_RUNS)
-        oldest = min((run.due for run in remembered), default=math.inf)
-        if sum(self.counts().values()) > sum(run.count for run in remembered) and moment <= oldest + 1.0:
+        kept = sum(count for states in self.counts_by_task().values() for count in states.values())
+        remembered = self.runs(limit=_ALL_RUNS) if sum(self.counts().values()) > kept else []
+        oldest = min((run.due for run in remembered), default=-math.inf)
+        if moment <= oldest + 1.0:
             yield (
                 f"it was due then, by its timetable of now, but that is older than what the history remembers: "
                 f"{len(remembered)} runs, the oldest due {stamp(oldest, tz)}"

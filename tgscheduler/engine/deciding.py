@@ -33,6 +33,11 @@ class Turn:
         self.owing: list[Task] = []
         self.asked: list[tuple[Task, float]] = []
 
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to start, to keep in line or to book."""
+        return bool(self.started or self.waiting or self.closed)
+
 
 class Decider:
     """Decides on tasks, and puts them at their next fire time."""

@@ -93,10 +93,15 @@ class ForkedScheduler(Scheduler):
         self._check_use()
         return super().runs(*args, **kw)
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, since: float | None = None) -> dict[str, int]:
         """Return counts: zeros before the start, and an error afterwards."""
         self._check_use()
-        return super().counts()
+        return super().counts(since)
+
+    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
+        """Return counts by task: none before the start, and an error afterwards."""
+        self._check_use()
+        return super().counts_by_task(since)
 
     def health(self) -> dict[str, Any]:
         """Return the engine's health before the start, and an error afterwards."""

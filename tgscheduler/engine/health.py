@@ -8,13 +8,16 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.executors.base import Executor
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
+from tgscheduler.stores.base import Condition, Store, is_lasting
 from tgscheduler.timetable.policy import method
 
 #: A loop that is so many seconds behind its timetable is degraded.
 LAG = 1.0
 
 
-def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry, now: float) -> dict[str, Any]:
+def health(
+    loop: Loop | None, executors: dict[str, Executor], registry: Registry, store: Store, now: float
+) -> dict[str, Any]:
     """Return state (stopped, ok, degraded, failed), reasons, and figures; times in seconds and POSIX seconds."""
     held = not registry.lock.acquire(timeout=1.0)
     try:
@@ -34,6 +37,11 @@ def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry
     if held:
         reasons.append("the timetable is locked for more than 1 s: a trigger that does not return?")
     reasons += _who_holds(loop, executors, now)
+    condition = store.condition() if is_lasting(store) and loop is not None else Condition()
+    if condition.down is not None:
+        reasons.append(f"the store is down: {condition.down}; {condition.buffered} records wait for it")
+    if condition.dropped:
+        reasons.append(f"{condition.dropped} records were dropped while the store was down")
     pool, forker = executors.get(method.threaded), executors.get(method.forked)
     threads = pool.threads if isinstance(pool, ThreadedExecutor) else 0
     if isinstance(pool, ThreadedExecutor) and pool.waiting and threads >= pool.bound:
@@ -54,6 +62,8 @@ def health(loop: Loop | None, executors: dict[str, Executor], registry: Registry
         "abandoned": sum(executor.abandoned for executor in executors.values()),
         "tasks": tasks,
         "next_due": next_due,
+        "buffered": condition.buffered,
+        "dropped": condition.dropped,
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tgscheduler.clock import pause
 from tgscheduler.executors.base import Occurrence
-from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.base import Query, Store, hour
 from tgscheduler.timetable.run import STATES, Run
 
 #: Ended runs are booked at most so many at a time.
@@ -37,6 +37,11 @@ class Ledger:
         books = self._open
         for _, run in occurrences:
             books[run] = None
+
+    def drop(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take out what another process has had: it is in the books there."""
+        for _, run in occurrences:
+            self._open.pop(run, None)
 
     def settle(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
         """Book what has ended since the last call, and ``closed``, which never waited; return what came back.
@@ -97,15 +102,32 @@ class Ledger:
             counts[run.state] += run.count
         return counts
 
-    def runs(self, query: Query) -> list[Run]:
-        """Return what is asked for, open runs included, newest due time first."""
+    def tallies(self, since: float | None) -> dict[str, dict[str, int]]:
+        """Return, by task, how many occurrences are in each state; ``since``: due in that hour or later."""
         while True:
             edition = self._edition
             if edition % 2 == 0:
-                found = {*self.store.runs(query), *self._open.copy()}
-                if edition == self._edition:
-                    return query.newest(found)
+                tallies, open_runs = self.store.tallies(since), list(self._open)
+                if edition == self._edition or self.store.lasts:  # under load its answer is never of one moment
+                    break
             pause(0.0002)
+        for run in open_runs:
+            if since is None or hour(since) <= run.due:
+                states = tallies.setdefault(run.task, {})
+                states[run.state] = states.get(run.state, 0) + run.count
+        return tallies
+
+    def runs(self, query: Query) -> list[Run]:
+        """Return what is asked for, open runs included, newest due time first."""
+        while True:  # what is open first: what ends meanwhile is in the store by then, or in both
+            edition = self._edition
+            if edition % 2 == 0:
+                found: dict[object, Run] = {run.id or run: run for run in self._open.copy()}
+                if edition == self._edition:
+                    break
+            pause(0.0002)
+        found.update((run.id or run, run) for run in self.store.runs(query))
+        return query.newest(found.values())
 
     def _look(self) -> tuple[dict[str, int], list[Run]]:
         while True:

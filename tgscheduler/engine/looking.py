@@ -10,7 +10,7 @@ from tgscheduler.engine.loop import Loop
 from tgscheduler.engine.registry import Registry
 from tgscheduler.executors.base import Executor
 from tgscheduler.stores.base import Query
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.run import STATES, Run
 from tgscheduler.timetable.tasks import Task
 
 
@@ -48,19 +48,43 @@ class Looking:
         task: str | Task | None = None,
         state: str | None = None,
         since: float | None = None,
-        before: float | None = None,
+        before: float | Run | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Return runs, newest due time first: of one task, in one state, with ``since <= due < before``."""
+        """Return runs, newest due time first: of one task, in one state, with ``since <= due < before``.
+
+        Where ``before`` is the last Run of a page, the next page follows.
+        """
         if isinstance(task, Task):
             with self._registry.lock:
                 task = self._registry.label(task)
         return self._ledger.runs(Query(task, state, since, before, limit).check())
 
-    def counts(self) -> dict[str, int]:
-        """Return how many occurrences are in each state; their sum is the number that came due."""
-        return self._ledger.counts()
+    def counts(self, since: float | None = None) -> dict[str, int]:
+        """Return how many occurrences are in each state; their sum is the number that came due.
+
+        ``since``: only those that were due in the hour of that moment, or later.
+        """
+        if since is None:
+            return self._ledger.counts()
+        sums = dict.fromkeys(STATES, 0)
+        for states in self.counts_by_task(since).values():
+            for state, count in states.items():
+                sums[state] += count
+        return sums
+
+    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
+        """Return, by the task's name, how many occurrences are in each state that there are any in.
+
+        ``since``: only those that were due in the hour of that moment, or later.
+        """
+        return self._ledger.tallies(since)
 
     def health(self) -> dict[str, Any]:
         """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
-        return health(self._loop, self._executors.copy(), self._registry, self.clock.now())
+        return health(self._loop, self._executors.copy(), self._registry, self._ledger.store, self.clock.now())
+
+    def gone(self) -> list[str]:
+        """Return the names that the store has a history of, and that no task has any more."""
+        loop = self._loop
+        return [] if loop is None or loop.recall is None else loop.recall.gone()

@@ -13,13 +13,15 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
+from tgscheduler.engine.clerk import TAKEN, Clerk
 from tgscheduler.engine.deciding import Decider, Turn
 from tgscheduler.engine.ledger import Ledger
 from tgscheduler.engine.lobby import Lobby
+from tgscheduler.engine.placing import Placing
+from tgscheduler.engine.recalling import Recall
 from tgscheduler.engine.registry import Registry
 from tgscheduler.events import Events
 from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe
@@ -27,7 +29,7 @@ from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.timetable.plan import slots
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import CANCELLED, FAILED, MISSED, SKIPPED, Run
-from tgscheduler.timetable.tasks import CORRECTION, Planner, Task
+from tgscheduler.timetable.tasks import Planner, Task
 from tgscheduler.timetable.terms import Terms
 
 log = Voice(__name__)
@@ -36,7 +38,7 @@ log = Voice(__name__)
 SETTLE = 1.0
 
 
-class Loop:
+class Loop(Placing):
     """Turns a timetable into runs, from start to stop; a second start makes another."""
 
     def __init__(
@@ -47,6 +49,7 @@ class Loop:
         ledger: Ledger,
         executors: dict[str, Executor],
         events: Events,
+        recall: Recall | None = None,
     ) -> None:
         self._planner = planner
         self.clock = clock
@@ -58,7 +61,11 @@ class Loop:
         lobby = executors[Lobby.method]
         assert isinstance(lobby, Lobby)
         self._lobby = lobby
-        self._working = [executor for executor in executors.values() if executor is not lobby]
+        clerk = executors.get(Clerk.method)
+        #: Where the store outlives the process: what is decided goes through its hands first; what is known of tasks.
+        self.clerk = clerk if isinstance(clerk, Clerk) else None
+        self.recall = recall
+        self._working = [executor for executor in executors.values() if executor not in (lobby, clerk)]
         sequential = executors[method.sequential]
         assert isinstance(sequential, SequentialExecutor)
         self._sequential = sequential
@@ -125,50 +132,6 @@ class Loop:
         self.decider.interrupted = True  # also where an action swallows what is raised now
         raise KeyboardInterrupt
 
-    def place_waiting(self) -> None:
-        """Give every task that waited for the start its first fire time."""
-        self.clock.step()
-        now = self.clock.now()
-        registry, turn = self.registry, Turn()
-        places: list[tuple[Task, Callable[..., float | None], tuple[Any, ...]]] = []
-        with registry.lock:
-            for task in registry.agenda.clear():  # they waited at the last stop, or were put at an absolute time
-                places.append((task, self._due_after_stop, (task, now)))
-            waiting, registry.waiting = registry.waiting, {}
-            for task, delay in waiting.items():
-                places.append((task, self._due_from_start, (task, now, delay)))
-            self._place(places, turn)
-            registry.lives.append([now, math.inf])
-            self.placed = True
-        self._place_foreign(places, turn)
-        if turn.closed:
-            self.settle(turn.closed)
-        self.events.publish("scheduler-started", tasks=len(places))
-
-    def _place(self, places: "_Places", turn: Turn) -> None:
-        for task, ask, args in places:
-            if task._terms is None or not task._terms.foreign:
-                self.decider.place(task, turn, ask, *args)
-
-    def _place_foreign(self, places: "_Places", turn: Turn) -> None:
-        for task, ask, args in places:
-            if task._terms is not None and task._terms.foreign:
-                self.asking = task.name or task._label or "?", self.clock.elapsed(), "trigger"
-                try:
-                    self.decider.place_foreign(task, turn, ask, *args)
-                finally:
-                    self.asking = None
-
-    def _due_after_stop(self, task: Task, now: float) -> float | None:
-        """Return when a task that had a time fires: what was due meanwhile is none, but a single task's."""
-        task._adopt(self.registry.home)
-        return task._due_after_stop(now)
-
-    def _due_from_start(self, task: Task, now: float, delay: float | None) -> float | None:
-        """Return when a task that was added before the start fires first."""
-        task._adopt(self.registry.home)  # the zone may have been set since
-        return task._first_due(now, delay)
-
     def put(self, task: Task, due: float | None) -> None:
         """Enter a task into the timetable, under the lock; wake the loop where it would sleep too long."""
         if task._terms is None and due is not None and self.registry.paused_until == -math.inf:
@@ -213,8 +176,10 @@ class Loop:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
         if self.ledger.ended:
             self.settle()
+        if self.clerk is not None:
+            self._proceed(self.clerk)
         stepped = self.clock.step()
-        registry, turn = self.registry, Turn()
+        registry, turn, asked = self.registry, Turn(), Turn()
         if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
             return self.clock.now()  # its holder may be the thread that is stopping us: look again
         try:
@@ -227,12 +192,14 @@ class Loop:
             else:
                 self.lag = 0.0
             while self._requests:
-                self.decider.by_hand(*self._requests.popleft(), now, turn)
+                self.decider.by_hand(*self._requests.popleft(), now, asked)
             deadline = registry.agenda.earliest
             self.sleeps_until = deadline
         finally:  # what was decided before a fault is done all the same
             registry.lock.release()
             self._enact(turn)
+            if asked.any:
+                self._enact(asked, by_hand=True)
         if stepped:
             self._place_foreign(moved, turn)
             self._enact(turn)  # one that was wrong is booked
@@ -270,7 +237,29 @@ class Loop:
             self.asking = None
         self._enact(turn)
 
-    def _enact(self, turn: Turn) -> None:
+    def _enact(self, turn: Turn, by_hand: bool = False) -> None:
+        """Hand out what starts, keep what waits in line, book what does not run; or have all of it claimed first."""
+        if self.clerk is not None and turn.any:
+            self.ledger.enter([*turn.started, *turn.waiting])
+            self.clerk.hand_in(turn, by_hand)
+            return
+        self._carry_out(turn)
+
+    def _proceed(self, clerk: Clerk) -> None:
+        """Go on with what the store has on record by now."""
+        answer = clerk.answered()
+        if answer is None:
+            return
+        self._carry_out(answer.turn)
+        if answer.closed and self.events.wanted:
+            self._tell(answer.closed, ())
+        if answer.refused:
+            self.ledger.drop(answer.refused)
+            for _, run in answer.refused:
+                run.reason, run.ended, run.state = TAKEN, self.clock.now(), SKIPPED
+            self._let_go(answer.refused)
+
+    def _carry_out(self, turn: Turn) -> None:
         """Hand out what starts, keep what waits in line, book what does not run."""
         if turn.started:
             started, turn.started = turn.started, []
@@ -326,6 +315,13 @@ class Loop:
     def settle(self, closed: list[Run] | None = None) -> bool:
         """Book what has ended, and let go of tasks that will not come again; say whether there was anything."""
         batch = self.ledger.settle(closed or ())
+        if self.events.wanted:
+            self._tell(closed or (), batch)
+        self._let_go(batch)
+        return bool(batch)
+
+    def _let_go(self, batch: Sequence[Occurrence]) -> None:
+        """Let what comes next come, and let go of tasks that will not come again."""
         over: list[Task] = []
         for task, run in batch:
             terms = task._terms
@@ -336,15 +332,12 @@ class Loop:
                     self._ask_to_reschedule(task)
                 if task._final and run.ended is not None:
                     over.append(task)
-        if self.events.wanted:
-            self._tell(closed or (), batch)
         # Where the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
         if over and self.registry.lock.acquire(timeout=0.05):
             try:
                 self.registry.release_over(over)
             finally:
                 self.registry.lock.release()
-        return bool(batch)
 
     def _settle_terms(self, task: Task, run: Run, terms: Terms) -> None:
         """Keep what is tried again in the lobby; let the next in line start."""
@@ -394,34 +387,3 @@ class Loop:
                 task._final = True
                 if task._last is None or task._last.ended is not None:
                     self.registry.release(task)
-
-    # -- the wall clock was stepped ------------------------------------------------------------------------------
-
-    def _follow_step(self, seconds: float, turn: Turn) -> "_Places":
-        """Keep the rhythm of what counts real seconds; let calendar tasks follow the new time at once.
-
-        Return the tasks that are to be placed without the lock, as their trigger is the application's own.
-        """
-        now = self.clock.now()
-        log.warning("the wall clock was stepped by %+.1f s", seconds)
-        agenda, foreign = self.registry.agenda, []
-        for executor in self.executors.values():
-            executor.shift(seconds)
-        for task in agenda.clear():
-            if task._shift(seconds):
-                task._mark += seconds
-                self.decider.put(task, task._due + seconds)
-            elif seconds > 0 or task._by_hand or task._trigger is None:
-                self.decider.put(task, task._due)
-            else:
-                if seconds < -CORRECTION:
-                    task._mark = -math.inf
-                mark = task._mark  # what has run does not run again
-                if task._terms is not None and task._terms.foreign:
-                    foreign.append((task, task._due_after, (max(now, mark),)))
-                else:
-                    self.decider.place(task, turn, task._due_after, max(now, mark))
-        return foreign
-
-
-_Places = Sequence[tuple[Task, Callable[..., float | None], tuple[Any, ...]]]

@@ -19,20 +19,22 @@ from contextvars import ContextVar
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.answering import Answering
+from tgscheduler.engine.clerk import Clerk
 from tgscheduler.engine.ctrlc import on_ctrl_c
 from tgscheduler.engine.ledger import Ledger
 from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.loop import Loop
+from tgscheduler.engine.recalling import Recall
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.steering import Steering
 from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
 from tgscheduler.events import Events
-from tgscheduler.executors import child
+from tgscheduler.executors import capturing, child
 from tgscheduler.executors.base import Executor, _current, brief
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.stores.base import Store
+from tgscheduler.stores.base import Store, is_lasting
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
@@ -49,8 +51,10 @@ class Scheduler(Steering, Answering):
 
     ``timezone``: an IANA name, None: the host's. ``threads``, ``children``: how many threaded and forked runs there
     are at a time (None: twice the cores). ``stop_timeout``: seconds that :meth:`stop` leaves to running actions.
-    ``history``: how many ended runs are remembered. ``policy``: what holds for tasks that choose nothing. Raises
-    InvalidValue or InvalidType for what cannot be.
+    ``history``: how many ended runs are remembered in memory. ``policy``: what holds for tasks that choose nothing.
+    ``store``: where runs and tasks are remembered (:func:`tgscheduler.stores.open`), None: in memory. Where it does
+    not answer within ``store_timeout`` seconds, ``on_store_down`` says whether runs start all the same ("run") or wait
+    ("pause"). Raises InvalidValue or InvalidType for what cannot be.
     """
 
     def __init__(
@@ -64,18 +68,20 @@ class Scheduler(Steering, Answering):
         policy: Policy = PLAIN,
         clock: Clock | None = None,
         store: Store | None = None,
+        store_timeout: float = 2.0,
+        on_store_down: str = "run",
     ) -> None:
         self.clock = clock or Clock()
         self._events = self._make_events()
         self._registry = Registry(Home(self.clock, None))
-        self._ledger = Ledger(store or MemoryStore())
+        self._ledger = Ledger(MemoryStore())
         self._executors: dict[str, Executor] = {}
         self._loop: Loop | None = None
         self._life = threading.Lock()  # held by the one start or stop in progress
         self._stopper: int | None = None
         self._hurry = False
         self._copied = False  # by a fork of the application: the original runs in the parent
-        self.configure(timezone, threads, children, stop_timeout, history, policy)
+        self.configure(timezone, threads, children, stop_timeout, history, policy, store, store_timeout, on_store_down)
         _schedulers.add(self)
 
     def configure(
@@ -86,6 +92,9 @@ class Scheduler(Steering, Answering):
         stop_timeout: float = 5.0,
         history: int = 10_000,
         policy: Policy = PLAIN,
+        store: Store | None = None,
+        store_timeout: float = 2.0,
+        on_store_down: str = "run",
     ) -> None:
         """Set what the constructor sets, for the next start; tasks that were added before it follow."""
         if timezone is not None:
@@ -97,12 +106,19 @@ class Scheduler(Steering, Answering):
             check_whole("children", children)
         if not isinstance(policy, Policy):
             raise InvalidType(f"policy: expected a Policy(...), got {policy!r}")
+        self._store_timeout = triggers.check_seconds("store_timeout", store_timeout)
+        if on_store_down not in ("run", "pause"):
+            raise InvalidValue(f"on_store_down: expected 'run' or 'pause', got {on_store_down!r}")
+        self._on_store_down = on_store_down
         self._registry.home.timezone = timezone
         self._registry.home.policy = PLAIN if policy == PLAIN else policy
         self._threads, self._children, self.stop_timeout = threads, children, seconds
-        store = self._ledger.store
-        if isinstance(store, MemoryStore):
-            store.bound(history)
+        if store is not None:
+            self._ledger.store = store
+        elif self._ledger.store.lasts:
+            self._ledger.store = MemoryStore()
+        if isinstance(self._ledger.store, MemoryStore):
+            self._ledger.store.bound(history)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -172,6 +188,8 @@ class Scheduler(Steering, Answering):
                 loop.leave()
                 loop.refuse()
                 loop.settle()
+                self._close_store()
+                capturing.end()
                 self._events.publish("scheduler-stopped")
             self._events.drain(1.0)
             self._loop = self._stopper = None
@@ -192,14 +210,17 @@ class Scheduler(Steering, Answering):
             self._copied = self._hurry = False
             self._registry.forget_runs()
             self._executors = self._make_executors()
+            recall = self._open_store()
             try:
                 for executor in self._executors.values():
                     executor.start()
             except RuntimeError:  # the host's limit on threads
                 for executor in self._executors.values():
                     executor.close()
+                self._close_store()
                 raise
-            self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors, self._events)
+            capturing.begin()
+            self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors, self._events, recall)
             return self._loop
         finally:
             self._life.release()
@@ -212,6 +233,29 @@ class Scheduler(Steering, Answering):
             method.threaded: ThreadedExecutor(self.clock, ended, self._threads),
             method.forked: ForkedExecutor(self.clock, ended, self._children),
         }
+
+    def _open_store(self) -> Recall | None:
+        """Open a store that outlives the process, and ask what it knows; raise StoreError where that cannot be."""
+        store = self._ledger.store
+        if not is_lasting(store):
+            return None
+        run_anyway = self._on_store_down == "run"
+        clerk = Clerk(self.clock, self._ledger.ended, store, self._store_timeout, run_anyway)
+        store.open(clerk.answer, clerk.note_condition, self.clock)
+        try:
+            recall = Recall(store, self._registry)
+        except BaseException:
+            store.close(0.0)
+            raise
+        self._executors[Clerk.method] = clerk
+        return recall
+
+    def _close_store(self) -> None:
+        store = self._ledger.store
+        if is_lasting(store):
+            lost = store.close(max(2.0, self._store_timeout))
+            if lost:
+                log.error("%d records of runs could not be written before the stop", lost)
 
     def _make_events(self) -> Events:
         return Events(self.clock.now)
@@ -273,6 +317,9 @@ class Scheduler(Steering, Answering):
                 if foreign:
                     task._by_hand = delay is not None
                 due = first if foreign else task._first_due(self.clock.now(), delay)
+                if loop.recall is not None:
+                    due = loop.recall.first_due(task, self.clock.now(), due)
+                    loop.recall.commit()
                 loop.put(task, due)
                 if due is None:
                     log.warning("%s: it never fires: its last time is over", registry.label(task))
@@ -353,7 +400,10 @@ class Scheduler(Steering, Answering):
         with registry.lock:
             task = taskname if isinstance(taskname, Task) else registry.look_up(taskname)
             if task is not None and task in registry:
+                former = registry.label(task)
                 registry.rename(task, checked)
+                if self._loop is not None and self._loop.recall is not None:
+                    self._loop.recall.renamed(former, checked)
 
     rename_task = rename
 

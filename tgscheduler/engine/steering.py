@@ -9,6 +9,7 @@ from typing import Any
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.loop import Loop
+from tgscheduler.engine.recalling import ALL, Recall
 from tgscheduler.engine.registry import Registry, is_over
 from tgscheduler.engine.verbs import Verbs
 from tgscheduler.errors import InvalidType, InvalidValue
@@ -42,6 +43,8 @@ class Steering(Verbs):
             changed, terms.paused_until = terms.paused_until != end, end
             self._keep_or_free(found)
             name = self._registry.label(found)
+            if changed and self._recall is not None:
+                self._recall.note_pause(name, end)
         if changed:
             self._events.publish("task-paused", name, until=None if end == math.inf else end)
         return changed
@@ -59,6 +62,8 @@ class Steering(Verbs):
             if terms.needless:
                 found._terms = None
             name = self._registry.label(found)
+            if self._recall is not None:
+                self._recall.note_pause(name, -math.inf)
         self._events.publish("task-resumed", name)
         return True
 
@@ -69,6 +74,8 @@ class Steering(Verbs):
         with self._registry.lock:
             changed, self._registry.paused_until = self._registry.paused_until != end, end
             self._keep_or_free_all()
+            if changed and self._recall is not None:
+                self._recall.note_pause(ALL, end)
         if changed:
             self._events.publish("task-paused", None, until=None if end == math.inf else end)
         return changed
@@ -80,14 +87,18 @@ class Steering(Verbs):
         with self._registry.lock:
             changed = self._registry.paused_until > now
             self._registry.paused_until = -math.inf
+            resumed = [ALL]
             for task in self._registry.everybody():
                 terms = task._terms
                 if terms is not None and terms.paused_until > -math.inf:
                     changed = changed or terms.paused_until > now
                     terms.paused_until = -math.inf
+                    resumed.append(self._registry.label(task))
                     if terms.needless:
                         task._terms = None
             self._keep_or_free_all()
+            if self._recall is not None:
+                self._recall.note_resumed(resumed)
         if changed:
             self._events.publish("task-resumed", None)
         return changed
@@ -171,6 +182,10 @@ class Steering(Verbs):
         """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
         self._check_use()
         return self._events.subscribe(callback, names)
+
+    @property
+    def _recall(self) -> Recall | None:
+        return None if self._loop is None else self._loop.recall
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -170,7 +170,8 @@ class Executor:
             run.try_again(again, now)
         else:
             if run.attempt > 1 and reason is None:
-                run.reason, run.error = f"after {run.attempt} attempts", None if state == OK else run.error
+                run.reason = run.reason if run.was_lost else f"after {run.attempt} attempts"
+                run.error = None if state == OK else run.error
             run.ended = now
             run.state = state
         self._hand_back(occurrence)

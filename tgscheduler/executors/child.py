@@ -110,10 +110,11 @@ def settle(fd: int, die_with: int | None) -> Pipe:
     return pipe
 
 
-def log_in_parent(fields: dict[str, Any]) -> None:
-    """Hand a record that a child sent to this process's handlers."""
+def log_in_parent(fields: dict[str, Any]) -> logging.LogRecord:
+    """Hand a record that a child sent to this process's handlers; return it."""
     record = logging.makeLogRecord(fields)
     logging.getLogger(record.name).callHandlers(record)
+    return record
 
 
 def _close_listening_sockets(keep: int) -> None:

@@ -23,7 +23,7 @@ from collections import deque
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
-from tgscheduler.executors import child
+from tgscheduler.executors import capturing, child
 from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe, here
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.executors.forkedrun import (
@@ -298,7 +298,7 @@ class ForkedExecutor(Executor):
             if not isinstance(message, dict):
                 raise TypeError(f"expected an object, got {type(message).__name__}")
             if "log" in message:
-                child.log_in_parent(message["log"])
+                capturing.keep(kid.run, child.log_in_parent(message["log"]))
             elif "state" in message:
                 kid.outcome = message
         except Exception as error:  # its action has written to our pipe

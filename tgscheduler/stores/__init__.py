@@ -9,6 +9,7 @@
 
 import difflib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tgscheduler.errors import InvalidType, InvalidValue, StoreError
@@ -52,6 +53,20 @@ def open(  # the name that reads well where it is used: stores.open(url)
 
         return DatabaseStore(PostgresDatabase(f"postgresql:{url.partition(':')[2]}"), **options)
     raise InvalidValue(_unknown(scheme))
+
+
+def check(url: str) -> None:
+    """Raise InvalidValue or InvalidType for a URL that names no store, StoreError where something is missing."""
+    open(url)
+
+
+def path_of(url: str, folder: str | os.PathLike[str] | None = None) -> Path | None:
+    """Return the file that a URL means, None where it means none."""
+    if url.partition(":")[0].lower() != "sqlite":
+        return None
+    from tgscheduler.stores import sqlite
+
+    return sqlite.path_of(url, folder).absolute()
 
 
 def _unknown(scheme: str) -> str:

@@ -15,8 +15,9 @@ start. One that does not (:mod:`tgscheduler.stores.memory`) records what has end
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeGuard
 
+from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable.run import STATES, Run
 
@@ -119,8 +120,7 @@ class Known:
     runs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What one decision has made of a task's occurrences from ``due`` to ``until``: all of it is granted, or nothing.
 
     Granted while the task's mark is before ``due``, and the mark is ``until`` from then on. A mark that is more than
@@ -182,11 +182,13 @@ class LastingStore(Store, Protocol):
     the claims before them.
     """
 
-    def open(self, answer: "Callable[[list[Claimed]], None]", changed: "Callable[[Condition], None]") -> None:
+    def open(
+        self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None], clock: Clock | None = None
+    ) -> None:
         """Connect, migrate and start the writer; raise StoreError where that cannot be.
 
         ``answer`` is called in the writer's thread with claims that have been committed, ``changed`` when the store
-        goes down or comes back.
+        goes down or comes back. ``clock``: by which it tells the time from now on.
         """
 
     def close(self, timeout: float) -> int:
@@ -202,7 +204,10 @@ class LastingStore(Store, Protocol):
         """
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Have claims committed; ``answer`` brings them back, in order."""
+        """Have claims committed; ``answer`` brings each of them back, the very same object.
+
+        What was closed by a granted claim is recorded with it; what was opened is recorded when it has ended.
+        """
 
     def save(self, tasks: Sequence[Known], back: bool = False) -> None:
         """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count.
@@ -218,3 +223,8 @@ class LastingStore(Store, Protocol):
 
     def condition(self) -> Condition:
         """Return how the store is."""
+
+
+def is_lasting(store: Store) -> TypeGuard[LastingStore]:
+    """Say whether a store outlives the process."""
+    return store.lasts

@@ -84,9 +84,13 @@ class DatabaseStore(Readable):
 
     # -- its life -----------------------------------------------------------------------------------------------------
 
-    def open(self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None]) -> None:
+    def open(
+        self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None], clock: Clock | None = None
+    ) -> None:
         """Connect, migrate and start the writer; raise StoreError where that cannot be."""
         self._check_process()
+        if clock is not None:
+            self._clock = self._writer.clock = clock
         if self._opened or self._writer.alive:
             raise StoreError(f"{self.name}: it is open; close() it first")
         with self._told():

@@ -38,7 +38,7 @@ class Writer:
     """Writes what is in a line."""
 
     def __init__(self, database: Database, line: Line, clock: Clock, patience: float, pruner: Pruner) -> None:
-        self._database, self._line, self._clock, self._patience, self._pruner = database, line, clock, patience, pruner
+        self._database, self._line, self.clock, self._patience, self._pruner = database, line, clock, patience, pruner
         self._connect: Callable[[], Any] = lambda: None
         self._answer: Callable[[list[Claimed]], None] = lambda claims: None
         self._changed: Callable[[Condition], None] = lambda condition: None
@@ -105,7 +105,7 @@ class Writer:
         """Return how the database is, also while it keeps the thread waiting."""
         down, since, busy = self._down, self._since, self._busy
         if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
-            down, since = f"{self._database.name}: no answer for {waits:.0f} s", self._clock.now() - waits
+            down, since = f"{self._database.name}: no answer for {waits:.0f} s", self.clock.now() - waits
         return Condition(down, since, self._line.records, self._line.dropped)
 
     # -- the thread ---------------------------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class Writer:
         if self._connection is None:
             self._reconnect()
         try:
-            self._pruner.step(self._connection, self._clock.now())
+            self._pruner.step(self._connection, self.clock.now())
         except Exception:
             self._roll_back()
             raise
@@ -193,7 +193,7 @@ class Writer:
         self._committed(batch)
 
     def _send(self, batch: Batch) -> None:
-        database, connection, now = self._database, self._connection, self._clock.now()
+        database, connection, now = self._database, self._connection, self.clock.now()
         database.begin(connection)
         if database.execute(connection, sql.STEP, (batch.number, now, self.node, self._number)) != 1:
             self._enrol_again(batch, now)
@@ -285,7 +285,7 @@ class Writer:
         self._failures += 1
         text = self._database.describe(error)
         if self._down is None and (self._failures > 1 or now - began >= self._patience):
-            self._since = self._clock.now() - (now - began)
+            self._since = self.clock.now() - (now - began)
             self._down = text
             log.warning("%s; runs go on, their records wait", text)
             self._tell(self._changed, self.condition())
@@ -314,7 +314,7 @@ class Writer:
 
     def _look_at_others(self) -> None:
         """Read the totals anew where other processes write here too."""
-        seen = self._clock.now() - GONE_AFTER
+        seen = self.clock.now() - GONE_AFTER
         query = "SELECT 1 FROM tg_node WHERE seen > ? AND id <> ? LIMIT 1"
         if self._connection is not None and self._database.rows(self._connection, query, (seen, self.node)):
             self.others = totals(self._database, self._connection, self.written)

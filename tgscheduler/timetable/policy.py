@@ -10,6 +10,8 @@ timeout         seconds that one run may take
 retry           how a failed run is tried again
 jitter          seconds by which fires are spread, the same for the same task and due time
 max_runs        how many runs there are at most
+on_lost         a run whose process ended before it did, where a store remembers it: ``skip`` (it is recorded as lost)
+                or ``rerun``, as another attempt
 ==============  ===========================================================================================
 
 What ended otherwise than well is in the record of runs, with the reason.
@@ -41,6 +43,7 @@ METHODS = (method.sequential, method.threaded, method.forked)
 
 MISFIRES = ("run_once", "skip", "run_all")
 OVERLAPS = ("skip", "queue", "allow")
+ON_LOST = ("skip", "rerun")
 
 #: With ``misfire='skip'`` and no grace, an occurrence is late after so many seconds.
 LATE = 60.0
@@ -113,10 +116,12 @@ class Policy:
     retry: Retry | None = None
     jitter: float = 0.0
     max_runs: int | None = None
+    on_lost: str = "skip"
 
     def __post_init__(self) -> None:
         _check_choice("misfire", self.misfire, MISFIRES)
         _check_choice("overlap", self.overlap, OVERLAPS)
+        _check_choice("on_lost", self.on_lost, ON_LOST)
         for name in ("misfire_cap", "max_instances", "max_runs"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))

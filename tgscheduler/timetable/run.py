@@ -35,6 +35,9 @@ MOVES: dict[str, tuple[str, ...]] = {
 }
 
 
+_AGAIN = "run again: "
+
+
 class Where(NamedTuple):
     """The place where an action ran."""
 
@@ -114,6 +117,17 @@ class Run:
         if self.id is not None:
             run._id = self._id
         return run
+
+    def taken_over(self, why: str) -> "Run":
+        """Return the Run of the next attempt of one whose process has ended, waiting to start in this one."""
+        run = Run(self.task, self.due, self.count, self.until)
+        run.attempt, run.reason, run._id = self.attempt + 1, f"{_AGAIN}{why}", self._id
+        return run
+
+    @property
+    def was_lost(self) -> bool:
+        """Whether its last attempt has taken over from a process that had ended."""
+        return self.reason is not None and self.reason.startswith(_AGAIN)
 
     def __repr__(self) -> str:
         many = f" x{self.count}" if self.count > 1 else ""

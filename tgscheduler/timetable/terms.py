@@ -40,16 +40,20 @@ class Options(TypedDict, total=False):
     retry: int | Retry | None
     jitter: float | timedelta
     max_runs: int | None
+    on_lost: str
+    formerly: str | None
+    """The name that it had before: with a store it takes over that one's history."""
 
 
-_NAMES = (*CHOICES, "start", "end", "timezone")
+_NAMES = (*CHOICES, "start", "end", "timezone", "formerly")
 
 
 class Terms:
     """The terms of one task."""
 
     __slots__ = (
-        "chosen", "end", "foreign", "left", "line", "open", "paused_until", "policy", "start", "timezone", "trigger",
+        "chosen", "end", "foreign", "formerly", "left", "line", "open", "paused_until", "policy", "start", "timezone",
+        "trigger",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -57,6 +61,8 @@ class Terms:
         self.chosen: dict[str, Any] = {}
         self.policy = PLAIN
         self.timezone: str | None = None
+        #: What it was called before: its history is there.
+        self.formerly: str | None = None
         self.start: float | None = None
         self.end = math.inf
         #: A trigger that was given, instead of what the task's class makes of its arguments.
@@ -91,9 +97,14 @@ class Terms:
             raise InvalidValue(
                 f"end: expected no earlier moment than start ({start!r}), got {options.get('end', end)!r}"
             )
+        formerly = options.get("formerly")
+        if formerly is not None and not isinstance(formerly, str):
+            raise InvalidType(f"formerly: expected the name that the task had before, got {formerly!r}")
         self.timezone, self.start, self.end, self.chosen, self.policy = timezone, start, end, chosen, policy
         if "max_runs" in options:
             self.left = policy.max_runs
+        if formerly is not None:
+            self.formerly = formerly
 
     def adopt(self, default: Policy) -> None:
         """Stand on a scheduler's policy from now on."""
@@ -116,6 +127,7 @@ class Terms:
             and self.end == math.inf
             and self.timezone is None
             and self.trigger is None
+            and self.formerly is None
             and self.paused_until == -math.inf
             and not self.line
         )

@@ -1,0 +1,201 @@
+"""The clerk: what was decided waits here until a store that outlives the process has it on record.
+
+::
+
+    hand_in(turn) -> store.claim -> (the store's own thread commits, and rings) -> answered() -> the loop goes on
+
+A run starts only after that, so that a process killed at any moment leaves no start that nobody knows of; what another
+process has had is dropped. When the store does not answer in time, or is down, runs start all the same where
+``run_anyway`` says so: the store writes their claims once it is back.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from tgscheduler.clock import Clock
+from tgscheduler.engine.deciding import Turn
+from tgscheduler.executors.base import Executor, Occurrence, Voice
+from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
+from tgscheduler.timetable.run import Run
+
+log = Voice(__name__)
+
+#: Why a run does not start whose claim was refused.
+TAKEN = "it has run before, or in another process"
+
+
+class _Case:
+    """What is decided, and waits for its claim."""
+
+    __slots__ = ("claim", "closed", "since", "started", "waiting")
+
+    def __init__(self, since: float) -> None:
+        self.claim: Claim | None = None
+        self.since = since
+        self.started: list[Occurrence] = []
+        self.waiting: list[Occurrence] = []
+        self.closed: list[Run] = []
+
+    @property
+    def occurrences(self) -> list[Occurrence]:
+        return [*self.started, *self.waiting] if self.waiting else self.started
+
+    def make_claim(self, by_hand: bool) -> Claim:
+        opened = [run for _, run in self.occurrences]
+        runs = [*opened, *self.closed] if self.closed else opened
+        first = runs[0]
+        if len(runs) == 1:
+            due, until = first.due, first.until
+        else:
+            due, until = min(run.due for run in runs), max(run.until for run in runs)
+        self.claim = Claim(first.task, due, until, opened, self.closed, by_hand)
+        return self.claim
+
+
+class Answer:
+    """What came back from the store: what goes on, what was closed with its claim, what another process has had."""
+
+    __slots__ = ("closed", "refused", "turn")
+
+    def __init__(self) -> None:
+        self.turn = Turn()
+        self.closed: list[Run] = []
+        self.refused: list[Occurrence] = []
+
+
+class Clerk(Executor):
+    """Occurrences whose claim is not on record yet."""
+
+    method = "clerk"
+
+    def __init__(
+        self, clock: Clock, ended: deque[Occurrence], store: LastingStore, patience: float, run_anyway: bool
+    ) -> None:
+        super().__init__(clock, ended)
+        self.store = store
+        self._patience = patience
+        self._run_anyway = run_anyway
+        self.down = False
+        self._answers: deque[list[Claimed]] = deque()
+        self._cases: dict[int, _Case] = {}  # by the identity of their claim
+        self._overtaken: dict[int, _Case] = {}  # gone on without an answer
+
+    def _enqueue(self, occurrence: Occurrence) -> None:
+        """It is sent on by whoever has put it in."""
+
+    def answer(self, claimed: list[Claimed]) -> None:
+        """Take what the store has committed: called in its own thread."""
+        self._answers.append(claimed)
+        if self.bell is not None:
+            self.bell.put(None)
+
+    def note_condition(self, condition: Condition) -> None:
+        """Take note that the store went down, or came back: called in its own thread."""
+        if self.bell is not None:
+            self.bell.put(None)
+
+    def _tell_condition(self) -> None:
+        condition = self.store.condition()
+        down = condition.down is not None
+        if down != self.down:
+            self.down = down
+            if self.events is not None:
+                self.events.publish("store-down" if down else "store-up", **condition._asdict())
+
+    def waits_for_store(self) -> bool:
+        """Wait until all that was handed in is answered, for virtual clocks; say whether there was anything."""
+        return bool(self._cases) and self.store.flush(10.0)
+
+    def hand_in(self, turn: Turn, by_hand: bool = False) -> None:
+        """Have what a turn has decided claimed, and leave the turn empty."""
+        now = self.clock.elapsed()
+        cases: dict[object, _Case] = {}
+
+        def case_of(run: Run) -> _Case:
+            key = id(run) if by_hand else run.task
+            found = cases.get(key)
+            if found is None:
+                found = cases[key] = _Case(now)
+            return found
+
+        for occurrence in turn.started:
+            case_of(occurrence[1]).started.append(occurrence)
+            self.waiting[occurrence[1]] = occurrence
+        for occurrence in turn.waiting:
+            case_of(occurrence[1]).waiting.append(occurrence)
+            self.waiting[occurrence[1]] = occurrence
+        for run in turn.closed:
+            case_of(run).closed.append(run)
+        turn.started, turn.waiting, turn.closed = [], [], []
+        claims: list[Claim] = []
+        for case in cases.values():
+            claim = case.make_claim(by_hand or _is_beside_the_timetable(case))
+            self._cases[id(claim)] = case
+            claims.append(claim)
+        self.store.claim(claims)
+        if self._closed:
+            self.close()
+
+    def answered(self) -> Answer | None:
+        """Return what goes on now, None where nothing does."""
+        self._tell_condition()
+        answer = None
+        while self._answers:
+            answer = answer or Answer()
+            for claimed in self._answers.popleft():
+                case = self._cases.pop(id(claimed.claim), None)
+                if case is not None:
+                    self._take(case, claimed, answer)
+                else:
+                    self._compare(self._overtaken.pop(id(claimed.claim), None), claimed)
+        if self._cases and self._run_anyway:
+            answer = self._go_on(answer)
+        return answer
+
+    def _take(self, case: _Case, claimed: Claimed, answer: Answer) -> None:
+        if claimed.granted:
+            answer.turn.started += self._leaving(case.started)
+            answer.turn.waiting += self._leaving(case.waiting)
+            answer.closed += case.closed
+            return
+        for task, run in self._leaving(case.occurrences):
+            task._mark = max(task._mark, claimed.mark)
+            answer.refused.append((task, run))
+        log.debug("%s: due %.3f: %s", claimed.claim.task, claimed.claim.due, TAKEN)
+
+    def _go_on(self, answer: Answer | None) -> Answer | None:
+        """Let go on what has waited for too long, and all of it where the store is down."""
+        latest = self.clock.elapsed() - self._patience
+        overdue = []
+        for key, case in self._cases.items():  # in the order in which they were handed in
+            if not self.down and case.since > latest:
+                break
+            overdue.append(key)
+        for key in overdue:
+            answer = answer or Answer()
+            case = self._overtaken[key] = self._cases.pop(key)
+            answer.turn.started += self._leaving(case.started)
+            answer.turn.waiting += self._leaving(case.waiting)
+        return answer
+
+    def _compare(self, case: _Case | None, claimed: Claimed) -> None:
+        """Look at an answer that came too late."""
+        if case is not None and case.started and not claimed.granted:
+            log.warning(
+                "%s: due %.3f has run here while the store did not answer, and in another process as well",
+                claimed.claim.task,
+                claimed.claim.due,
+            )
+
+    def _leaving(self, occurrences: Sequence[Occurrence]) -> Iterable[Occurrence]:
+        """Return those that nobody has withdrawn meanwhile, and let them out."""
+        leave = self.waiting.pop
+        return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]
+
+
+def _is_beside_the_timetable(case: _Case) -> bool:
+    """Say whether it belongs to a single task without a name: the next one of that label is another task."""
+    if not case.started and not case.waiting:
+        return False
+    task = case.occurrences[0][0]
+    return task.name is None and task._trigger is None

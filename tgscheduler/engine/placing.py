@@ -1,0 +1,145 @@
+"""Placing: the fire times that tasks get at a start, and when the wall clock was stepped.
+
+What the store remembers of a task (:mod:`tgscheduler.engine.recalling`) counts here.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tgscheduler.clock import Clock
+from tgscheduler.engine.deciding import Decider, Turn
+from tgscheduler.engine.recalling import Recall, lost_reason
+from tgscheduler.engine.registry import Registry
+from tgscheduler.events import Events
+from tgscheduler.executors.base import Executor, Voice
+from tgscheduler.timetable.run import LOST, Run
+from tgscheduler.timetable.tasks import CORRECTION, Task
+
+log = Voice(__name__)
+
+
+class Placing:
+    """The part of the loop that gives tasks their times outside of its turns."""
+
+    clock: Clock
+    registry: Registry
+    decider: Decider
+    executors: dict[str, Executor]
+    events: Events
+    recall: Recall | None
+    placed: bool
+    asking: tuple[str, float, str] | None
+
+    def settle(self, closed: list[Run] | None = None) -> bool:
+        """Book what has ended."""
+        raise NotImplementedError
+
+    def _enact(self, turn: Turn, by_hand: bool = False) -> None:
+        raise NotImplementedError
+
+    def place_waiting(self) -> None:
+        """Give every task that waited for the start its first fire time."""
+        self.clock.step()
+        now = self.clock.now()
+        registry, turn = self.registry, Turn()
+        places: list[tuple[Task, Callable[..., float | None], tuple[Any, ...]]] = []
+        with registry.lock:
+            for task in registry.agenda.clear():  # they waited at the last stop, or were put at an absolute time
+                places.append((task, self._due_after_stop, (task, now)))
+            waiting, registry.waiting = registry.waiting, {}
+            for task, delay in waiting.items():
+                places.append((task, self._due_from_start, (task, now, delay)))
+            if self.recall is not None:  # labels are numbered in the order in which tasks were added, at each start
+                for task, _, _ in places:
+                    registry.label(task)
+            self._place(places, turn)
+            registry.lives.append([now, math.inf])
+            self.placed = True
+        self._place_foreign(places, turn)
+        self._enact(turn)
+        if self.recall is not None:
+            self.recall.commit()
+            self._see_to_lost(self.recall, {task.name or task._label or "?": task for task, _, _ in places}, now)
+        self.events.publish("scheduler-started", tasks=len(places))
+
+    def _place(self, places: "_Places", turn: Turn) -> None:
+        for task, ask, args in places:
+            if task._terms is None or not task._terms.foreign:
+                self.decider.place(task, turn, ask, *args)
+
+    def _place_foreign(self, places: "_Places", turn: Turn) -> None:
+        for task, ask, args in places:
+            if task._terms is not None and task._terms.foreign:
+                self.asking = task.name or task._label or "?", self.clock.elapsed(), "trigger"
+                try:
+                    self.decider.place_foreign(task, turn, ask, *args)
+                finally:
+                    self.asking = None
+
+    def _due_after_stop(self, task: Task, now: float) -> float | None:
+        """Return when a task that had a time fires: what was due meanwhile is none, but a single task's."""
+        task._adopt(self.registry.home)
+        due = task._due_after_stop(now)
+        return due if self.recall is None else self.recall.first_due(task, now, due)
+
+    def _due_from_start(self, task: Task, now: float, delay: float | None) -> float | None:
+        """Return when a task that was added before the start fires first."""
+        task._adopt(self.registry.home)  # the zone may have been set since
+        due = task._first_due(now, delay)
+        return due if self.recall is None else self.recall.first_due(task, now, due)
+
+    def _see_to_lost(self, recall: Recall, tasks: dict[str, Task], now: float) -> None:
+        """Run again what was in flight when its process died, where its task asks for that; record it as lost."""
+        turn, lost = Turn(), []
+        for label, runs in recall.lost.items():
+            task = tasks.get(label)
+            for run in runs:
+                reason = lost_reason(run)
+                if task is not None and not task._gone and task.policy.on_lost == "rerun":
+                    again = run.taken_over(reason)
+                    self.decider.by_hand(task, again, now, turn)
+                else:
+                    run.reason, run.ended, run.state = reason, now, LOST
+                    lost.append(run)
+                log.warning("%s: due %.3f: %s", label, run.due, reason)
+        recall.lost = {}
+        if lost or turn.closed:
+            closed, turn.closed = [*lost, *turn.closed], []
+            self.settle(closed)
+        self._enact(turn, by_hand=True)
+
+    # -- the wall clock was stepped ------------------------------------------------------------------------------
+
+    def _follow_step(self, seconds: float, turn: Turn) -> "_Places":
+        """Keep the rhythm of what counts real seconds; let calendar tasks follow the new time at once.
+
+        Return the tasks that are to be placed without the lock, as their trigger is the application's own.
+        """
+        now = self.clock.now()
+        log.warning("the wall clock was stepped by %+.1f s", seconds)
+        agenda, foreign = self.registry.agenda, []
+        for executor in self.executors.values():
+            executor.shift(seconds)
+        tasks, shifted = agenda.clear(), []
+        for task in tasks:
+            if task._shift(seconds):
+                task._mark += seconds
+                self.decider.put(task, task._due + seconds)
+                shifted.append(task)
+            elif seconds > 0 or task._by_hand or task._trigger is None:
+                self.decider.put(task, task._due)
+            else:
+                if seconds < -CORRECTION:
+                    task._mark = -math.inf
+                mark = task._mark  # what has run does not run again
+                if task._terms is not None and task._terms.foreign:
+                    foreign.append((task, task._due_after, (max(now, mark),)))
+                else:
+                    self.decider.place(task, turn, task._due_after, max(now, mark))
+        if self.recall is not None:
+            self.recall.shifted(shifted, seconds)
+        return foreign
+
+
+_Places = Sequence[tuple[Task, Callable[..., float | None], tuple[Any, ...]]]
