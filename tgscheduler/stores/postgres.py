@@ -171,11 +171,23 @@ class PostgresDatabase:
         return f"{self.name}: {text}"
 
 
-def _columns(statement: Many, rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [
-        [None if value is None else float(value) for value in column] if kind == "f" else list(column)
-        for kind, column in zip(statement.types, zip(*rows, strict=True), strict=True)
-    ]
+def _columns(statement: Many, rows: Sequence[Sequence[Any]]) -> list[str]:
+    """Return each column as the text of an array: psycopg takes a call per value, half of all the time."""
+    columns = []
+    for kind, column in zip(statement.types, zip(*rows, strict=True), strict=True):
+        if kind == "t":
+            columns.append(f"{{{','.join(map(_quoted, column))}}}")
+        else:
+            values = [None if value is None else float(value) for value in column] if kind == "f" else list(column)
+            columns.append(f"{{{str(values)[1:-1].replace('None', 'NULL')}}}")
+    return columns
+
+
+def _quoted(text: str | None) -> str:
+    if text is None:
+        return "NULL"
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _text(statement: Many) -> bytes:
