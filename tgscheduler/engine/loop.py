@@ -37,6 +37,9 @@ log = Voice(__name__)
 #: While runs are open the loop looks at least this often (seconds) for what has ended.
 SETTLE = 1.0
 
+#: So long (seconds) it waits for the store at a time where that holds the timetable up; an answer rings.
+PATIENCE = 0.1
+
 
 class Loop(Placing):
     """Turns a timetable into runs, from start to stop; a second start makes another."""
@@ -185,7 +188,8 @@ class Loop(Placing):
         try:
             moved = self._follow_step(stepped, turn) if stepped else ()
             now = self.clock.now()
-            popped = registry.agenda.pop_due(now)
+            held_up = self.clerk is not None and self.clerk.full
+            popped = [] if held_up else registry.agenda.pop_due(now)
             if popped:
                 self.lag = now - popped[0]._due
                 self.decider.decide(popped, now, turn)
@@ -193,7 +197,7 @@ class Loop(Placing):
                 self.lag = 0.0
             while self._requests:
                 self.decider.by_hand(*self._requests.popleft(), now, asked)
-            deadline = registry.agenda.earliest
+            deadline = now + PATIENCE if held_up else registry.agenda.earliest
             self.sleeps_until = deadline
         finally:  # what was decided before a fault is done all the same
             registry.lock.release()
