@@ -29,7 +29,8 @@ from tgscheduler.timetable.variants import VARIANTS
 ROOT = Path(__file__).parent.parent
 README, GUIDE, MOVING, REHEARSAL = "README.rst", "docs/guide.rst", "docs/moving.rst", "docs/rehearsal.rst"
 TRIGGERS, POLICIES, CLOCK_CHANGES = "docs/triggers.rst", "docs/policies.rst", "docs/clock-changes.rst"
-DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES, REHEARSAL)
+STORES = "docs/stores.rst"
+DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES, STORES, REHEARSAL)
 
 #: What makes a block a server: it is started, asked and stopped by a test of its own.
 SERVES = ("quickstart(", "start_server(Root())")

@@ -61,7 +61,7 @@ def _whole_or_none(key: str, value: Any) -> None:
 
 
 def _seconds(key: str, value: Any) -> None:
-    triggers.check_seconds(key, value)
+    triggers.check_seconds(key, value, above_zero=key.endswith("store_timeout"))
 
 
 def _seconds_or_none(key: str, value: Any) -> None:

@@ -1,7 +1,7 @@
 """The store's protocol: what is remembered of runs and tasks.
 
 A store that ``lasts`` outlives the process: it claims occurrences before they start, and knows the tasks at the next
-start. One that does not (:mod:`tgscheduler.stores.memory`) records what has ended.
+start. One that does not, the memory, records what has ended.
 
 ::
 
