@@ -2,6 +2,7 @@
 
 import pytest
 from keeping import Keeper
+from pgserver import Server
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -27,3 +28,14 @@ def postgres(postgres_url):
     keeper = Keeper(postgres_url)
     yield keeper
     keeper.close()
+
+
+@pytest.fixture(scope="module")
+def own_server():
+    """Yield a server that may be stopped, as long as it is started again."""
+    server = Server()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

@@ -54,6 +54,8 @@ class Line:
         self.dropped = 0
         #: Ids of dropped runs whose claim is still to be written: they are not opened by it.
         self.skipped: set[int] = set()
+        #: Claims that were dropped with their runs: they are answered as granted.
+        self.forgotten: deque[Claim] = deque()
         self._entries: deque[Entry] = deque()
         self._taken = 0
         self._appended = self._done = 0  # records: each counter has one thread that writes it
@@ -191,6 +193,7 @@ class Line:
                     if not claim.by_hand:
                         rest.opened[claim.task] = rest.opened.get(claim.task, 0) + len(ids)
                     self.skipped -= ids
+                    self.forgotten.append(claim)
                     continue
                 self.skipped |= ids & gone
                 later |= set() if claim.by_hand else {claim.task}

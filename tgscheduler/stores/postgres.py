@@ -45,7 +45,9 @@ class PostgresDatabase:
     def __init__(self, url: str) -> None:
         try:
             parts = conninfo.conninfo_to_dict(url)
-        except psycopg.ProgrammingError:  # its text has parts of the URL, and so may have the password
+            for number in str(parts.get("port") or 0).split(","):
+                int(number or 0)
+        except (psycopg.ProgrammingError, ValueError):  # their texts have parts of the URL: the password, perhaps
             raise InvalidValue(
                 "store: expected postgresql://user:password@host:port/database, got something that is no such URL; "
                 "special characters in it are written as %XX"
@@ -145,7 +147,9 @@ class PostgresDatabase:
 
     def version(self, connection: "psycopg.Connection[Any]") -> int:
         """Return the last migration that was applied, 0 for none."""
-        if self.rows(connection, "SELECT to_regclass('tg_schema')::text")[0][0] is None:
+        # Not to_regclass(): that may answer what it knew before it waited for another's migration.
+        there = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'tg_schema' AND pg_catalog.pg_table_is_visible(oid)"
+        if not self.rows(connection, there):
             return 0
         return int(self.rows(connection, "SELECT coalesce(max(version), 0) FROM tg_schema")[0][0])
 

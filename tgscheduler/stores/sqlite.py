@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from tgscheduler.errors import InvalidValue, StoreError
+from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.stores.statements import Many
 
 #: How long a statement waits for another process's transaction (seconds).
@@ -75,6 +75,11 @@ class SqliteDatabase:
         """Return a connection to the file, which is there."""
         if not self.path.is_file():
             raise StoreError(f"{self.name}: there is no such file")
+        if _identity(self.path) in _inherited:
+            raise WrongProcess(
+                f"{self.name} is open in the parent of this process, and SQLite cannot have it open in both: "
+                "open it after the fork, in a program of its own, or by method.threaded"
+            )
         connection = sqlite3.connect(
             f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None, check_same_thread=False,
             cached_statements=256, timeout=PATIENCE,
@@ -120,6 +125,7 @@ class SqliteDatabase:
     def leave(self, connections: Sequence[Any]) -> None:
         """Let go of a parent's connections, in its forked child: neither use nor close them."""
         if connections:
+            _inherited.update([_identity(self.path)] if self._file is None else [self._file])
             for descriptor in self.descriptors():
                 os.close(descriptor)
 
@@ -217,6 +223,11 @@ class SqliteDatabase:
         finally:
             for left in (str(beside), f"{beside}-wal", f"{beside}-shm"):
                 Path(left).unlink(missing_ok=True)
+
+
+#: Files that the parent of this forked process has open. SQLite keeps, for each file, what the process has locked; of
+#: that a child inherits the notes, but not the locks, so that it must not touch such a file.
+_inherited: set[tuple[int, int]] = set()
 
 
 class Moved(StoreError):

@@ -13,13 +13,14 @@ A transaction whose COMMIT was not answered is looked up by its number before an
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.stores import statements as sql
-from tgscheduler.stores.base import Claimed, Condition
+from tgscheduler.stores.base import Claim, Claimed, Condition
 from tgscheduler.stores.batch import Batch, Doubled
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, RUNS, Entry, Line
@@ -293,6 +294,9 @@ class Writer:
             self._down = text
         else:
             log.info("%s; once more", text)
+        forgotten = self._line.forgotten
+        if forgotten:
+            self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in drain(forgotten)])
         until = now + min(_SLOWEST, 0.025 * 2 ** min(self._failures, 10))
         while (left := until - clocks.elapsed()) > 0 and not self._is_over():
             closing = self._close_by is not None
@@ -333,6 +337,15 @@ def enrol(
     if number is None:
         return database.insert(connection, sql.ENROL, (*process, now, now, batch))
     return database.insert(connection, sql.ENROL_AS, (number, *process, now, now, batch))
+
+
+def drain(line: deque[Claim]) -> Iterator[Claim]:
+    """Take out of a line what is in it."""
+    try:
+        while True:
+            yield line.popleft()
+    except IndexError:
+        pass
 
 
 def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:

@@ -1,0 +1,141 @@
+"""A PostgreSQL server of a test's own, which is stopped, restarted and cut off; and a proxy in front of one."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from processes import free_port
+
+PASSWORD = "s3cret-of-the-test"
+
+
+class Server:
+    """A server that asks for a password; ``url`` is that of its database ``postgres``."""
+
+    def __init__(self):
+        import postgres  # a plugin of pytest, which wants to be the first to import it
+
+        self._tools = postgres
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3]))
+        program = str(found[-1]) if found else shutil.which("initdb")
+        if program is None:
+            postgres._missing("PostgreSQL's initdb is missing")
+        self._programs = Path(program).parent
+        self.folder = Path(tempfile.mkdtemp(prefix="tgs-postgres-"))
+        self._as_user = []
+        if os.geteuid() == 0:  # the server refuses to run as root
+            shutil.chown(self.folder, "postgres", "postgres")
+            self._as_user = ["runuser", "-u", "postgres", "--"]
+        self.port = free_port()
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        postgres._run(*self._as_user, self._programs / "initdb", "-D", self.folder / "data", "-U", "postgres",
+             "--auth=scram-sha-256", f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
+             "--no-sync", cwd=self.folder)  # fmt: skip
+
+    def url(self, port=None, password=PASSWORD, database="postgres"):
+        """Return a URL of it."""
+        return f"postgresql://postgres:{password}@127.0.0.1:{port or self.port}/{database}"
+
+    def start(self):
+        """Start it and wait until it answers."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
+        self._control("-l", self.folder / "log", "-o", options, "start")
+
+    def stop(self, mode="fast"):
+        """Stop it and wait until it is gone."""
+        self._control("-m", mode, "stop")
+
+    def execute(self, statement):
+        """Execute a statement and return its rows, if it has any."""
+        import psycopg
+
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    def remove(self):
+        """Stop it, and remove all of it."""
+        try:
+            self._control("-m", "immediate", "stop")
+        except AssertionError:  # it does not run
+            pass
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _control(self, *words):
+        command = [self._programs / "pg_ctl", "-D", self.folder / "data", "-w", "-t", "30", *words]
+        self._tools._run(*self._as_user, *command, cwd=self.folder)
+
+
+class Proxy:
+    """Passes bytes between clients and a port, until it is told to cut."""
+
+    def __init__(self, port):
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        #: ``"before"`` or ``"after"`` the next COMMIT reaches the server, the connection is cut; None: it is not.
+        self.cut = None
+        self.cuts = 0
+        self._sockets, self._threads = [], []
+        self._spawn(self._accept)
+
+    def _spawn(self, target, *arguments):
+        thread = threading.Thread(target=target, args=arguments)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self):
+        try:
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(("127.0.0.1", self._to))
+                self._sockets += [client, server]
+                self._spawn(self._pass, client, server, True)
+                self._spawn(self._pass, server, client, False)
+        except OSError:
+            pass
+
+    def _pass(self, source, target, is_client):
+        try:
+            while data := source.recv(1 << 16):
+                cut = self.cut if is_client and b"COMMIT" in data else None
+                if cut:
+                    self.cut = None
+                    self.cuts += 1
+                    self._mute(target)
+                    if cut == "after":
+                        target.sendall(data)
+                    break
+                target.sendall(data)
+        except OSError:
+            pass
+        for sock in (source, target):
+            _shut(sock)
+
+    def _mute(self, server):
+        """Let no answer through any more: the client sees the connection end instead."""
+        client = self._sockets[self._sockets.index(server) - 1]
+        _shut(client)
+
+    def close(self):
+        """Cut everything and end."""
+        _shut(self._listener)
+        self._listener.close()
+        for sock in self._sockets:
+            _shut(sock)
+        for thread in self._threads:
+            thread.join(5)
+        for sock in self._sockets:
+            sock.close()
+
+
+def _shut(sock):
+    try:
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
