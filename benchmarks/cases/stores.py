@@ -1,21 +1,20 @@
-"""What a store costs: 1,000 interval tasks that do nothing, over ``n`` seconds each: as many runs as there can be, and
-1,000 a second: how late each starts, CPU per run, bytes on disk.
+"""What a store costs, with ``n`` times 10,000 runs that do nothing and are due at once: runs per second, bytes on disk;
+with ``n`` seconds of 1,000 threaded runs a second: how late each starts, CPU per run.
 """
 
-import itertools
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure, Plan, Void, quantile
+from benchmarks.figures import Figure, Plan, Tally, Void, before, quantile
 
 PLAN = {"ours": Plan(4, 2), "sqlite": Plan(4, 2)}
 
 TASKS = 1_000
-#: Runs a second that are offered where as many as possible are to run, to the memory and to a store.
-MOST = 24000
+#: As many single tasks, for each second, are due at once where as many as possible are to run.
+SINGLES = 10_000
 
 
 def ours(n: int) -> list[Figure]:
@@ -42,23 +41,24 @@ def _scheduler(url: str | None) -> Any:
 
 
 def _rate(n: int, url: str | None) -> Figure:
-    """Offer more runs than there can be, sequentially: those that are late are made up for by one."""
-    runs = itertools.count()
-    scheduler = _scheduler(url)
-    for number in range(TASKS):
-        scheduler.add_interval_task(
-            runs.__next__, TASKS / MOST, processmethod="sequential", taskname=f"task {number}",
-            initialdelay=number / MOST,
-        )  # fmt: skip
+    """Run single tasks that are due at once, sequentially, until all are on record."""
+    from tgscheduler.scheduler import SingleTask
+
+    count = n * SINGLES
+    scheduler, tally = _scheduler(url), Tally(count)
     scheduler.start()
-    time.sleep(0.5)
-    before, began = next(runs), time.perf_counter()
-    time.sleep(n)
-    done, took = next(runs) - before, time.perf_counter() - began
+    due = time.time() + 0.3 + count * 3e-5
+    for _ in range(count):
+        scheduler.schedule_task_abs(SingleTask(None, tally.action), due)
+    before(due)
+    tally.wait()
+    while scheduler.counts()["ok"] < count or scheduler.health()["buffered"]:
+        time.sleep(0.001)
+    took = time.time() - due
     scheduler.stop()
     if url is not None:
         _check(url, scheduler)
-    return Figure("recorded", done / took, "runs/s")
+    return Figure("recorded", count / took, "runs/s")
 
 
 def _steady(n: int, url: str | None) -> list[Figure]:
