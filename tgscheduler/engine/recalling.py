@@ -131,6 +131,11 @@ class Recall:
             unsaved, self._unsaved = self._unsaved, {}
             self._store.save(list(unsaved.values()))
 
+    def confirm(self, timeout: float) -> None:
+        """Wait until what was kept is on record, without the lock; warn where that takes too long."""
+        if not self._store.flush(timeout):
+            log.warning("the store does not answer: a pause, or its end, would not outlive this process yet")
+
     # -- what changes while it runs ------------------------------------------------------------------------------
 
     def note_pause(self, label: str, until: float) -> None:
