@@ -15,8 +15,10 @@ import json
 config.update_config("dev.cfg")
 
 def look():
-    return json.dumps({"runs": [run.due for run in scheduler.runs("it") if run.started], "health": scheduler.health()["state"],
-                       "paused": scheduler.get_task("it").paused, "lost": scheduler.counts()["lost"]})
+    return json.dumps({
+        "runs": [run.due for run in scheduler.runs("it") if run.started], "health": scheduler.health()["state"],
+        "paused": scheduler.get_task("it").paused, "lost": scheduler.counts()["lost"],
+    })
 
 def pause():
     return scheduler.pause("it")
