@@ -68,10 +68,13 @@ class Loop(Placing):
         #: Where the store outlives the process: what is decided goes through its hands first; what is known of tasks.
         self.clerk = clerk if isinstance(clerk, Clerk) else None
         self.recall = recall
-        self._working = [executor for executor in executors.values() if executor not in (lobby, clerk)]
         sequential = executors[method.sequential]
         assert isinstance(sequential, SequentialExecutor)
         self._sequential = sequential
+        #: Those whose runs are elsewhere: they are looked after while runs are open.
+        self._elsewhere = [
+            executor for executor in executors.values() if not isinstance(executor, (Lobby, Clerk, SequentialExecutor))
+        ]
         self.bell: clocks.Bell = queue.SimpleQueue()
         for executor in executors.values():
             executor.bell, executor.events = self.bell, events
@@ -85,6 +88,9 @@ class Loop(Placing):
         #: Tasks have their first fire times; what is added from now on gets one at once.
         self.placed = False
         self._requests: deque[Occurrence] = deque()
+        #: So many runs that have ended may wait to be booked together; more than 0 only where somebody else settles
+        #: those that lead to something.
+        self.slack = 0
         #: How late (seconds) the first occurrence of the last turn was.
         self.lag = 0.0
         #: Who is asked, since when (``clock.elapsed``) and for what: somebody's code, on the loop's thread.
@@ -173,11 +179,14 @@ class Loop(Placing):
     @property
     def earliest(self) -> float:
         """When there is something to do next, infinity when there is not."""
-        return -math.inf if self._requests else min(self.registry.agenda.earliest, self._lobby.earliest)
+        if self._requests:
+            return -math.inf
+        due, again = self.registry.agenda.earliest, self._lobby.earliest
+        return due if due < again else again
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
-        if self.ledger.ended:
+        if len(self.ledger.ended) > self.slack:
             self.settle()
         if self.clerk is not None:
             self._proceed(self.clerk)
@@ -221,11 +230,11 @@ class Loop(Placing):
             raise KeyboardInterrupt
         if more:
             return now
-        if self.ledger.ended:
+        if len(self.ledger.ended) > self.slack:
             self.settle()
         if len(self.ledger):
             deadline = min(deadline, now + SETTLE, self._lobby.earliest)
-            for executor in self._working:
+            for executor in self._elsewhere:
                 if executor.limits:
                     deadline = min(deadline, executor.expire(now))
                 if executor.trouble is not None:
@@ -282,7 +291,7 @@ class Loop(Placing):
     def _hand_out(self, started: list[Occurrence]) -> None:
         """Hand runs to their executors: those of one method together, as nearly all are."""
         method = started[0][0].method
-        others = [occurrence for occurrence in started if occurrence[0].method != method]
+        others = [occurrence for occurrence in started if occurrence[0].method != method] if len(started) > 1 else None
         if others:
             started = [occurrence for occurrence in started if occurrence[0].method == method]
         executor = self.executors[method]

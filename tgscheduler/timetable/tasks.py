@@ -20,7 +20,7 @@ from tgscheduler.timetable import triggers
 from tgscheduler.timetable.compose import ask
 from tgscheduler.timetable.policy import PLAIN, Policy, method
 from tgscheduler.timetable.terms import Options, Terms
-from tgscheduler.timetable.triggers import Interval, Trigger
+from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Interval, Trigger
 
 if TYPE_CHECKING:
     from tgscheduler.timetable.run import Run
@@ -263,7 +263,9 @@ class IntervalTask(Task):
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
     ) -> None:
         Task.__init__(self, name, action, args, kw)  # super() is felt where 100,000 are made
-        if type(interval) is int and 0 < interval < triggers.LARGEST:  # what nearly every call has
+        kind = type(interval)
+        if (kind is float or kind is int) and SHORTEST <= interval <= LARGEST:  # type: ignore[operator]
+            # what nearly every call has
             self._seconds = float(interval)
         else:
             self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
