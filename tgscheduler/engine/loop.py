@@ -232,7 +232,7 @@ class Loop(Placing):
             return now
         if len(self.ledger.ended) > self.slack:
             self.settle()
-        if len(self.ledger):
+        if self._elsewhere and len(self.ledger):
             deadline = min(deadline, now + SETTLE, self._lobby.earliest)
             for executor in self._elsewhere:
                 if executor.limits:

@@ -57,6 +57,10 @@ class Interval(Composable):
         anchor, seconds = self.anchor, self.seconds
         if moment < anchor:
             return anchor
+        k = math.floor((moment - anchor) / seconds)
+        following = anchor + (k + 1) * seconds
+        if anchor + k * seconds <= moment < following:  # nearly always: no rounding to mend
+            return following
         return anchor + (self._steps(moment) + 1) * seconds
 
     def count(self, first: float, last: float) -> int:

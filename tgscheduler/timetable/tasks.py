@@ -263,8 +263,7 @@ class IntervalTask(Task):
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
     ) -> None:
         Task.__init__(self, name, action, args, kw)  # super() is felt where 100,000 are made
-        kind = type(interval)
-        if (kind is float or kind is int) and SHORTEST <= interval <= LARGEST:  # type: ignore[operator]
+        if (type(interval) is float or type(interval) is int) and SHORTEST <= interval <= LARGEST:
             # what nearly every call has
             self._seconds = float(interval)
         else:
