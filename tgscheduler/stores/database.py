@@ -1,5 +1,6 @@
 """What a database offers to the store over it: connections, transactions, statements."""
 
+import ctypes
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -38,6 +39,15 @@ class Database(Protocol):
     def commit(self, connection: Any) -> None:
         """Commit; whether it was, where that raises, is to be looked up."""
 
+    def tidy(self, connection: Any, rows: int) -> bool:
+        """See to the files, now and then; ``rows`` is how many were written or removed since the last call.
+
+        Say whether that has taken time.
+        """
+
+    def is_tidying(self) -> bool:
+        """Say whether the files are seen to at this moment, so that what can wait should."""
+
     def rollback(self, connection: Any) -> None:
         """End a transaction without a trace."""
 
@@ -70,3 +80,8 @@ class Database(Protocol):
 
     def describe(self, error: BaseException) -> str:
         """Return what is wrong and how to mend it, in one line without a password."""
+
+
+def never_free(connection: Any) -> None:
+    """Keep an object for ever: in a forked child a connection of the parent's must not even be freed."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))

@@ -7,7 +7,6 @@
     counts                      <-- numbers in memory
 """
 
-import ctypes
 import itertools
 import os
 import threading
@@ -23,7 +22,7 @@ from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.stores import reading
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
-from tgscheduler.stores.database import Database
+from tgscheduler.stores.database import Database, never_free
 from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line
 from tgscheduler.stores.migrating import migrate, migrations
 from tgscheduler.stores.nodes import Process, is_gone, this_process
@@ -353,7 +352,7 @@ class DatabaseStore(Readable):
         self._inert, self._opened = True, False
         connections = list(self._connections.values())
         for connection in connections:  # for ever: to be freed would close it
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+            never_free(connection)
         self._database.leave(connections)
 
 

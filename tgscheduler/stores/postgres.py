@@ -106,6 +106,14 @@ class PostgresDatabase:
         """Commit; whether it was, where that raises, is to be looked up."""
         connection.execute("COMMIT")
 
+    def tidy(self, connection: "psycopg.Connection[Any]", rows: int) -> bool:
+        """Do nothing: the server vacuums."""
+        return False
+
+    def is_tidying(self) -> bool:
+        """Say no: the server vacuums."""
+        return False
+
     def rollback(self, connection: "psycopg.Connection[Any]") -> None:
         """End a transaction without a trace."""
         connection.execute("ROLLBACK")

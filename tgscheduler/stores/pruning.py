@@ -25,15 +25,18 @@ class Pruner:
         self._database, self._days, self._per_task = database, days, per_task
         self._next = 0.0
         self._rows = 100
-        self._task = 0
+        self._task = self._erased = 0
         self._stages: list[Callable[[Any, float], bool]] = []
 
     def due(self, now: float) -> float:
         """Return in how many seconds (of the monotonic clock) there is something to do."""
-        return max(0.0, self._next - now)
+        return max(0.005 if self._database.is_tidying() else 0.0, self._next - now)
 
     def step(self, connection: Any, now: float) -> None:
         """Do a small step; ``now`` is the wall clock's."""
+        erased, self._erased = self._erased, 0
+        if self._database.tidy(connection, erased) or self._database.is_tidying():
+            return
         began = elapsed()
         if not self._stages:
             self._task = 0
@@ -83,6 +86,7 @@ class Pruner:
             self._database.begin(connection)
             self._database.many(connection, sql.ERASES, found)
             self._database.commit(connection)
+            self._erased += len(found)
         return len(found) >= int(values[-1])
 
     def _sums(self, connection: Any, now: float) -> bool:

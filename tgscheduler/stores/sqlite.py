@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import stat
+import threading
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,10 +17,15 @@ from typing import Any
 from urllib.parse import quote
 
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
+from tgscheduler.stores.database import never_free
 from tgscheduler.stores.statements import Many
 
 #: How long a statement waits for another process's transaction (seconds).
 PATIENCE = 2.0
+#: After so many rows what is in the log is moved to the file. SQLite itself would do it within a COMMIT, and keep
+#: claims waiting for the disk; it still does when the log has grown to so many pages.
+_UNTIDY = 2000
+_LONG, _LONGEST_LOG = 4000, 40_000
 #: So many rows go into one statement at most.
 ROWS = 256
 _OLDEST = (3, 35, 0)  # UPDATE FROM and RETURNING
@@ -47,6 +53,9 @@ class SqliteDatabase:
         self.path = Path(path).absolute()
         self.name = f"sqlite:///{self.path}"
         self._file: tuple[int, int] | None = None
+        self._untidy = self._log = 0
+        self._tidying: threading.Thread | None = None
+        self._tidier: sqlite3.Connection | None = None
 
     # -- connecting ---------------------------------------------------------------------------------------------------
 
@@ -89,6 +98,7 @@ class SqliteDatabase:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA cache_size = -16000")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
                 self._file = _identity(self.path)
             else:
                 connection.execute("PRAGMA query_only = 1")
@@ -99,6 +109,8 @@ class SqliteDatabase:
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
+        if self._tidying is not None:
+            self._tidying.join(PATIENCE)
         try:
             connection.close()
         except sqlite3.Error:  # a transaction that could not be ended: its file is gone, or the disk is
@@ -126,6 +138,8 @@ class SqliteDatabase:
         """Let go of a parent's connections, in its forked child: neither use nor close them."""
         if connections:
             _inherited.update([_identity(self.path)] if self._file is None else [self._file])
+            if self._tidier is not None:
+                never_free(self._tidier)
             for descriptor in self.descriptors():
                 os.close(descriptor)
 
@@ -149,6 +163,42 @@ class SqliteDatabase:
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commit; whether it was, where that raises, is to be looked up."""
         connection.execute("COMMIT")
+
+    def tidy(self, connection: sqlite3.Connection, rows: int) -> bool:
+        """Move what was written from the log to the file, when it has become much.
+
+        A thread of its own does it while the writer goes on. Only when nothing at all is left does the log begin
+        anew: so what has come meanwhile is moved here, when the log has become long. Say whether that was so.
+        """
+        self._untidy += rows
+        if self.is_tidying():
+            return False
+        if self._log > _LONG:
+            self._log = 0
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return True
+        if self._untidy >= _UNTIDY:
+            self._untidy = 0
+            self._tidying = threading.Thread(target=self._check_point, name="tgscheduler-store-tidy", daemon=True)
+            self._tidying.start()
+        return False
+
+    def is_tidying(self) -> bool:
+        """Say whether the log is being moved to the file at this moment, so that what can wait should."""
+        return self._tidying is not None and self._tidying.is_alive()
+
+    def _check_point(self) -> None:
+        try:
+            connection = self._tidier = self.connect(writing=False)
+            try:
+                connection.execute("PRAGMA query_only = 0")
+                for _ in range(2):  # the second time there is little left
+                    _, self._log, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            finally:
+                self._tidier = None
+                connection.close()
+        except (sqlite3.Error, OSError):  # the writer will say what is wrong
+            pass
 
     def rollback(self, connection: sqlite3.Connection) -> None:
         """End a transaction without a trace."""

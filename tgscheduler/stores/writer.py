@@ -233,6 +233,7 @@ class Writer:
         _add(closed, batch.doubles, -1)
         self.closed = closed  # as a whole: readers take no lock
         self._line.done(batch.entries)
+        self._database.tidy(self._connection, sum(entry.records for entry in batch.entries))
         if self._narrow:
             self._narrow -= 1
             self._limit = self._limit if self._narrow else BATCH
