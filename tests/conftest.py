@@ -49,6 +49,10 @@ def _left(before):
 
 def _children():
     found = set()
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return found  # as nearly always: one call, where each test asks twice
     for task in Path("/proc/self/task").iterdir():
         try:
             found.update(_state(pid) for pid in (task / "children").read_text().split())
