@@ -12,6 +12,7 @@ import pytest
 from helpers import running, total, wait_for
 
 from tgscheduler import scheduler as functions
+from tgscheduler.executors import forkedrun
 from tgscheduler.scheduler import Scheduler, ThreadedScheduler, method
 
 
@@ -119,7 +120,8 @@ def test_stop_leaves_an_action_that_never_returns_behind(processmethod, caplog):
 
 
 @pytest.mark.realtime
-def test_stop_ends_children_by_process_group():
+def test_stop_ends_children_by_process_group(monkeypatch):
+    monkeypatch.setattr(forkedrun, "TERM_TO_KILL", 0.1)
     scheduler = ThreadedScheduler(stop_timeout=0.1)
     scheduler.add_single_task(stubborn, processmethod=method.forked)
     scheduler.start()

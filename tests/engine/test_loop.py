@@ -314,7 +314,7 @@ def test_one_fault_of_the_loop_is_survived_and_two_are_shouted_about(monkeypatch
 @pytest.mark.realtime
 def test_a_thousand_rings_start_nothing_early():
     scheduler = ThreadedScheduler()
-    scheduler.add_interval_task(noop, 0.2, initialdelay=0.2)
+    scheduler.add_interval_task(noop, 0.1, initialdelay=0.1)
     scheduler.start()
     wait_for(lambda: scheduler._loop.placed)
     for _ in range(1000):

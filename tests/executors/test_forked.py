@@ -191,6 +191,7 @@ def test_children_are_bounded_and_wait_in_order():
 
 def test_a_fork_that_is_refused_waits_and_is_tried_again(scheduler, monkeypatch, caplog):
     real, refused = os.fork, []
+    monkeypatch.setattr(forked, "AGAIN", 0.02)
 
     def fork():
         if len(refused) < 3:
@@ -208,6 +209,7 @@ def test_a_fork_that_is_refused_waits_and_is_tried_again(scheduler, monkeypatch,
 def test_pipes_that_cannot_be_made_leak_nothing(scheduler, monkeypatch):
     run_forked(scheduler, int, name="first")  # the forker has its own pipe by now
     real, refused = os.pipe, []
+    monkeypatch.setattr(forked, "AGAIN", 0.02)
 
     def pipe():
         if len(refused) < 2:
