@@ -9,15 +9,11 @@ import threading
 import time
 
 import pytest
-from helpers import running, total, wait_for
+from helpers import noop, running, total, wait_for
 
 from tgscheduler import scheduler as functions
 from tgscheduler.executors import forkedrun
 from tgscheduler.scheduler import Scheduler, ThreadedScheduler, method
-
-
-def noop():
-    pass
 
 
 def test_the_functions_start_and_stop_the_default_scheduler():

@@ -1,26 +1,7 @@
 """The wall clock is stepped: what fires then, and what does not again."""
 
-from datetime import UTC, datetime
-
 import pytest
-
-from tgscheduler.testing import TickedScheduler
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
-
-
-def noop():
-    pass
-
-
-@pytest.fixture
-def ticked():
-    return TickedScheduler(start=NOON)
-
-
-def dues(scheduler, task=None):
-    return [run.due - NOON for run in reversed(scheduler.runs(task, limit=10_000))]
+from helpers import DAY, HOUR, NOON, dues, noop
 
 
 def test_a_step_forward_keeps_intervals_and_makes_calendar_tasks_late(ticked):
