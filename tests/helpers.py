@@ -1,6 +1,7 @@
 """What several test modules share."""
 
 import os
+import re
 import shutil
 import threading
 import time
@@ -85,6 +86,14 @@ def states(scheduler, task="it"):
 def dues(scheduler, task=None):
     """Return when the runs of a task, or of all, were due (from noon), in the order in which they were recorded."""
     return [run.due - NOON for run in reversed(scheduler.runs(task, limit=10_000))]
+
+
+def rows(document, marker):
+    """Return the rows of the list-table below a title of a document, its header left out."""
+    text = (ROOT / document).read_text(encoding="utf-8").partition(marker)[2]
+    table = re.search(r"\.\. list-table::\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)[1]
+    found = re.split(r"^   \* -", table, flags=re.MULTILINE)[2:]
+    return [[" ".join(cell.split()) for cell in re.split(r"^     -", row, flags=re.MULTILINE)] for row in found]
 
 
 def fixtures_plugin():

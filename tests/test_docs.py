@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers import fixtures_plugin, wait_for
+from helpers import ROOT, fixtures_plugin, rows, wait_for
 
 import tgscheduler
 from tgscheduler import config, scheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.variants import VARIANTS
 
-ROOT = Path(__file__).parent.parent
 README, GUIDE, MOVING, REHEARSAL = "README.rst", "docs/guide.rst", "docs/moving.rst", "docs/rehearsal.rst"
 TRIGGERS, POLICIES, CLOCK_CHANGES = "docs/triggers.rst", "docs/policies.rst", "docs/clock-changes.rst"
 DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES, REHEARSAL)
@@ -268,14 +267,6 @@ def test_the_guides_second_example_deletes_what_has_expired(tmp_path):
 
 
 # -- tables --------------------------------------------------------------------------------------------------------
-
-
-def rows(document, marker):
-    """Return the rows of the list-table below a title."""
-    text = (ROOT / document).read_text(encoding="utf-8").partition(marker)[2]
-    table = re.search(r"\.\. list-table::\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)[1]
-    found = re.split(r"^   \* -", table, flags=re.MULTILINE)[2:]
-    return [[" ".join(cell.split()) for cell in re.split(r"^     -", row, flags=re.MULTILINE)] for row in found]
 
 
 @pytest.mark.parametrize("document", [README, GUIDE])
