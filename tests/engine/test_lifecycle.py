@@ -82,11 +82,12 @@ def test_stopping_in_many_threads_stops_once_and_returns_everywhere():
 @pytest.mark.parametrize("processmethod", [method.sequential, method.threaded, method.forked])
 def test_stop_waits_for_what_runs(processmethod, tmp_path):
     scheduler = ThreadedScheduler()
-    path = tmp_path / "done"
-    scheduler.add_single_task(lambda: (time.sleep(0.3), path.touch()), processmethod=processmethod)
+    path, go = tmp_path / "done", tmp_path / "go"
+    scheduler.add_single_task(lambda: (wait_for(go.exists), path.touch()), processmethod=processmethod)
     scheduler.start()
     wait_for(lambda: scheduler.counts()["running"])
 
+    threading.Timer(0.1, go.touch).start()
     scheduler.stop()
 
     assert path.exists()
@@ -178,9 +179,10 @@ def test_what_waits_for_a_thread_is_cancelled_at_stop():
     release = threading.Event()
     scheduler = ThreadedScheduler(threads=1, stop_timeout=5)
     for _ in range(5):
-        scheduler.add_single_task(release.wait, kw={"timeout": 0.3})
+        scheduler.add_single_task(release.wait, kw={"timeout": 10})
     scheduler.start()
     wait_for(lambda: scheduler.counts()["waiting"] == 4)
+    threading.Timer(0.1, release.set).start()
     scheduler.stop()
 
     counts = scheduler.counts()
