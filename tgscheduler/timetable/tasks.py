@@ -241,6 +241,14 @@ class Task:
             return True
         return trigger is None and not self._by_hand  # an absolute time is the wall clock's
 
+    def __getstate__(self) -> Any:
+        """Return what a copy is made of, without the proxy that tasks without ``kw`` share: it cannot be pickled."""
+        state: Any = super().__getstate__()
+        slots = state[1]
+        if slots.get("kw") is _NO_KW:
+            slots["kw"] = {}
+        return state
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._label or self.name or self.action!r}>"
 
