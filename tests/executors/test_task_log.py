@@ -28,16 +28,7 @@ def test_a_line_begins_with_the_tasks_name(processmethod, caplog):
     assert (record.getMessage(), record.levelname, record.funcName) == ("pull: 3 of these", "INFO", "action")
 
 
-@pytest.mark.parametrize(
-    "processmethod",
-    [
-        method.sequential,
-        method.threaded,
-        pytest.param(
-            method.forked, marks=pytest.mark.xfail(reason="a child sends no field that logging does not know")
-        ),
-    ],
-)
+@pytest.mark.parametrize("processmethod", [method.sequential, method.threaded, method.forked])
 def test_a_record_says_which_run_it_is_of_beside_what_the_action_adds(processmethod, caplog):
     def action():
         current_run().log.info("done", extra={"customer": "c1"})
@@ -67,7 +58,6 @@ def test_each_attempt_and_each_occurrence_says_its_own(caplog):
     assert unnamed.getMessage() == f"{unnamed.task}: mine"
 
 
-@pytest.mark.xfail(reason="the name becomes a part of what is formatted")
 def test_a_percent_sign_in_a_name_is_no_format(caplog):
     scheduler = TickedScheduler()
     scheduler.add_single_task(lambda: current_run().log.warning("%s left", 3), taskname="50%s off")

@@ -223,7 +223,13 @@ class Task:
     def _due_after_stop(self, now: float) -> float | None:
         """Return when it fires after a stop that it had a time before: what was due meanwhile is no occurrence."""
         trigger = self._trigger
-        if trigger is None or (self._due >= now and (self._by_hand or isinstance(trigger, Interval))):
+        if trigger is None or (self._due >= now and self._by_hand):
+            return self._due
+        if isinstance(trigger, Interval) and self._due >= now:
+            if self._mark and self._due - now > trigger.seconds:  # the wall clock was set back meanwhile
+                steps = math.ceil((trigger.anchor - now) / trigger.seconds)
+                trigger = self._trigger = Interval.sound(trigger.seconds, trigger.anchor - steps * trigger.seconds)
+                return self._due_after(now)
             return self._due
         self._by_hand = False
         ran = self._mark if self._mark - now <= CORRECTION else -math.inf
