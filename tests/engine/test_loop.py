@@ -319,6 +319,8 @@ def test_health_tells_state_figures_and_the_next_fire(ticked):
         "abandoned": 0,
         "tasks": 1,
         "next_due": NOON + 60,
+        "buffered": 0,
+        "dropped": 0,
     }
     ticked.clock.advance(90)
     assert ticked.health()["reasons"] == ["the loop is 30.0 s behind"]
