@@ -121,6 +121,29 @@ def test_tick_to_a_moment():
     assert engine.clock.now() == 1120
 
 
+def test_what_is_booked_later_is_counted_at_once():
+    engine = TickedScheduler()
+    seen = []
+    engine.add_interval_task(lambda: seen.append(engine.counts()), 60, initialdelay=60)
+    engine.tick(250 * 60)
+    assert [counts["ok"] for counts in seen] == list(range(250))
+    assert all(counts["running"] == 1 for counts in seen)
+    assert engine.counts()["ok"] == 250
+
+
+def test_who_subscribes_inside_of_an_action_hears_of_what_ends_from_then_on():
+    engine = TickedScheduler()
+    heard = []
+
+    def action():
+        if current_run().due == 300:
+            engine.subscribe(lambda event: heard.append(event.run.due), "run-finished")
+
+    engine.add_interval_task(action, 60, initialdelay=60)
+    engine.tick(420)
+    assert heard == [300, 360, 420]
+
+
 @pytest.mark.parametrize("processmethod", METHODS)
 def test_every_action_runs_in_the_calling_thread(processmethod):
     engine, seen = TickedScheduler(), []
