@@ -5,6 +5,7 @@ type checking alone may come from a later sibling too, never from a floor above.
 """
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def modules():
 
 
 SOURCES = dict(modules())
+parsed = functools.cache(ast.parse)
 
 
 class Imports(ast.NodeVisitor):
@@ -73,7 +75,7 @@ class Imports(ast.NodeVisitor):
 
     def __init__(self, room: str, source: str) -> None:
         self.room, self.found, self._for_types = room, [], False
-        self.visit(ast.parse(source))
+        self.visit(parsed(source))
 
     def visit_Import(self, node):
         self.found.extend((alias.name, self._for_types) for alias in node.names)
@@ -126,7 +128,7 @@ def broken_floors(room, source):
 
 def clock_reads(source):
     """Return the dotted names by which source text reads a clock or the host's zone."""
-    tree, known, reads = ast.parse(source), {}, []
+    tree, known, reads = parsed(source), {}, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
