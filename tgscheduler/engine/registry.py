@@ -45,7 +45,7 @@ class Registry:
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
-    def admit(self, task: Task) -> None:
+    def admit(self, task: Task, now: float) -> None:
         """Make a task one of ours, under its name; raise DuplicateTask or InvalidValue and change nothing."""
         if task._home is not self.home and task._entry is not None:
             raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
@@ -62,9 +62,9 @@ class Registry:
         if task._home is not home:
             task._adopt(home)
             task._last = None
-            task._added = home.clock.now()
+            task._added = now
         elif task._gone or task._final:
-            task._added = home.clock.now()
+            task._added = now
         if name is not None:
             self._names[name] = task
         task._gone = task._final = task._by_hand = False

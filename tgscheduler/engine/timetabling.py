@@ -32,7 +32,7 @@ class Timetabling(Steering):
         due = triggers.check_seconds("abstime", abstime)
         self._check_use(task)
         with self._registry.lock:
-            self._registry.admit(task)
+            self._registry.admit(task, self.clock.now())
             self._registry.waiting.pop(task, None)
             task._put_at(due)
             self._put(task, due)
@@ -45,14 +45,18 @@ class Timetabling(Steering):
         foreign = task._terms is not None and task._terms.foreign
         first = self._ask_first(task, delay) if foreign else None
         with registry.lock:
-            registry.admit(task)
+            now = self.clock.now()
+            registry.admit(task, now)
             loop = self._loop
             if loop is not None and loop.placed:
                 if foreign:
                     task._by_hand = delay is not None
-                due = first if foreign else task._first_due(self.clock.now(), delay)
+                    due = first
+                else:
+                    due = task._first_due(now, delay)
+                    if loop.recall is not None:
+                        due = loop.recall.first_due(task, now, due)
                 if loop.recall is not None:
-                    due = loop.recall.first_due(task, self.clock.now(), due)
                     loop.recall.commit()
                 loop.put(task, due)
                 if due is None:
@@ -65,8 +69,13 @@ class Timetabling(Steering):
 
     def _ask_first(self, task: Task, delay: float | None) -> float | None:
         """Ask a trigger of the application's own, without the lock; what it raises is the caller's to mend."""
+        loop = self._loop
         try:
-            due = task._first_due(self.clock.now(), delay)
+            now = self.clock.now()
+            due = task._first_due(now, delay)
+            if loop is not None and loop.placed and loop.recall is not None:
+                self._label(task)  # under the lock; what is known is looked up by it
+                due = loop.recall.first_due(task, now, due)
             if due is not None and not -math.inf < due < math.inf:
                 raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
         except Exception as error:
@@ -74,6 +83,7 @@ class Timetabling(Steering):
         return due
 
     def _note(self, task: Task) -> None:
+        """Tell of a task that was added."""
         collected = _collector.get()
         if collected is not None:
             collected.append(task)

@@ -48,6 +48,10 @@ class Home:
         self.timezone = timezone
         self.policy = policy
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Let a copy of a task that is in no scheduler be in none either."""
+        return "_REAL_HOME" if self is _REAL_HOME else super().__reduce_ex__(protocol)
+
 
 class Planner(Protocol):
     """What ``reschedule`` is given: a scheduler, as far as a task needs it."""
