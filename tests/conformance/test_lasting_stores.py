@@ -355,6 +355,29 @@ def test_of_each_task_the_newest_are_kept(keeper):
     assert store.counts() == {"ok": 1212}
 
 
+def test_sums_are_the_same_before_and_after_they_are_spread(keeper):
+    store = keeper.open()
+    keeper.clock.advance(90 * DAY)
+    store.record([ended("ab"[number % 2], START + number * 1800, "ok", number + 1) for number in range(1200)])
+    assert store.flush(5)
+    store = keeper.reopened(store, days=None)
+    since = [None, START + 7200, START + 86 * DAY]
+
+    def look():
+        return [store.tallies(moment) for moment in since], store.counts()
+
+    def new():
+        with store._reading() as connection:
+            return store._database.rows(connection, "SELECT count(*) FROM tg_count WHERE span = 'new'")[0][0]
+
+    before, again = look(), []
+    assert before[1] == {"ok": 1200 * 1201 // 2}
+    wait_for(lambda: again.append(look()) or new() == 0)
+    assert all(found[0][0] == before[0][0] for found in again)
+    assert look()[0][2] == before[0][2]
+    assert stores.open(keeper.url).counts() == before[1]
+
+
 def test_sums_of_hours_become_sums_of_days_after_60_days(keeper):
     store = keeper.open()
     store.record([ended("a", START), ended("a", START + 3600)])

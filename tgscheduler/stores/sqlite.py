@@ -45,6 +45,7 @@ class SqliteDatabase:
 
     dialect = "sqlite"
     hint = " INDEXED BY {}"
+    locked = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -21,7 +21,7 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition
-from tgscheduler.stores.batch import Batch, Doubled
+from tgscheduler.stores.batch import Batch, Contested
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, RUNS, Entry, Line
 from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process
@@ -178,7 +178,7 @@ class Writer:
         try:
             try:
                 self._send(batch)
-            except Doubled:
+            except Contested:
                 self._roll_back()
                 batch.careful = True
                 self._send(batch)
@@ -351,7 +351,9 @@ def drain(line: deque[Claim]) -> Iterator[Claim]:
 
 def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
     """Return how many occurrences are on record in each state, ``without`` some."""
-    found = {state: int(count) for state, count in database.rows(connection, sql.TOTALS)}
+    found: dict[str, int] = {}
+    for state, count in database.rows(connection, sql.TOTALS):
+        found[state] = found.get(state, 0) + int(count)
     return {state: found.get(state, 0) - without.get(state, 0) for state in {**found, **without}}
 
 
