@@ -113,6 +113,22 @@ def test_a_run_that_began_before_its_claim_came_back_ends_all_the_same(keeper):
     assert [run.state for run in stores.open(keeper.url).runs()] == ["ok"]
 
 
+def test_a_claim_that_another_had_harms_nothing_beside_it(keeper):
+    store, other = keeper.open(), keeper.open()
+    keeper.claimed(other, claim_of("a", START + 1))
+    claims = [claim_of("new", START), claim_of("a", START + 1), claim_of("a", START + 2)]
+    store.record([ended("newer", START)])
+    assert [answer.granted for answer in keeper.claimed(store, *claims)] == [True, False, True]
+    keeper.claimed(other, claim_of("newest", START))
+    store.record([ended("new", START + 3), ended("newest", START + 4)])
+    assert store.flush(5)
+    found = sorted((run.task, run.due - START, run.state) for run in stores.open(keeper.url).runs())
+    assert found == [
+        ("a", 1.0, "running"), ("a", 2.0, "running"), ("new", 0.0, "running"), ("new", 3.0, "ok"),
+        ("newer", 0.0, "ok"), ("newest", 0.0, "running"), ("newest", 4.0, "ok"),
+    ]  # fmt: skip
+
+
 def test_two_stores_never_have_one_occurrence_both(keeper):
     one, other = keeper.open(), keeper.open()
     names = [f"task {number}" for number in range(20)]

@@ -27,7 +27,7 @@ WRONG = 3 * 3600.0
 
 
 class Contested(Exception):
-    """Another process was there first, with a claim or with a run's end: the batch is to be written again, carefully."""
+    """Another process was first, with a claim or with a run's end: the batch is to be written again, carefully."""
 
 
 class Batch:

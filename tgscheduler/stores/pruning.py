@@ -20,7 +20,7 @@ _TASKS = 50
 
 
 class Pruner:
-    """Goes round: spreads new sums, removes what is too old, what is too much of a task, what nobody asks for any more."""
+    """Goes round: spreads new sums; removes what is too old, what is too much of a task, and processes long gone."""
 
     def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
         self._database, self._days, self._per_task = database, days, per_task

@@ -306,6 +306,7 @@ class Writer:
                 until = min(until, clocks.elapsed() + 0.05)
 
     def _roll_back(self) -> None:
+        self._ids.clear()  # of tasks that were new in this transaction there is nothing left
         try:
             if self._connection is not None:
                 self._database.rollback(self._connection)
