@@ -176,4 +176,19 @@ GOALS = (
         "100 runs/s threaded beside one CPU-bound thread, p50 by max(12 ms, 1.1x APScheduler's)",
         "<=", 1, "x", lambda r: r("ours", "late p50") / max(12.0, 1.1 * r("apscheduler", "late p50")),
     ),
+    Goal(
+        "recorded in SQLite", "stores",
+        "sequential runs that do nothing, each claimed and recorded in SQLite",
+        ">=", 20_000, "runs/s", lambda r: r("sqlite", "recorded"),
+    ),
+    Goal(
+        "lateness with SQLite", "stores",
+        "lateness at 1,000 threaded runs/s, p99, above that in memory",
+        "<=", 5, "ms", lambda r: r("sqlite", "late p99") - r("ours", "late p99"),
+    ),
+    Goal(
+        "CPU per run with SQLite", "stores",
+        "CPU per run at 1,000 threaded runs/s, by that in memory",
+        "<=", 3, "x", lambda r: r("sqlite", "CPU per run") / r("ours", "CPU per run"),
+    ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 #: Who is measured, in the order of a round; distribution and version of those that are packages.
 WHO = {
     "ours": ("tgscheduler", None),
+    "sqlite": (None, None),
     "apscheduler": ("APScheduler", "3.11.3"),
     "tgs17": ("TGScheduler", "1.7.0"),
     "schedule": ("schedule", "1.2.2"),
@@ -20,6 +21,7 @@ WHO = {
 }
 TITLES = {
     "ours": "tgscheduler",
+    "sqlite": "tgscheduler, SQLite",
     "apscheduler": "APScheduler 3.11",
     "tgs17": "TGScheduler 1.7",
     "schedule": "schedule 1.2",

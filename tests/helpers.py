@@ -1,10 +1,12 @@
 """What several test modules share."""
 
 import os
+import re
 import shutil
 import threading
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -13,6 +15,14 @@ import pytest
 #: The project's root. It stands here and not in a conftest, as there are two of those: which one ``import conftest``
 #: finds depends on what is collected first.
 ROOT = Path(__file__).parent.parent
+
+#: When a clock that is moved by hand begins, mostly: POSIX seconds of a Sunday.
+NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()
+HOUR, DAY = 3600.0, 86400.0
+
+
+def noop():
+    """Do nothing: an action."""
 
 
 def need(program, why):
@@ -60,6 +70,30 @@ def running(scheduler):
 def total(counts):
     """Return the number of occurrences that came due."""
     return sum(counts.values())
+
+
+def records(scheduler, task="it"):
+    """Return each record of a task: due, until (from noon), count, state, attempt, reason."""
+    found = sorted(scheduler.runs(task, limit=1000), key=lambda run: (run.due, run.count))
+    return [(run.due - NOON, run.until - NOON, run.count, run.state, run.attempt, run.reason) for run in found]
+
+
+def states(scheduler, task="it"):
+    """Return due (from noon), count and state of each record of a task."""
+    return [(due, count, state) for due, _, count, state, _, _ in records(scheduler, task)]
+
+
+def dues(scheduler, task=None):
+    """Return when the runs of a task, or of all, were due (from noon), in the order in which they were recorded."""
+    return [run.due - NOON for run in reversed(scheduler.runs(task, limit=10_000))]
+
+
+def rows(document, marker):
+    """Return the rows of the list-table below a title of a document, its header left out."""
+    text = (ROOT / document).read_text(encoding="utf-8").partition(marker)[2]
+    table = re.search(r"\.\. list-table::\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)[1]
+    found = re.split(r"^   \* -", table, flags=re.MULTILINE)[2:]
+    return [[" ".join(cell.split()) for cell in re.split(r"^     -", row, flags=re.MULTILINE)] for row in found]
 
 
 def fixtures_plugin():

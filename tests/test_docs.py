@@ -14,19 +14,19 @@ import sys
 import textwrap
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers import fixtures_plugin, wait_for
+from helpers import ROOT, fixtures_plugin, rows, wait_for
 
 import tgscheduler
 from tgscheduler import config, scheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.variants import VARIANTS
 
-ROOT = Path(__file__).parent.parent
 README, GUIDE, MOVING, REHEARSAL = "README.rst", "docs/guide.rst", "docs/moving.rst", "docs/rehearsal.rst"
 TRIGGERS, POLICIES, CLOCK_CHANGES = "docs/triggers.rst", "docs/policies.rst", "docs/clock-changes.rst"
 STORES = "docs/stores.rst"
@@ -105,17 +105,33 @@ def test_every_block_has_a_language_that_is_tested_and_none_hides_behind_two_col
 
 #: What makes a block need a process of its own: it starts threads, or sets up what all share.
 ALONE = ("start_scheduler(", ".start()", "cherrypy", "logging", "raise RuntimeError")
+PROGRAMS = [block for block in PYTHON if block.path is None and not block.serves]
+OWN_PROCESS = [block for block in PROGRAMS if any(word in block.text for word in ALONE)]
 
 
-@pytest.mark.parametrize("block", cases(block for block in PYTHON if block.path is None and not block.serves))
-def test_a_python_block_runs_as_a_program(block, tmp_path, capfd):
-    if not any(word in block.text for word in ALONE):
-        exec(compile(block.text, str(block), "exec"), {"__name__": "__main__"})  # warnings are errors here as well
-        assert "Traceback" not in capfd.readouterr().err
-        return
-    program = tmp_path / "program.py"
-    program.write_text(block.text, encoding="utf-8")
-    done = run(sys.executable, "-W", "error", str(program), cwd=tmp_path)
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Run the blocks that need a process of their own, a few beside each other, as most of them wait for a clock."""
+
+    def outcome(block):
+        folder = tmp_path_factory.mktemp("block")
+        program = folder / "program.py"
+        program.write_text(block.text, encoding="utf-8")
+        return run(sys.executable, "-W", "error", str(program), cwd=folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        return dict(zip(OWN_PROCESS, pool.map(outcome, OWN_PROCESS), strict=True))
+
+
+@pytest.mark.parametrize("block", cases(block for block in PROGRAMS if block not in OWN_PROCESS))
+def test_a_python_block_runs(block, capfd):
+    exec(compile(block.text, str(block), "exec"), {"__name__": "__main__"})  # warnings are errors here as well
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("block", cases(OWN_PROCESS))
+def test_a_python_block_runs_as_a_program(block, outcomes):
+    done = outcomes[block]
     assert done.returncode == 0, done.stderr
     expected = 1 if "raise RuntimeError" in block.text else 0  # the one that shows a failing action
     assert done.stderr.count("Traceback") == expected, done.stderr
@@ -252,14 +268,6 @@ def test_the_guides_second_example_deletes_what_has_expired(tmp_path):
 
 
 # -- tables --------------------------------------------------------------------------------------------------------
-
-
-def rows(document, marker):
-    """Return the rows of the list-table below a title."""
-    text = (ROOT / document).read_text(encoding="utf-8").partition(marker)[2]
-    table = re.search(r"\.\. list-table::\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)[1]
-    found = re.split(r"^   \* -", table, flags=re.MULTILINE)[2:]
-    return [[" ".join(cell.split()) for cell in re.split(r"^     -", row, flags=re.MULTILINE)] for row in found]
 
 
 @pytest.mark.parametrize("document", [README, GUIDE])

@@ -1,7 +1,6 @@
 """From settings to a scheduler's arguments."""
 
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def _store(settings: Mapping[str, Any]) -> Store | None:
     }
     folder = config.folder()
     path = stores.path_of(url, folder)
-    if path is not None and is_in_a_package(path):
+    if path is not None and is_installed(path):
         log.warning(
             "tg.scheduler.store: %s lies inside an installed package, where the next installation may remove it; "
             "give an absolute path, or start with a configfile beside which it is to stand",
@@ -50,9 +49,6 @@ def _store(settings: Mapping[str, Any]) -> Store | None:
     return stores.open(url, folder=folder, **given)
 
 
-def is_in_a_package(path: Path) -> bool:
-    """Say whether a file's folder belongs to Python packages: one itself, or below site-packages."""
-    folder = path.parent
-    return (folder / "__init__.py").exists() or bool(
-        {"site-packages", "dist-packages"} & set(os.fspath(folder).split(os.sep))
-    )
+def is_installed(path: Path) -> bool:
+    """Say whether a file stands among installed packages."""
+    return bool({"site-packages", "dist-packages"} & set(path.parts))

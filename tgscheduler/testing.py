@@ -13,7 +13,7 @@
 
 import queue
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -24,11 +24,14 @@ from tgscheduler.clock import STEP, Bell, Clock
 from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.schedulers import Scheduler
 from tgscheduler.errors import InvalidValue
-from tgscheduler.events import Events
+from tgscheduler.events import Callback, Events
 from tgscheduler.executors.base import Executor, Occurrence, here
 from tgscheduler.executors.sequential import LONG, SLICE, SequentialExecutor
 from tgscheduler.timetable.policy import METHODS
 from tgscheduler.timetable.run import Where
+
+#: So many runs that merely come again are booked together: the books show them as ended all the same.
+SLACK = 100
 
 
 class VirtualClock(Clock):
@@ -100,6 +103,7 @@ class TickedScheduler(Scheduler):
         """Start the timetable at the clock's present time."""
         loop = self._begin()
         if loop is not None:
+            loop.slack = SLACK
             loop.place_waiting()
 
     def tick(self, seconds: float = 0.0) -> None:
@@ -117,6 +121,7 @@ class TickedScheduler(Scheduler):
         clerk = loop.clerk
         clock, ended, settle, turn = self.clock, self._ledger.ended, loop.settle, loop.turn
         inline = [executor for executor in self._executors.values() if isinstance(executor, _InlineExecutor)]
+        seen: Occurrence | None = None
         where = here()  # asking for it costs more than all else of a run
         for executor in inline:
             executor.where = where
@@ -127,11 +132,15 @@ class TickedScheduler(Scheduler):
                 for executor in inline:
                     if executor.line:
                         more = executor.work() or more
-                for task, _ in ended:
-                    # The next turn settles what merely comes again; what leads to something is settled at its time.
+                for occurrence in reversed(ended):
+                    if occurrence is seen:
+                        break
+                    task = occurrence[0]
+                    # What merely comes again is booked with others; what leads to something is settled at its time.
                     if task._terms is not None or task._entry is None or self._events.wanted:
                         more = settle() or more  # what has ended lets the next in its task's line begin
                         break
+                seen = ended[-1] if ended else None
                 due = loop.earliest
                 if clock._now > moment:
                     return  # an action has let more time go by than was asked for
@@ -146,6 +155,12 @@ class TickedScheduler(Scheduler):
                 executor.where = None
         clock.advance_to(moment)
 
+    def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
+        """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
+        if self._loop is not None:
+            self._loop.settle()  # who subscribes inside of an action hears of nothing that has ended before
+        return super().subscribe(callback, names)
+
     def _make_executors(self) -> dict[str, Executor]:
         ended = self._ledger.ended
         inline = {name: _InlineExecutor(self.clock, ended) for name in METHODS}
@@ -158,7 +173,9 @@ class TickedScheduler(Scheduler):
 class _InlineExecutor(SequentialExecutor):
     """A sequential executor that is told where it is, once for many runs."""
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
+    clock: VirtualClock
+
+    def __init__(self, clock: VirtualClock, ended: deque[Occurrence]) -> None:
         super().__init__(clock, ended)
         self.line = self._line
         self.where: Where | None = None
@@ -168,12 +185,11 @@ class _InlineExecutor(SequentialExecutor):
         line = self._line
         if not line:
             return False
-        where, elapsed = self.where or here(), self.clock.elapsed
-        began = elapsed()
+        where, clock = self.where or here(), self.clock
+        began = clock._elapsed
         while line:
             occurrence = line.popleft()
-            if self.carry_out(occurrence, where) and elapsed() - began >= SLICE:
-                took = elapsed() - began
+            if self.carry_out(occurrence, where) and (took := clock._elapsed - began) >= SLICE:
                 if took >= LONG:
                     self._warn(occurrence, took)
                 break

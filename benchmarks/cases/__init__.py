@@ -21,4 +21,5 @@ CASES = (
     "drift",
     "burst",
     "beside",
+    "stores",
 )

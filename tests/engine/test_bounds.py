@@ -3,34 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
-from helpers import flaky, total
+from helpers import DAY, HOUR, NOON, flaky, noop, records, states, total
 
 from tgscheduler.scheduler import Retry
-from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.plan import fire_time
 from tgscheduler.timetable.policy import Policy
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
-
-
-def noop():
-    pass
-
-
-@pytest.fixture
-def ticked():
-    return TickedScheduler(start=NOON)
-
-
-def records(scheduler, task="it"):
-    """Return each record of a task: due, until (from noon), count, state, attempt, reason."""
-    found = sorted(scheduler.runs(task, limit=1000), key=lambda run: (run.due, run.count))
-    return [(run.due - NOON, run.until - NOON, run.count, run.state, run.attempt, run.reason) for run in found]
-
-
-def states(scheduler, task="it"):
-    return [(due, count, state) for due, _, count, state, _, _ in records(scheduler, task)]
 
 
 def test_max_runs_counts_runs_and_neither_skipped_ones_nor_attempts(ticked):

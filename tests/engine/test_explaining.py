@@ -301,13 +301,14 @@ def test_what_is_over_and_what_has_only_records(engine):
 
 
 def test_it_never_raises_for_a_task_that_is_there(engine):
+    engine.configure(history=1000)  # less than there are runs
     tasks = [
         engine.add_task(int, Broken(), taskname="broken"),
         engine.add_interval_task(int, 0.001, taskname="often", max_runs=5),
         engine.add_monthday_task(int, ["last"], 3),
         engine.add_single_task(int),
     ]
-    engine.schedule_task(own := Own(None, 60, int), 30)
+    engine.schedule_task(own := Own(None, 300, int), 30)
     for _ in range(2):
         for task in (*tasks, own):
             for at in (

@@ -9,14 +9,11 @@ import threading
 import time
 
 import pytest
-from helpers import running, total, wait_for
+from helpers import noop, running, total, wait_for
 
 from tgscheduler import scheduler as functions
+from tgscheduler.executors import forkedrun
 from tgscheduler.scheduler import Scheduler, ThreadedScheduler, method
-
-
-def noop():
-    pass
 
 
 def test_the_functions_start_and_stop_the_default_scheduler():
@@ -85,11 +82,12 @@ def test_stopping_in_many_threads_stops_once_and_returns_everywhere():
 @pytest.mark.parametrize("processmethod", [method.sequential, method.threaded, method.forked])
 def test_stop_waits_for_what_runs(processmethod, tmp_path):
     scheduler = ThreadedScheduler()
-    path = tmp_path / "done"
-    scheduler.add_single_task(lambda: (time.sleep(0.3), path.touch()), processmethod=processmethod)
+    path, go = tmp_path / "done", tmp_path / "go"
+    scheduler.add_single_task(lambda: (wait_for(go.exists), path.touch()), processmethod=processmethod)
     scheduler.start()
     wait_for(lambda: scheduler.counts()["running"])
 
+    threading.Timer(0.1, go.touch).start()
     scheduler.stop()
 
     assert path.exists()
@@ -119,7 +117,8 @@ def test_stop_leaves_an_action_that_never_returns_behind(processmethod, caplog):
 
 
 @pytest.mark.realtime
-def test_stop_ends_children_by_process_group():
+def test_stop_ends_children_by_process_group(monkeypatch):
+    monkeypatch.setattr(forkedrun, "TERM_TO_KILL", 0.1)
     scheduler = ThreadedScheduler(stop_timeout=0.1)
     scheduler.add_single_task(stubborn, processmethod=method.forked)
     scheduler.start()
@@ -180,9 +179,10 @@ def test_what_waits_for_a_thread_is_cancelled_at_stop():
     release = threading.Event()
     scheduler = ThreadedScheduler(threads=1, stop_timeout=5)
     for _ in range(5):
-        scheduler.add_single_task(release.wait, kw={"timeout": 0.3})
+        scheduler.add_single_task(release.wait, kw={"timeout": 10})
     scheduler.start()
     wait_for(lambda: scheduler.counts()["waiting"] == 4)
+    threading.Timer(0.1, release.set).start()
     scheduler.stop()
 
     counts = scheduler.counts()

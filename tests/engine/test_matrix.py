@@ -36,19 +36,26 @@ def leave_traces(path):
         traces.write(f"{os.getpid()},{os.getppid()},{threading.current_thread().name}\n")
 
 
-@pytest.mark.realtime
-@pytest.mark.parametrize("scheduler_class", [Scheduler, ThreadedScheduler, ForkedScheduler])
-@pytest.mark.parametrize(("kind", "variant"), CLASSES)
-def test_every_task_class_runs_where_it_should_under_every_scheduler(kind, variant, scheduler_class, tmp_path):
-    path = tmp_path / "traces"
-    scheduler = scheduler_class()
-    scheduler.schedule_task(make(kind, variant, "it", leave_traces, path), 0)
-
+@pytest.fixture(scope="module", params=[Scheduler, ThreadedScheduler, ForkedScheduler])
+def traced(request, tmp_path_factory):
+    """Run one task of each class under one scheduler; return its class and where the traces of each task are."""
+    scheduler, folder = request.param(), tmp_path_factory.mktemp("traces")
+    rows = [(kind, variant) for kind, row in VARIANTS.items() for variant in row.values()]
+    for kind, variant in rows:
+        name = variant.__name__
+        scheduler.schedule_task(make(kind, variant, name, leave_traces, folder / name), 0)
     with running(scheduler):
-        pid, parent, thread = wait_for(lambda: path.exists() and path.read_text().strip()).split(",")
-        time.sleep(0.02)
+        wait_for(lambda: sum(path.stat().st_size > 0 for path in folder.iterdir()) == len(rows))
+        time.sleep(0.05)
+    return request.param, folder
 
-    assert path.read_text().count("\n") == 1  # once: its next time is far off
+
+@pytest.mark.realtime
+@pytest.mark.parametrize(("kind", "variant"), CLASSES)
+def test_every_task_class_runs_where_it_should_under_every_scheduler(kind, variant, traced):
+    scheduler_class, folder = traced
+    [line] = (folder / variant.__name__).read_text().splitlines()  # once: its next time is far off
+    pid, parent, thread = line.split(",")
     ours, in_child = str(os.getpid()), scheduler_class is ForkedScheduler
     if variant.method == method.forked:
         assert (parent != ours) if in_child else (parent == ours)

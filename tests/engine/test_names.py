@@ -3,19 +3,16 @@
 import threading
 
 import pytest
-from helpers import wait_for
+from helpers import noop, wait_for
 
 from tgscheduler.errors import DuplicateTask
 from tgscheduler.scheduler import SingleTask, ThreadedScheduler, method
 from tgscheduler.testing import TickedScheduler
 
 
-def noop():
-    pass
-
-
 @pytest.fixture
 def ticked():
+    """Its clock begins at 0, so that due times are delays."""
     return TickedScheduler()
 
 
@@ -198,7 +195,7 @@ def test_rename_of_a_task_without_a_name_gives_it_one(ticked):
 def test_unnamed_tasks_are_told_apart_and_numbers_come_back(ticked):
     first, second = ticked.add_interval_task(noop, 60), ticked.add_interval_task(noop, 60)
     ticked.tick(1)
-    label = f"{__name__}.noop"
+    label = f"{noop.__module__}.noop"
 
     assert {run.task for run in ticked.runs()} == {label, f"{label}#2"}
     assert (first.name, ticked.get_tasks()) == (None, {})

@@ -1,5 +1,6 @@
 """A timetable over a store that outlives the process: claims before starts, and what holds after a restart."""
 
+import itertools
 import os
 import sqlite3
 from datetime import UTC, datetime
@@ -255,6 +256,41 @@ def test_two_schedulers_on_one_store_start_no_occurrence_twice(begin):
     due = [(run.task, run.due) for run in one.runs(limit=1000)]
     assert len(due) == len(set(due)) == len(ran)
     assert sum(one.counts().values()) + sum(other.counts().values()) >= len(ran)
+
+
+BOTH = """
+import sys, time
+from tgscheduler import stores
+from tgscheduler.engine.schedulers import ThreadedScheduler
+
+def work(name):
+    open("ran", "a").write(name + "\\n")
+
+scheduler = ThreadedScheduler(store=stores.open(sys.argv[1]))
+for number in range(20):
+    scheduler.add_interval_task(work, 0.5, args=(f"task {number}",), taskname=f"task {number}")
+while time.time() < float(sys.argv[2]):
+    time.sleep(0.001)
+scheduler.start()
+time.sleep(2.2)
+scheduler.stop()
+"""
+
+
+@pytest.mark.realtime
+def test_processes_that_start_at_the_same_moment_share_one_timetable(tmp_path, url):
+    script = tmp_path / "both.py"
+    script.write_text(BOTH)
+    at = datetime.now(UTC).timestamp() + 1.5
+    processes = [Process(script, url, at, cwd=tmp_path, name=f"process {number}") for number in range(2)]
+    assert [process.ended() for process in processes] == [0, 0]
+    ran = (tmp_path / "ran").read_text().split("\n")
+    store = stores.open(url)
+    for number in range(20):
+        dues = [run.due for run in store.runs(task=f"task {number}", state="ok")]
+        assert len(dues) == ran.count(f"task {number}")
+        gaps = [later - earlier for earlier, later in itertools.pairwise(sorted(dues))]
+        assert all(abs(gap - round(gap / 0.5) * 0.5) < 1e-3 and gap > 0.4 for gap in gaps), gaps
 
 
 # -- death -------------------------------------------------------------------------------------------------------------

@@ -1,37 +1,10 @@
 """A task that fires by another trigger from now on."""
 
-from datetime import UTC, datetime
-
 import pytest
-from helpers import Foreign, total
+from helpers import NOON, Foreign, noop, states, total
 
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Weekdays, either
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
-
-VERBS = {
-    "pause": lambda scheduler, task: scheduler.pause(task),
-    "resume": lambda scheduler, task: scheduler.resume(task),
-    "run_now": lambda scheduler, task: scheduler.run_now(task),
-    "reschedule_task": lambda scheduler, task: scheduler.reschedule_task(task, Interval(60)),
-}
-
-
-def noop():
-    pass
-
-
-@pytest.fixture
-def ticked():
-    return TickedScheduler(start=NOON)
-
-
-def states(scheduler, task="it"):
-    found = sorted(scheduler.runs(task, limit=1000), key=lambda run: run.due)
-    return [(run.due - NOON, run.count, run.state) for run in found]
 
 
 def fails(moment):

@@ -5,14 +5,10 @@ import threading
 import time
 
 import pytest
-from helpers import running, wait_for
+from helpers import noop, running, wait_for
 
 from tgscheduler.scheduler import ThreadedScheduler, method
 from tgscheduler.testing import TickedScheduler
-
-
-def noop():
-    pass
 
 
 @pytest.mark.realtime

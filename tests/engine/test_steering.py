@@ -5,15 +5,12 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from helpers import Foreign, running, total, wait_for
+from helpers import DAY, NOON, Foreign, noop, running, states, total, wait_for
 
 from tgscheduler.errors import InvalidType, InvalidValue, WrongProcess
 from tgscheduler.scheduler import ForkedScheduler, Run, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.triggers import Interval, Once
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
 
 VERBS = {
     "pause": lambda scheduler, task: scheduler.pause(task),
@@ -21,20 +18,6 @@ VERBS = {
     "run_now": lambda scheduler, task: scheduler.run_now(task),
     "reschedule_task": lambda scheduler, task: scheduler.reschedule_task(task, Interval(60)),
 }
-
-
-def noop():
-    pass
-
-
-@pytest.fixture
-def ticked():
-    return TickedScheduler(start=NOON)
-
-
-def states(scheduler, task="it"):
-    found = sorted(scheduler.runs(task, limit=1000), key=lambda run: run.due)
-    return [(run.due - NOON, run.count, run.state) for run in found]
 
 
 # -- whom they know --------------------------------------------------------------------------------------------------

@@ -1,26 +1,7 @@
 """The wall clock is stepped: what fires then, and what does not again."""
 
-from datetime import UTC, datetime
-
 import pytest
-
-from tgscheduler.testing import TickedScheduler
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
-
-
-def noop():
-    pass
-
-
-@pytest.fixture
-def ticked():
-    return TickedScheduler(start=NOON)
-
-
-def dues(scheduler, task=None):
-    return [run.due - NOON for run in reversed(scheduler.runs(task, limit=10_000))]
+from helpers import DAY, HOUR, NOON, dues, noop, states
 
 
 def test_a_step_forward_keeps_intervals_and_makes_calendar_tasks_late(ticked):
@@ -67,6 +48,40 @@ def test_a_step_back_and_a_stop_run_no_occurrence_twice(ticked, while_stopped):
     assert dues(ticked, "calendar") == [300, 600, 900, 1200, 1500]
     if not while_stopped:
         assert len(ticked.runs("interval")) == 5
+
+
+@pytest.mark.parametrize("seconds", [HOUR, 30 * HOUR, 1234.5])
+def test_a_step_forward_while_stopped_keeps_the_grid_of_an_interval_and_what_a_single_task_owes(ticked, seconds):
+    ticked.add_interval_task(noop, 600, taskname="interval", initialdelay=600)
+    ticked.add_single_task(noop, taskname="single", initialdelay=2000)
+    ticked.tick(1300)
+    ticked.stop()
+    ticked.clock.step_by(seconds)
+    ticked.start()
+    ticked.tick(600)
+    *before, after = dues(ticked, "interval")
+    assert before == [600, 1200]  # what the clock jumped over came due while it was stopped
+    assert after % 600 == 0
+    assert 0 <= after - 1300 - seconds <= 600
+    assert states(ticked, "single") == [(2000, 1, "ok")]
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        -100,
+        -HOUR / 2,
+        -8 * HOUR,
+        -365 * DAY,
+    ],
+)
+def test_a_step_back_while_stopped_keeps_an_interval_silent_for_no_longer_than_itself(ticked, seconds):
+    task = ticked.add_interval_task(noop, 600, taskname="interval", initialdelay=600)
+    ticked.tick(1300)
+    ticked.stop()
+    ticked.clock.step_by(seconds)
+    ticked.start()
+    assert 0 <= task.next_due - ticked.clock.now() <= 600
 
 
 def test_after_a_correction_and_a_stop_what_has_run_runs_again(ticked):

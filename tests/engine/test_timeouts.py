@@ -4,33 +4,12 @@ import os
 import signal
 import threading
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from helpers import flaky, running, total, wait_for
+from helpers import DAY, HOUR, NOON, flaky, records, running, states, total, wait_for
 
 from tgscheduler.scheduler import Retry, ThreadedScheduler, current_run
-from tgscheduler.testing import TickedScheduler
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
-
-
-@pytest.fixture
-def ticked():
-    return TickedScheduler(start=NOON)
-
-
-def records(scheduler, task="it"):
-    """Return each record of a task: due, until (from noon), count, state, attempt, reason."""
-    found = sorted(scheduler.runs(task, limit=1000), key=lambda run: (run.due, run.count))
-    return [(run.due - NOON, run.until - NOON, run.count, run.state, run.attempt, run.reason) for run in found]
-
-
-def states(scheduler, task="it"):
-    return [(due, count, state) for due, _, count, state, _, _ in records(scheduler, task)]
-
 
 # -- timeouts --------------------------------------------------------------------------------------------------------
 

@@ -191,6 +191,7 @@ def test_children_are_bounded_and_wait_in_order():
 
 def test_a_fork_that_is_refused_waits_and_is_tried_again(scheduler, monkeypatch, caplog):
     real, refused = os.fork, []
+    monkeypatch.setattr(forked, "AGAIN", 0.02)
 
     def fork():
         if len(refused) < 3:
@@ -208,6 +209,7 @@ def test_a_fork_that_is_refused_waits_and_is_tried_again(scheduler, monkeypatch,
 def test_pipes_that_cannot_be_made_leak_nothing(scheduler, monkeypatch):
     run_forked(scheduler, int, name="first")  # the forker has its own pipe by now
     real, refused = os.pipe, []
+    monkeypatch.setattr(forked, "AGAIN", 0.02)
 
     def pipe():
         if len(refused) < 2:
@@ -336,9 +338,9 @@ def forks_beside_loggers(number, tmp_path):
 
 @pytest.mark.realtime
 def test_children_do_not_hang_beside_threads_that_log_and_print(tmp_path, capfd):
-    found = forks_beside_loggers(60, tmp_path)
+    found = forks_beside_loggers(30, tmp_path)
     assert [run for run in found if run.state != "ok"] == []
-    assert (tmp_path / "noise.log").read_text().count("from a child") == 60
+    assert (tmp_path / "noise.log").read_text().count("from a child") == 30
 
 
 @pytest.mark.slow

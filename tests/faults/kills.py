@@ -1,6 +1,7 @@
 """What test_store_kills.py kills: processes that run a thousand tasks over one store, one after another.
 
-``python kills.py URL FOLDER KILLS SEED`` prints what an independent record in files says against the store's.
+``python kills.py URL FOLDER KILLS SEED SECONDS`` prints what an independent record in files says against the store's;
+the last process lives so many seconds and ends well.
 """
 
 import itertools
@@ -25,7 +26,7 @@ def interval(number):
     return INTERVALS[number % len(INTERVALS)]
 
 
-def live(url, folder, on_start=lambda: None):
+def live(url, folder):
     """Run the thousand tasks until killed; note each start before anything else, and what the store has confirmed."""
     starts = os.open(folder / "starts", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     confirmed = os.open(folder / "confirmed", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -48,7 +49,6 @@ def live(url, folder, on_start=lambda: None):
             processmethod="sequential" if number % 3 else "threaded",
         )
     scheduler.start()
-    on_start()
 
     def confirm():
         while True:
@@ -63,7 +63,7 @@ def live(url, folder, on_start=lambda: None):
     return scheduler
 
 
-def kill(url, folder, kills, rng):
+def kill(url, folder, kills, rng, seconds):
     """Fork one process after another and kill each at a random moment; let the last one end well."""
     for _ in range(kills):
         pid = os.fork()
@@ -80,7 +80,8 @@ def kill(url, folder, kills, rng):
     if pid == 0:
         try:
             scheduler = live(url, folder)
-            time.sleep(2.0)
+            time.sleep(seconds)
+            print("health", json.dumps(scheduler.health()), flush=True)
             scheduler.stop()
             os._exit(0)
         finally:
@@ -126,8 +127,8 @@ def compare(url, folder):
 
 
 def main():
-    url, folder, kills, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    code = kill(url, folder, kills, random.Random(seed))
+    url, folder, kills, seed, seconds = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:])
+    code = kill(url, folder, kills, random.Random(seed), seconds)
     print(json.dumps({"code": code, **compare(url, folder)}))
 
 

@@ -1,4 +1,4 @@
-"""A task that fires each 100 ms beside a fault, and what it has felt of it."""
+"""A task that fires each 25 ms beside a fault, and what it has felt of it."""
 
 import time
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from tgscheduler.scheduler import method
 METHODS = [method.sequential, method.threaded, method.forked]
 
 #: Seconds between two fires.
-BEAT = 0.1
+BEAT = 0.025
 
 #: No pause between two fires is longer: generous, for a machine of two cores that others use as well.
 LONGEST = 0.5

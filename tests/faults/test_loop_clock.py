@@ -7,10 +7,9 @@ import re
 import signal
 import threading
 import time
-from datetime import UTC, datetime
 
 import pytest
-from helpers import total, wait_for
+from helpers import DAY, HOUR, NOON, total, wait_for
 from inject import Nth, program, seeded
 from probe import again_on_time, on_time, run_once
 
@@ -19,8 +18,7 @@ from tgscheduler.engine import loop as loops
 from tgscheduler.scheduler import ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()
-HOUR, DAY, YEAR = 3600.0, 86400.0, 365.25 * 86400.0
+YEAR = 365.25 * DAY
 
 
 # -- rings ---------------------------------------------------------------------------------------------------------

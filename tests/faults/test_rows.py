@@ -39,6 +39,7 @@ TESTS = expand(
             engine/test_timeouts::test_a_forked_run_is_tried_again_for_what_is_listed
             faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
             faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
+            engine/test_remembering::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so
             """,
         "action: fork bomb, no memory": """
             executors/test_forked::test_children_are_bounded_and_wait_in_order
@@ -49,6 +50,7 @@ TESTS = expand(
             executors/test_forked::test_output_larger_than_the_pipe_arrives
             faults/test_action_process::test_five_megabytes_of_output_do_not_block_the_parent
             faults/test_action_process::test_fifty_megabytes_of_output_do_not_block_the_parent
+            engine/test_remembering::test_a_run_in_memory_has_its_lines_too_and_only_the_last_ones
             """,
         "action: returns what cannot be pickled": """
             faults/test_action_process::test_what_an_action_returns_is_never_looked_at
@@ -173,6 +175,7 @@ TESTS = expand(
             faults/test_loop_life::test_an_exit_in_a_signal_handler_stops_a_plain_scheduler_in_the_main_thread
             """,
         "loop: the host forks": """
+            conformance/test_store_outages::test_a_forked_child_lets_its_parents_connections_alone
             faults/test_loop_life::test_a_fork_has_a_silent_copy_that_warns_once_and_can_be_started_afresh
             faults/test_loop_life::test_a_fork_at_any_moment_of_a_busy_loop_copies_a_whole_timetable
             faults/test_loop_life::test_a_task_that_runs_at_a_fork_is_no_overlap_in_the_copy
@@ -210,6 +213,35 @@ TESTS = expand(
             faults/test_host_faults::test_a_log_without_room_is_not_felt
             faults/test_executor::test_a_log_handler_that_raises_is_not_felt
             """,
+        # -- store
+        "store: disk full, locked, slow, vanished": """
+            conformance/test_store_outages::test_a_full_disk_and_its_return
+            faults/test_store_kills::test_a_full_disk_and_its_return
+            conformance/test_store_outages::test_a_file_that_is_locked_for_a_while
+            engine/test_remembering::test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back
+            engine/test_remembering::test_with_pause_runs_wait_for_the_store
+            conformance/test_store_outages::test_a_slow_database_is_said_and_keeps_nobody_waiting
+            conformance/test_store_outages::test_a_server_that_restarts
+            conformance/test_store_outages::test_connections_that_are_ended_at_random
+            faults/test_store_kills::test_a_postgresql_server_that_is_restarted_and_one_that_crashes_in_mid_run
+            """,
+        "store: cut after COMMIT": """
+            conformance/test_store_outages::test_a_connection_that_is_cut_at_its_commit
+            conformance/test_store_outages::test_a_commit_that_is_not_answered_is_neither_lost_nor_done_twice
+            """,
+        "store: corrupt page, wrong file, directory, mode 0400, newer schema": """
+            conformance/test_store_faults::test_a_damaged_file
+            conformance/test_store_outages::test_a_page_that_is_damaged_while_it_runs
+            conformance/test_store_faults::test_a_file_that_is_no_database
+            conformance/test_store_faults::test_a_folder_a_missing_folder_and_a_link_to_nothing
+            conformance/test_store_faults::test_no_permission
+            conformance/test_store_faults::test_a_newer_schema
+            host/test_store::test_a_store_that_cannot_be_opened_ends_the_start_with_one_line_and_no_task_runs
+            """,
+        "store: file removed under us": """
+            conformance/test_store_outages::test_a_file_that_is_removed_is_put_back_with_all_that_was_in_it
+            conformance/test_store_outages::test_a_backup_that_is_put_in_its_place_is_taken_up
+            """,
         # -- security
         "security: config": """
             test_config::test_reading_evaluates_nothing
@@ -235,6 +267,8 @@ TESTS = expand(
             """,
         "security: files": """
             faults/test_security::test_the_package_creates_no_file
+            conformance/test_store_faults::test_the_files_are_their_owners_alone
+            conformance/test_store_faults::test_a_wrong_password_and_a_wrong_name
             """,
         "security: signals and children": """
             faults/test_security::test_a_child_holds_no_listening_socket_and_no_pipe_of_its_siblings
@@ -252,13 +286,10 @@ TESTS = expand(
 
 #: Parts of rows that wait for a feature.
 LEFT = {
-    "action: os._exit, SIGSEGV, SIGKILL": "a store that outlives the process: the next start records what was lost",
     "action: fork bomb, no memory": "limits on the memory and the processes of a child",
-    "action: a lot of output or log lines": "captured logs, and their bound",
     "executor: fork EAGAIN and ENOMEM, pipe EMFILE": "a limit on the wait: grace is asked when a run is handed out",
     "executor: a worker ended; completion late, twice, of a cancelled run": "a pool of processes",
-    "loop: the host forks": "connections of a store",
-    "security: files": "a database, a pid file, exports",
+    "security: files": "a pid file, exports",
     "security: dependencies": "pip-audit in the nightly gate",
 }
 
@@ -271,7 +302,7 @@ def test_every_row_has_tests_that_are_there():
 def test_every_layer_has_its_rows():
     layers = [row.partition(":")[0] for row in TESTS]
     assert {layer: layers.count(layer) for layer in layers} == {
-        "action": 12, "trigger": 3, "executor": 5, "loop": 8, "host": 3, "security": 8,
+        "action": 12, "trigger": 3, "executor": 5, "loop": 8, "host": 3, "store": 4, "security": 8,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from helpers import wait_for
+from helpers import DAY, NOON, wait_for
 from probe import again_on_time, on_time
 
 from tgscheduler.engine import health
@@ -18,9 +18,6 @@ from tgscheduler.scheduler import IntervalTask, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.plan import decide
 from tgscheduler.timetable.triggers import Cron
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()
-DAY = 86400.0
 
 
 class Fake:

@@ -1,6 +1,8 @@
 """Tasks: what they are made of, what they refuse, and when they come again."""
 
+import copy
 import math
+import pickle
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -420,3 +422,25 @@ def test_an_unknown_fraction_of_a_second_is_not_lost(ticked):
     third = Fraction(1, 3)
     task = ticked.add_interval_task(act, third, initialdelay=third)
     assert math.isclose(task.next_due, NOW + 1 / 3, abs_tol=1e-6)
+
+
+# -- copies ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kw", [None, {}, {"key": 1}])
+@pytest.mark.parametrize(
+    "duplicate",
+    [copy.copy, copy.deepcopy, lambda task: pickle.loads(pickle.dumps(task))],
+    ids=["copy", "deep", "pickle"],
+)
+def test_a_task_can_be_copied_and_pickled_with_and_without_kw(ticked, duplicate, kw):
+    task = IntervalTask("it", 60, act, (1,), kw)
+    task.note = "an application's own"
+    twin = duplicate(task)
+    assert type(twin) is IntervalTask
+    assert (twin.name, twin.interval, twin.action, twin.args, twin.kw) == ("it", 60, act, (1,), kw or {})
+    assert (twin.note, task.kw) == (task.note, kw or {})
+    twin.execute()
+    ticked.schedule_task(twin, 5)
+    ticked.tick(5)
+    assert [run.state for run in ticked.runs("it")] == ["ok"]

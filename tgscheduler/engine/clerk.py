@@ -20,6 +20,9 @@ from tgscheduler.timetable.run import Run
 
 log = Voice(__name__)
 
+#: With so many claims under way no others are made: a store that is slow makes for fewer runs, not for a long line.
+MOST = 2048
+
 #: Why a run does not start whose claim was refused.
 TAKEN = "it has run before, or in another process"
 
@@ -88,6 +91,11 @@ class Clerk(Executor):
         self._answers.append(claimed)
         if self.bell is not None:
             self.bell.put(None)
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits for the store that the timetable waits as well: what comes due meanwhile is late."""
+        return len(self._cases) >= MOST
 
     def note_condition(self, condition: Condition) -> None:
         """Take note that the store went down, or came back: called in its own thread."""

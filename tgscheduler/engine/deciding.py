@@ -68,6 +68,8 @@ class Decider:
     def plain(self, task: Task, now: float, turn: Turn) -> None:
         """Decide on a task without terms: what is due starts as one run, unless the last one has not ended."""
         due, itself, trigger, last = task._due, task._reschedules_itself, task._trigger, task._last
+        if last is not None and last.ended is not None:
+            last = None  # in nobody's way
         try:
             if trigger is None and last is None:
                 decision = ONCE

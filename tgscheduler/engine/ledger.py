@@ -55,13 +55,8 @@ class Ledger:
             self._writing.acquire()
         if self._unbooked:
             closed, self._unbooked = [*self._unbooked, *closed], []
-        batch: list[Occurrence] = []
-        take = self.ended.popleft
-        try:
-            while len(batch) < BATCH:
-                batch.append(take())
-        except IndexError:
-            pass
+        take = self.ended.popleft  # nobody else does: it has become no shorter since its length was asked
+        batch = [take() for _ in range(min(len(self.ended), BATCH))]
         self._edition += 1
         try:
             close = self._open.pop

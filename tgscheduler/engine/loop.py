@@ -37,6 +37,9 @@ log = Voice(__name__)
 #: While runs are open the loop looks at least this often (seconds) for what has ended.
 SETTLE = 1.0
 
+#: So long (seconds) it waits for the store at a time where that holds the timetable up; an answer rings.
+PATIENCE = 0.1
+
 
 class Loop(Placing):
     """Turns a timetable into runs, from start to stop; a second start makes another."""
@@ -65,10 +68,13 @@ class Loop(Placing):
         #: Where the store outlives the process: what is decided goes through its hands first; what is known of tasks.
         self.clerk = clerk if isinstance(clerk, Clerk) else None
         self.recall = recall
-        self._working = [executor for executor in executors.values() if executor not in (lobby, clerk)]
         sequential = executors[method.sequential]
         assert isinstance(sequential, SequentialExecutor)
         self._sequential = sequential
+        #: Those whose runs are elsewhere: they are looked after while runs are open.
+        self._elsewhere = [
+            executor for executor in executors.values() if not isinstance(executor, (Lobby, Clerk, SequentialExecutor))
+        ]
         self.bell: clocks.Bell = queue.SimpleQueue()
         for executor in executors.values():
             executor.bell, executor.events = self.bell, events
@@ -82,6 +88,9 @@ class Loop(Placing):
         #: Tasks have their first fire times; what is added from now on gets one at once.
         self.placed = False
         self._requests: deque[Occurrence] = deque()
+        #: So many runs that have ended may wait to be booked together; more than 0 only where somebody else settles
+        #: those that lead to something.
+        self.slack = 0
         #: How late (seconds) the first occurrence of the last turn was.
         self.lag = 0.0
         #: Who is asked, since when (``clock.elapsed``) and for what: somebody's code, on the loop's thread.
@@ -170,11 +179,14 @@ class Loop(Placing):
     @property
     def earliest(self) -> float:
         """When there is something to do next, infinity when there is not."""
-        return -math.inf if self._requests else min(self.registry.agenda.earliest, self._lobby.earliest)
+        if self._requests:
+            return -math.inf
+        due, again = self.registry.agenda.earliest, self._lobby.earliest
+        return due if due < again else again
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
-        if self.ledger.ended:
+        if len(self.ledger.ended) > self.slack:
             self.settle()
         if self.clerk is not None:
             self._proceed(self.clerk)
@@ -185,7 +197,8 @@ class Loop(Placing):
         try:
             moved = self._follow_step(stepped, turn) if stepped else ()
             now = self.clock.now()
-            popped = registry.agenda.pop_due(now)
+            held_up = self.clerk is not None and self.clerk.full
+            popped = [] if held_up else registry.agenda.pop_due(now)
             if popped:
                 self.lag = now - popped[0]._due
                 self.decider.decide(popped, now, turn)
@@ -193,7 +206,7 @@ class Loop(Placing):
                 self.lag = 0.0
             while self._requests:
                 self.decider.by_hand(*self._requests.popleft(), now, asked)
-            deadline = registry.agenda.earliest
+            deadline = now + PATIENCE if held_up else registry.agenda.earliest
             self.sleeps_until = deadline
         finally:  # what was decided before a fault is done all the same
             registry.lock.release()
@@ -217,11 +230,11 @@ class Loop(Placing):
             raise KeyboardInterrupt
         if more:
             return now
-        if self.ledger.ended:
+        if len(self.ledger.ended) > self.slack:
             self.settle()
-        if len(self.ledger):
+        if self._elsewhere and len(self.ledger):
             deadline = min(deadline, now + SETTLE, self._lobby.earliest)
-            for executor in self._working:
+            for executor in self._elsewhere:
                 if executor.limits:
                     deadline = min(deadline, executor.expire(now))
                 if executor.trouble is not None:
@@ -278,7 +291,7 @@ class Loop(Placing):
     def _hand_out(self, started: list[Occurrence]) -> None:
         """Hand runs to their executors: those of one method together, as nearly all are."""
         method = started[0][0].method
-        others = [occurrence for occurrence in started if occurrence[0].method != method]
+        others = [occurrence for occurrence in started if occurrence[0].method != method] if len(started) > 1 else None
         if others:
             started = [occurrence for occurrence in started if occurrence[0].method == method]
         executor = self.executors[method]

@@ -13,10 +13,14 @@ from tgscheduler.engine.recalling import Recall, lost_reason
 from tgscheduler.engine.registry import Registry
 from tgscheduler.events import Events
 from tgscheduler.executors.base import Executor, Voice
+from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import LOST, Run
-from tgscheduler.timetable.tasks import CORRECTION, Task
+from tgscheduler.timetable.tasks import CORRECTION, IntervalTask, Task
 
 log = Voice(__name__)
+
+#: So long (seconds) a start waits for the store to say whether another process has registered the same tasks.
+AGREE = 2.0
 
 
 class Placing:
@@ -60,6 +64,7 @@ class Placing:
         self._enact(turn)
         if self.recall is not None:
             self.recall.commit()
+            self._agree_on_grids(self.recall)
             self._see_to_lost(self.recall, {task.name or task._label or "?": task for task, _, _ in places}, now)
         self.events.publish("scheduler-started", tasks=len(places))
 
@@ -88,6 +93,14 @@ class Placing:
         task._adopt(self.registry.home)  # the zone may have been set since
         due = task._first_due(now, delay)
         return due if self.recall is None else self.recall.first_due(task, now, due)
+
+    def _agree_on_grids(self, recall: Recall) -> None:
+        """Fire together with another process that has started at the same time: each occurrence is claimed by one."""
+        for task, anchor in recall.agree(AGREE):
+            with self.registry.lock:
+                if task._entry is not None and isinstance(task, IntervalTask):
+                    task._trigger = Interval.sound(task.interval, anchor)
+                    self.decider.put(task, task._due_after(math.nextafter(self.clock.now(), -math.inf)))
 
     def _see_to_lost(self, recall: Recall, tasks: dict[str, Task], now: float) -> None:
         """Run again what was in flight when its process died, where its task asks for that; record it as lost."""

@@ -45,6 +45,7 @@ class Recall:
         self._before = store.load()
         self._present: dict[str, Known] = {}
         self._unsaved: dict[str, Known] = {}
+        self._new: dict[str, Task] = {}
         #: What was in flight when its process died, by task.
         self.lost: dict[str, list[Run]] = {}
         for run in store.lost():
@@ -68,7 +69,10 @@ class Recall:
             known = self._take_over(task, label)
         if known is None:
             if task._trigger is not None:
-                self._keep(self._afresh(task, label, now))
+                again = label in self._present
+                self._keep(self._afresh(task, label, now), back=again)
+                if not again and _has_grid(task):
+                    self._new[label] = task
             return due
         terms = self._agree(task, known, now)
         if terms is not None and terms.left == 0:
@@ -130,6 +134,25 @@ class Recall:
         if self._unsaved:
             unsaved, self._unsaved = self._unsaved, {}
             self._store.save(list(unsaved.values()))
+
+    def agree(self, timeout: float) -> list[tuple[Task, float]]:
+        """Return new tasks that another process has registered at the same time, with the anchor of its grid."""
+        new, self._new = self._new, {}
+        if not new or not self._store.flush(timeout):
+            return []
+        stored = self._store.load()
+        other = []
+        for label, task in new.items():
+            known, ours = stored.get(label), self._present[label]
+            if known is not None and known.spec == ours.spec and known.anchor not in (None, ours.anchor):
+                self._present[label] = replace(ours, anchor=known.anchor)
+                other.append((task, known.anchor))
+        return other
+
+    def confirm(self, timeout: float) -> None:
+        """Wait until what was kept is on record, without the lock; warn where that takes too long."""
+        if not self._store.flush(timeout):
+            log.warning("the store does not answer: a pause, or its end, would not outlive this process yet")
 
     # -- what changes while it runs ------------------------------------------------------------------------------
 

@@ -29,6 +29,7 @@ class Steering(Verbs):
     _events: Events
     _executors: dict[str, Executor]
     _loop: Loop | None
+    _store_timeout: float
 
     def _check_use(self, task: Task | None = None) -> None:
         raise NotImplementedError
@@ -46,6 +47,7 @@ class Steering(Verbs):
             if changed and self._recall is not None:
                 self._recall.note_pause(name, end)
         if changed:
+            self._confirm()
             self._events.publish("task-paused", name, until=None if end == math.inf else end)
         return changed
 
@@ -64,6 +66,7 @@ class Steering(Verbs):
             name = self._registry.label(found)
             if self._recall is not None:
                 self._recall.note_pause(name, -math.inf)
+        self._confirm()
         self._events.publish("task-resumed", name)
         return True
 
@@ -77,6 +80,7 @@ class Steering(Verbs):
             if changed and self._recall is not None:
                 self._recall.note_pause(ALL, end)
         if changed:
+            self._confirm()
             self._events.publish("task-paused", None, until=None if end == math.inf else end)
         return changed
 
@@ -100,6 +104,7 @@ class Steering(Verbs):
             if self._recall is not None:
                 self._recall.note_resumed(resumed)
         if changed:
+            self._confirm()
             self._events.publish("task-resumed", None)
         return changed
 
@@ -186,6 +191,11 @@ class Steering(Verbs):
     @property
     def _recall(self) -> Recall | None:
         return None if self._loop is None else self._loop.recall
+
+    def _confirm(self) -> None:
+        """Have a pause on record before we say that there is one."""
+        if self._recall is not None:
+            self._recall.confirm(self._store_timeout)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,9 @@ _RECORD_FIELDS = (
     "created", "msecs", "relativeCreated", "thread", "threadName", "process", "processName",
 )  # fmt: skip
 
+#: What every record has, or gets by being formatted; what else there is the application has added.
+_KNOWN = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime"})
+
 _DEFAULTS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
 _PR_SET_PDEATHSIG = 1
 
@@ -63,6 +66,7 @@ class PipeHandler(logging.Handler):
         if self.pipe is None:
             return
         fields: dict[str, Any] = {name: getattr(record, name, None) for name in _RECORD_FIELDS}
+        fields.update((name, value) for name, value in record.__dict__.items() if _is_extra(name, value))
         fields["msg"] = record.getMessage()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
@@ -73,6 +77,10 @@ class PipeHandler(logging.Handler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Say so on stderr: there is no other place."""
         os.write(2, f"tgscheduler: a log record of {record.name} could not be sent\n".encode())
+
+
+def _is_extra(name: str, value: object) -> bool:
+    return name not in _KNOWN and (value is None or type(value) in (str, int, float, bool))
 
 
 # Made in the parent: a handler's lock is made anew in each child by logging itself.

@@ -30,7 +30,9 @@ class SequentialExecutor(Executor):
 
     def submit_all(self, occurrences: list[Occurrence]) -> None:
         """Take many occurrences, in order."""
-        self.waiting.update((occurrence[1], occurrence) for occurrence in occurrences)
+        waiting = self.waiting
+        for occurrence in occurrences:
+            waiting[occurrence[1]] = occurrence
         self._line.extend(occurrences)
         if self._closed:
             self.close()

@@ -76,7 +76,9 @@ class ThreadedExecutor(Executor):
 
     def submit_all(self, occurrences: list[Occurrence]) -> None:
         """Take many occurrences, in order."""
-        self.waiting.update((occurrence[1], occurrence) for occurrence in occurrences)
+        waiting = self.waiting
+        for occurrence in occurrences:
+            waiting[occurrence[1]] = occurrence
         self._submitted += len(occurrences)
         put = self._queue.put
         for occurrence in occurrences:

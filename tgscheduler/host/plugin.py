@@ -27,6 +27,7 @@ from cherrypy.process.wspbus import ChannelFailures
 from tgscheduler import clock, config
 from tgscheduler.engine.ctrlc import on_ctrl_c
 from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.errors import SchedulerError
 from tgscheduler.events import NAMES, Event
 from tgscheduler.scheduler import _configured, start_scheduler
 from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
@@ -83,7 +84,11 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         if not config.get("tg.scheduler"):
             self.bus.log("The scheduler is off and nothing fires; tg.scheduler = True under [global] switches it on.")
             return
-        start_scheduler(ready=self._bus_has_started)
+        try:
+            start_scheduler(ready=self._bus_has_started)
+        except SchedulerError as error:  # such as a store that cannot be opened
+            self.bus.log(f"The scheduler cannot start: {error}", level=40)
+            raise
         tasks, threads = scheduler.health()["tasks"], config.get("tg.scheduler.threads")
         self.bus.log(
             f"Scheduler started: {tasks} task{'' if tasks == 1 else 's'}, zone {scheduler.timezone} "

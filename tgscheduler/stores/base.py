@@ -212,7 +212,8 @@ class LastingStore(Store, Protocol):
     def save(self, tasks: Sequence[Known], back: bool = False) -> None:
         """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count.
 
-        Its mark is set back only where ``back`` says so: the wall clock was, and its rhythm goes with it.
+        Its mark is set back, and its anchor moved while its spec is the same, only where ``back`` says so: so of two
+        processes that register a task at the same time both go by the anchor of the first.
         """
 
     def rename(self, old: str, new: str) -> None:

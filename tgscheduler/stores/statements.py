@@ -27,15 +27,16 @@ def _insert(table: str, columns: str, types: str, conflict: str) -> Many:
 
 
 _TASK = "name, spec, anchor, mark, paused_until, runs"
-_UPDATE = "(name) DO UPDATE SET spec = excluded.spec, anchor = excluded.anchor, paused_until = excluded.paused_until"
+_UPDATE = "(name) DO UPDATE SET spec = excluded.spec, paused_until = excluded.paused_until"
 
 #: Tasks that nobody has saved: a run of theirs is to be written.
 NAMES = _insert("tg_task", _TASK, "ttfffi", "(name) DO NOTHING")
 SAVES = _insert(
     "tg_task", _TASK, "ttfffi",
-    f"{_UPDATE}, mark = CASE WHEN excluded.mark > tg_task.mark THEN excluded.mark ELSE tg_task.mark END",
+    f"{_UPDATE}, anchor = CASE WHEN excluded.spec = tg_task.spec AND tg_task.anchor IS NOT NULL THEN tg_task.anchor "
+    "ELSE excluded.anchor END, mark = CASE WHEN excluded.mark > tg_task.mark THEN excluded.mark ELSE tg_task.mark END",
 )  # fmt: skip
-SAVES_BACK = _insert("tg_task", _TASK, "ttfffi", f"{_UPDATE}, mark = excluded.mark")
+SAVES_BACK = _insert("tg_task", _TASK, "ttfffi", f"{_UPDATE}, anchor = excluded.anchor, mark = excluded.mark")
 IDS = Many("SELECT name, id FROM tg_task WHERE name IN (SELECT v.column1 FROM {v})", "t")
 
 #: A claim: task, new mark, runs opened; granted where the mark is before column4, or beyond column5.

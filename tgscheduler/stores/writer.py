@@ -31,6 +31,8 @@ from tgscheduler.timetable.run import Run
 log = logging.getLogger(__name__)
 
 _SLOWEST = 2.0
+#: Transactions that follow one another begin so far apart (seconds) at least: what comes meanwhile costs no other one.
+_PACE = 0.002
 #: Where claims never cease, a step of pruning is done all the same so often (seconds).
 _SHARE = 0.25
 
@@ -56,7 +58,7 @@ class Writer:
         self._limit, self._narrow = BATCH, 0
         self._failures = 0
         self._busy: float | None = None
-        self._wrote = self._pruned = 0.0
+        self._wrote = self._pruned = self._began = 0.0
         self._down: str | None = None
         self._since: float | None = None
         #: Occurrences by state: those that have ended with claims, and all that this writer has written.
@@ -141,7 +143,9 @@ class Writer:
         if self._unsure or self._down or beat <= 0 or (due is not None and (due <= 0 or self._close_by is not None)):
             if prune <= 0 and not self._down and not self._unsure and now - self._pruned > _SHARE:
                 self._prune()
-            self._busy = now
+            if (early := self._began + _PACE - now) > 0 and self._close_by is None:
+                clocks.pause(early)
+            self._busy = self._began = clocks.elapsed()
             self._write()
             self._busy = None
             if beat <= 0:

@@ -3,7 +3,8 @@
 ``sched`` keeps the order (by fire time, then by insertion); four habits make it fast and bounded:
 
 * ``run(blocking=False)`` against a frozen clock collects what is due instead of running it;
-* once a batch is full the frozen clock goes to minus infinity, and ``run`` returns;
+* the frozen clock is an iterator, asked in C: after as many answers as a batch holds it says "long ago", and ``run``
+  returns;
 * the delay function does nothing, so no ``time.sleep(0)`` follows each event;
 * cancelling empties the task's entry and leaves it in place, since ``sched.cancel`` walks the whole queue.
 
@@ -11,6 +12,7 @@ Every method is called under the engine's lock.
 """
 
 import heapq
+import itertools
 import math
 import sched
 from collections.abc import Iterator
@@ -27,30 +29,20 @@ Entry = list[Task]
 _NO_KWARGS: dict[str, Any] = {}
 
 
-class _Frozen(float):
-    """A frozen now. ``sched`` answers ``time - now`` for the next event: this now makes that the time itself."""
-
-    __slots__ = ()
-
-    def __rsub__(self, time: float) -> float:
-        return time
-
-
-_NEVER = _Frozen(-math.inf)
+_LONG_AGO = itertools.repeat(-math.inf)
 
 
 class Agenda:
     """The tasks that wait for a time."""
 
     def __init__(self) -> None:
-        self._now = _NEVER
         self._live = 0
         self._stale = 0
         #: No entry is earlier than this (POSIX seconds; infinity when there is none).
         self.earliest = math.inf
         self._out: list[Entry] = []
         self._take = self._out.append
-        self._sched = self._new_sched()
+        self._renew()
 
     def __len__(self) -> int:
         return self._live
@@ -60,7 +52,7 @@ class Agenda:
         if not self._live:
             return None
         if self._stale and self._live <= 1000:
-            return min(event.time for event in self._events() if event.argument[0])
+            return min(event.time for event in self._events if event.argument[0])
         return self.earliest
 
     def put(self, task: Task, due: float, fire_at: float | None = None) -> None:
@@ -95,14 +87,10 @@ class Agenda:
         """
         tasks: list[Task] = []
         while not tasks and self.earliest <= now:  # a batch may be full of cancelled ones
-            self._now = _Frozen(now)
-            following = self._sched.run(blocking=False)
-            self._now = _NEVER
-            out = self._out
-            if len(out) == BATCH:
-                self.earliest = -math.inf
-            else:
-                self.earliest = math.inf if following is None else following
+            self._sched.timefunc = itertools.chain(itertools.repeat(now, BATCH), _LONG_AGO).__next__
+            self._sched.run(blocking=False)
+            events, out = self._events, self._out
+            self.earliest = events[0].time if events else math.inf
             for entry in out:
                 if entry:
                     task = entry[0]
@@ -115,7 +103,7 @@ class Agenda:
 
     def tasks(self) -> Iterator[Task]:
         """Yield the waiting tasks in the order in which they fire."""
-        for event in sorted(self._events()):
+        for event in sorted(self._events):
             yield from event.argument[0]
 
     def clear(self) -> list[Task]:
@@ -125,25 +113,18 @@ class Agenda:
             task._entry = None
         self._live = self._stale = 0
         self.earliest = math.inf
-        self._sched = self._new_sched()
+        self._renew()
         return tasks
 
     def _rebuild(self) -> None:
         """Keep what is live, so that cancelled tasks do not stay in memory."""
-        events = self._events()
+        events = self._events
         events[:] = [event for event in events if event.argument[0]]
         heapq.heapify(events)
         self._stale = 0
         self.earliest = events[0].time if events else math.inf
 
-    def _events(self) -> list[sched.Event]:
-        """Return the heap of ``sched`` itself: its public ``queue`` is a sorted copy, 20 times as slow."""
-        events: list[sched.Event] = self._sched._queue  # type: ignore[attr-defined]
-        return events
-
-    def _new_sched(self) -> sched.scheduler:
-        return sched.scheduler(self._look, bool)  # bool(0): a C function that delays nothing
-
-    def _look(self) -> float:
-        """Return the frozen time; long ago once the batch is full, so that ``run`` returns."""
-        return self._now if len(self._out) < BATCH else _NEVER
+    def _renew(self) -> None:
+        self._sched = sched.scheduler(_LONG_AGO.__next__, bool)  # bool(0): a C function that delays nothing
+        #: The heap of ``sched`` itself: its public ``queue`` is a sorted copy, 20 times as slow.
+        self._events: list[sched.Event] = self._sched._queue  # type: ignore[attr-defined]

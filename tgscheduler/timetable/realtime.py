@@ -57,6 +57,10 @@ class Interval(Composable):
         anchor, seconds = self.anchor, self.seconds
         if moment < anchor:
             return anchor
+        k = math.floor((moment - anchor) / seconds)
+        following = anchor + (k + 1) * seconds
+        if anchor + k * seconds <= moment < following:  # nearly always: no rounding to mend
+            return following
         return anchor + (self._steps(moment) + 1) * seconds
 
     def count(self, first: float, last: float) -> int:
@@ -69,10 +73,11 @@ class Interval(Composable):
 
     def _steps(self, moment: float) -> int:
         """Return the largest k with ``anchor + k * seconds <= moment``: the floor, mended for rounding."""
-        k = math.floor((moment - self.anchor) / self.seconds)
-        while self.anchor + k * self.seconds > moment:
+        anchor, seconds = self.anchor, self.seconds
+        k = math.floor((moment - anchor) / seconds)
+        while anchor + k * seconds > moment:
             k -= 1
-        while self.anchor + (k + 1) * self.seconds <= moment:
+        while anchor + (k + 1) * seconds <= moment:
             k += 1
         return k
 

@@ -13,7 +13,7 @@ Every occurrence that the timetable held ends in exactly one Run.
 """
 
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 WAITING = "waiting"
@@ -165,10 +165,16 @@ class CurrentRun:
 
 
 class _TaskLog(logging.LoggerAdapter[logging.Logger]):
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        assert self.extra is not None
-        kwargs["extra"] = {**self.extra, **(kwargs.get("extra") or {})}
-        return f"{self.extra['task']}: {msg}", kwargs
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if self.isEnabledFor(level):
+            assert self.extra is not None
+            name = str(self.extra["task"])
+            if args:  # the whole line is a format then, and a name may have a percent sign
+                name = name.replace("%", "%%")
+            kwargs["extra"] = {**self.extra, **(kwargs.get("extra") or {})}
+            kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+            line = f"{name}: {msg}"
+            self.logger.log(level, line, *args, **kwargs)
 
 
 _action_log = logging.getLogger("tgscheduler.action")

@@ -20,7 +20,7 @@ from tgscheduler.timetable import triggers
 from tgscheduler.timetable.compose import ask
 from tgscheduler.timetable.policy import PLAIN, Policy, method
 from tgscheduler.timetable.terms import Options, Terms
-from tgscheduler.timetable.triggers import Interval, Trigger
+from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Interval, Trigger
 
 if TYPE_CHECKING:
     from tgscheduler.timetable.run import Run
@@ -223,7 +223,13 @@ class Task:
     def _due_after_stop(self, now: float) -> float | None:
         """Return when it fires after a stop that it had a time before: what was due meanwhile is no occurrence."""
         trigger = self._trigger
-        if trigger is None or (self._due >= now and (self._by_hand or isinstance(trigger, Interval))):
+        if trigger is None or (self._due >= now and self._by_hand):
+            return self._due
+        if isinstance(trigger, Interval) and self._due >= now:
+            if self._mark and self._due - now > trigger.seconds:  # the wall clock was set back meanwhile
+                steps = math.ceil((trigger.anchor - now) / trigger.seconds)
+                trigger = self._trigger = Interval.sound(trigger.seconds, trigger.anchor - steps * trigger.seconds)
+                return self._due_after(now)
             return self._due
         self._by_hand = False
         ran = self._mark if self._mark - now <= CORRECTION else -math.inf
@@ -240,6 +246,14 @@ class Task:
             self._trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
             return True
         return trigger is None and not self._by_hand  # an absolute time is the wall clock's
+
+    def __getstate__(self) -> Any:
+        """Return what a copy is made of, without the proxy that tasks without ``kw`` share: it cannot be pickled."""
+        state: Any = super().__getstate__()
+        slots = state[1]
+        if slots.get("kw") is _NO_KW:
+            slots["kw"] = {}
+        return state
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._label or self.name or self.action!r}>"
@@ -263,7 +277,8 @@ class IntervalTask(Task):
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
     ) -> None:
         Task.__init__(self, name, action, args, kw)  # super() is felt where 100,000 are made
-        if type(interval) is int and 0 < interval < triggers.LARGEST:  # what nearly every call has
+        if (type(interval) is float or type(interval) is int) and SHORTEST <= interval <= LARGEST:
+            # what nearly every call has
             self._seconds = float(interval)
         else:
             self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
