@@ -79,6 +79,8 @@ class Writer:
         """Write with this connection, and with those of ``connect`` when it breaks."""
         self._connection, self._connect, self._answer, self._changed = connection, connect, answer, changed
         self._close_by, self._wrote = None, clocks.elapsed()
+        self._down = self._since = self._busy = None
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name="tgscheduler-store", daemon=True)
         self._thread.start()
 
