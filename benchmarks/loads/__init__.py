@@ -23,6 +23,8 @@ LOADS = {
     "churn": "a million single tasks added and run, then a thousand starts and stops, then ten thousand renames",
     "storm": "30 threads that add tasks for 10 s, whose actions fail, and in a second turn exit as well; "
     "the same over TGScheduler 1.7",
+    "history": "ten million runs in a SQLite store: pages of them, and pruning a million while there are claims",
+    "claims": "a hundred thousand runs through a store: claimed, answered, ended and recorded by one thread",
 }
 
 

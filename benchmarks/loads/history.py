@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +50,8 @@ def fill(path: Path, runs: int) -> None:
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA cache_size = -200000")
-    indexes = connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = 'tg_run' AND type = 'index'")
-    indexes = [(name, sql) for name, sql in indexes.fetchall() if sql]
+    found = connection.execute("SELECT name, sql FROM sqlite_master WHERE tbl_name = 'tg_run' AND type = 'index'")
+    indexes = [(name, sql) for name, sql in found.fetchall() if sql]
     for name, _ in indexes:
         connection.execute(f"DROP INDEX {name}")
     connection.execute("BEGIN")
@@ -104,7 +105,7 @@ def pages(store: DatabaseStore, runs: int) -> dict[str, float]:
         "of a task in the middle": {"task": "task 500", "before": middle},
         "of everything, the oldest": {"before": BEGIN + 1},
     }
-    found = {name: round(timed(lambda words=words: store.runs(**words)) * 1e3, 2) for name, words in asked.items()}
+    found = {name: round(timed(partial(store.runs, **words)) * 1e3, 2) for name, words in asked.items()}
     found["counts"] = round(timed(store.counts) * 1e3, 2)
     found["tallies of a day"] = round(timed(lambda: store.tallies(middle), 3) * 1e3, 2)
     return found

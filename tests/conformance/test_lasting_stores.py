@@ -113,6 +113,22 @@ def test_a_run_that_began_before_its_claim_came_back_ends_all_the_same(keeper):
     assert [run.state for run in stores.open(keeper.url).runs()] == ["ok"]
 
 
+def test_a_claim_that_another_had_harms_nothing_beside_it(keeper):
+    store, other = keeper.open(), keeper.open()
+    keeper.claimed(other, claim_of("a", START + 1))
+    claims = [claim_of("new", START), claim_of("a", START + 1), claim_of("a", START + 2)]
+    store.record([ended("newer", START)])
+    assert [answer.granted for answer in keeper.claimed(store, *claims)] == [True, False, True]
+    keeper.claimed(other, claim_of("newest", START))
+    store.record([ended("new", START + 3), ended("newest", START + 4)])
+    assert store.flush(5)
+    found = sorted((run.task, run.due - START, run.state) for run in stores.open(keeper.url).runs())
+    assert found == [
+        ("a", 1.0, "running"), ("a", 2.0, "running"), ("new", 0.0, "running"), ("new", 3.0, "ok"),
+        ("newer", 0.0, "ok"), ("newest", 0.0, "running"), ("newest", 4.0, "ok"),
+    ]  # fmt: skip
+
+
 def test_two_stores_never_have_one_occurrence_both(keeper):
     one, other = keeper.open(), keeper.open()
     names = [f"task {number}" for number in range(20)]
@@ -353,6 +369,29 @@ def test_of_each_task_the_newest_are_kept(keeper):
     assert dues(store.runs(task="a")) == [1199.0, 1198.0, 1197.0, 1196.0, 1195.0]
     assert len(store.runs(task="b")) == 4
     assert store.counts() == {"ok": 1212}
+
+
+def test_sums_are_the_same_before_and_after_they_are_spread(keeper):
+    store = keeper.open()
+    keeper.clock.advance(90 * DAY)
+    store.record([ended("ab"[number % 2], START + number * 1800, "ok", number + 1) for number in range(1200)])
+    assert store.flush(5)
+    store = keeper.reopened(store, days=None)
+    since = [None, START + 7200, START + 86 * DAY]
+
+    def look():
+        return [store.tallies(moment) for moment in since], store.counts()
+
+    def new():
+        with store._reading() as connection:
+            return store._database.rows(connection, "SELECT count(*) FROM tg_count WHERE span = 'new'")[0][0]
+
+    before, again = look(), []
+    assert before[1] == {"ok": 1200 * 1201 // 2}
+    wait_for(lambda: again.append(look()) or new() == 0)
+    assert all(found[0][0] == before[0][0] for found in again)
+    assert look()[0][2] == before[0][2]
+    assert stores.open(keeper.url).counts() == before[1]
 
 
 def test_sums_of_hours_become_sums_of_days_after_60_days(keeper):

@@ -142,7 +142,7 @@ def drawn_runs(draw):
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=st.lists(drawn_runs(), min_size=1, max_size=40))
 def test_all_that_a_run_says_comes_back_bit_by_bit(keeper, runs):
-    store = keeper.open()
+    store = keeper.open(days=None, per_task=None)
     try:
         store.record(runs)
         assert store.flush(5)

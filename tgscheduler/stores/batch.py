@@ -26,8 +26,8 @@ from tgscheduler.timetable.run import Run
 WRONG = 3 * 3600.0
 
 
-class Doubled(Exception):
-    """A run was on record already: the batch is to be written again, carefully."""
+class Contested(Exception):
+    """Another process was first, with a claim or with a run's end: the batch is to be written again, carefully."""
 
 
 class Batch:
@@ -42,7 +42,7 @@ class Batch:
         self.closed: list[Run] = []
         #: Runs that were on record already (another node had them for lost): they do not count.
         self.doubles: list[Run] = []
-        #: Whether to look which runs are on record already.
+        #: Whether to look which claims are refused, and which runs are on record already: hardly ever one is.
         self.careful = False
 
     def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
@@ -117,12 +117,12 @@ class Batch:
             database.lock_tasks(connection, sorted({ids[claim.task] for claim in timed}))
         for part in rounds((ids[claim.task], claim) for claim in timed):
             rows = [(task, claim.until, len(claim.opened), claim.due, now + WRONG) for task, claim in part]
-            marks = dict(database.select(connection, sql.REFUSED, rows))
-            if marks:
+            if self.careful:
+                marks = dict(database.select(connection, sql.REFUSED, rows))
                 refused.update({id(claim): marks[task] for task, claim in part if task in marks})
                 rows = [row for row in rows if row[0] not in marks]
-            if rows:
-                database.many(connection, sql.MOVES, rows)
+            if rows and database.many(connection, sql.MOVES, rows) != len(rows):
+                raise Contested
         granted = []
         for claim in claims:
             mark = refused.get(id(claim))
@@ -139,7 +139,7 @@ class Batch:
             ended = [run for run in ended if run._id not in doubles]
         rows = [self._row(run, ids[run.task]) for run in ended]
         if database.many(connection, sql.RUNS, rows) != len(rows):
-            raise Doubled
+            raise Contested
         return ended
 
     def _row(self, run: Run, task: int) -> tuple[Any, ...]:

@@ -14,6 +14,8 @@ class Database(Protocol):
     dialect: str
     #: Its address, without a password.
     name: str
+    #: What ends a SELECT whose rows are to be locked, empty where a transaction locks everything.
+    locked: str
     #: What names an index in a FROM clause, empty where the database finds it by itself.
     hint: str
     errors: tuple[type[Exception], ...]

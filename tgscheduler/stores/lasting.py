@@ -225,14 +225,14 @@ class DatabaseStore(Readable):
 
         What was due before the last 60 days is known by the day only.
         """
-        span, begin = "ever", 0
+        span, begin = "ever", -(1 << 62)
         if since is not None:
             span, begin = "hour", int(hour(since))
             if since < self._clock.now() - (HOURS_KEPT - 1) * DAY:
                 span, begin = "day", begin // 86400 * 86400
         entries = self._line.copy()
         with self._reading() as connection:
-            rows = self._database.rows(connection, sql.SUMS, (span, begin, self._writer.node))
+            rows = self._database.rows(connection, sql.SUMS, (span, begin, begin, self._writer.node))
         tallies: dict[str, dict[str, int]] = {}
         written = 0
         for task, state, count in rows:

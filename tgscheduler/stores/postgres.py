@@ -40,6 +40,7 @@ class PostgresDatabase:
 
     dialect = "postgres"
     hint = ""
+    locked = " FOR UPDATE"
     errors: tuple[type[Exception], ...] = (psycopg.Error, OSError)
 
     def __init__(self, url: str) -> None:

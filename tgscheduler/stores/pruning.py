@@ -6,6 +6,7 @@ from typing import Any
 from tgscheduler.clock import elapsed
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.database import Database
+from tgscheduler.stores.tallies import spread
 
 DAY = 86400.0
 #: Sums of hours are kept so long (days); those of days for ever.
@@ -19,7 +20,7 @@ _TASKS = 50
 
 
 class Pruner:
-    """Goes round: what is too old, then task by task what is too much, then sums and processes long gone."""
+    """Goes round: spreads new sums; removes what is too old, what is too much of a task, and processes long gone."""
 
     def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
         self._database, self._days, self._per_task = database, days, per_task
@@ -40,7 +41,7 @@ class Pruner:
         began = elapsed()
         if not self._stages:
             self._task = 0
-            self._stages = [self._old, self._many, self._sums, self._nodes]
+            self._stages = [self._spread, self._old, self._many, self._sums, self._nodes]
         more = self._stages[0](connection, now)
         took = elapsed() - began
         if took > TARGET:
@@ -50,6 +51,17 @@ class Pruner:
         if not more:
             del self._stages[0]
         self._next = elapsed() + (took if self._stages else REST)  # at most half of an idle writer's time
+
+    def _spread(self, connection: Any, now: float) -> bool:
+        """Add new sums to those of their hour, their day and for ever; one transaction has them here or there."""
+        database = self._database
+        database.begin(connection)
+        new = database.rows(connection, sql.NEW_SUMS + database.locked, (STEP,))
+        if new:
+            database.many(connection, sql.TALLIES, spread(new))
+            database.many(connection, sql.SPREAD, [row[:3] for row in new])
+        database.commit(connection)
+        return len(new) == STEP
 
     def _old(self, connection: Any, now: float) -> bool:
         if self._days is None:

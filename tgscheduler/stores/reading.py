@@ -45,7 +45,8 @@ def open_page(query: Query, task: int | None, node: int | None) -> tuple[str, li
     if node is not None:
         where.append("r.node_id <> ?")
         values.append(node)
-    return _page(f"SELECT {OPEN_COLUMNS} FROM tg_open r", where, values, query)  # noqa: S608
+    page, values = _page("SELECT * FROM tg_open r", where, values, query)
+    return f"SELECT {OPEN_COLUMNS} FROM ({page}) r", values  # noqa: S608
 
 
 def ended_run(row: tuple[Any, ...]) -> Run:

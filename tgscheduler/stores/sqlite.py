@@ -45,6 +45,7 @@ class SqliteDatabase:
 
     dialect = "sqlite"
     hint = " INDEXED BY {}"
+    locked = ""
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -56,6 +57,7 @@ class SqliteDatabase:
         self._untidy = self._log = 0
         self._tidying: threading.Thread | None = None
         self._tidier: sqlite3.Connection | None = None
+        self._writing: sqlite3.Connection | None = None
 
     # -- connecting ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +101,7 @@ class SqliteDatabase:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA cache_size = -16000")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
-                self._file = _identity(self.path)
+                self._file, self._writing = _identity(self.path), connection
             else:
                 connection.execute("PRAGMA query_only = 1")
         except BaseException:
@@ -109,7 +111,7 @@ class SqliteDatabase:
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
-        if self._tidying is not None:
+        if connection is self._writing and self._tidying is not None:
             self._tidying.join(PATIENCE)
         try:
             connection.close()

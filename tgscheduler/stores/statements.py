@@ -45,7 +45,7 @@ MOVES = Many(
     "WHERE tg_task.id = v.column1 AND (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
     "ififf",
 )
-#: Which claims are refused, and by which mark: none, nearly always, so that one step of the database answers.
+#: Which claims are refused, and by which mark.
 REFUSED = Many(
     "SELECT tg_task.id, tg_task.mark FROM {v} CROSS JOIN tg_task "
     "WHERE tg_task.id = v.column1 AND NOT (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
@@ -80,10 +80,25 @@ ENROL = "INSERT INTO tg_node (host, machine, process, birth, begun, seen, batch)
 ENROL_AS = "INSERT INTO tg_node (id, host, machine, process, birth, begun, seen, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 STEP = "UPDATE tg_node SET batch = ?, seen = ? WHERE id = ? AND batch = ?"
 KNOWN = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
-TOTALS = "SELECT state, sum(count) FROM tg_count WHERE span = 'ever' AND begin = 0 GROUP BY state"
+#: What a batch adds to is small: sums of hours, until they are spread to the hour, the day and for ever.
+NEW_SUMS = (
+    "SELECT begin, task_id, state, count, seconds, longest FROM tg_count WHERE span = 'new' "
+    "ORDER BY begin, task_id, state LIMIT ?"
+)
+SPREAD = Many(
+    "DELETE FROM tg_count WHERE span = 'new' "
+    "AND (begin, task_id, state) IN (SELECT v.column1, v.column2, v.column3 FROM {v})",
+    "iit",
+)
+TOTALS = (
+    "SELECT state, sum(count) FROM tg_count WHERE span = 'ever' AND begin = 0 GROUP BY state "
+    "UNION ALL SELECT state, sum(count) FROM tg_count WHERE span = 'new' GROUP BY state"
+)
 #: With the last batch of a node as one more row: sums and number are of one moment.
 SUMS = (
-    "SELECT t.name, c.state, sum(c.count) FROM tg_count c JOIN tg_task t ON t.id = c.task_id "
-    "WHERE c.span = ? AND c.begin >= ? GROUP BY t.name, c.state "
+    "SELECT t.name, c.state, sum(c.count) FROM ("
+    "SELECT task_id, state, count FROM tg_count WHERE span = ? AND begin >= ? "
+    "UNION ALL SELECT task_id, state, count FROM tg_count WHERE span = 'new' AND begin >= ?"
+    ") c JOIN tg_task t ON t.id = c.task_id GROUP BY t.name, c.state "
     "UNION ALL SELECT NULL, NULL, batch FROM tg_node WHERE id = ?"
 )

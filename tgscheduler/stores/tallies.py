@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 from tgscheduler.timetable.run import Run
 
+#: A row of sums: span, begin, task, state, count, seconds, longest.
+Row = tuple[str, int, int, str, int, float, float]
+
 
 class Tallies:
     """Sums of runs by task, hour and state: [count, seconds, longest]."""
@@ -36,13 +39,21 @@ class Tallies:
             found[1] += seconds
             found[2] = max(found[2], longest)
 
-    def rows(self, ids: dict[str, int]) -> list[tuple[str, int, int, str, int, float, float]]:
-        """Return a row for each hour, day and for ever; sorted: two writers never wait for each other crosswise."""
-        rows: dict[tuple[str, int, int, str], list[float]] = {}
-        for (task, hour, state), (count, seconds, longest) in self.sums.items():
-            for span, begin in (("hour", hour), ("day", hour // 86400 * 86400), ("ever", 0)):
-                found = rows.setdefault((span, begin, ids[task], state), [0, 0.0, 0.0])
-                found[0] += count
-                found[1] += seconds
-                found[2] = max(found[2], longest)
-        return [(*key, int(count), seconds, longest) for key, (count, seconds, longest) in sorted(rows.items())]
+    def rows(self, ids: dict[str, int]) -> list[Row]:
+        """Return rows of the hours, as new ones; sorted, so that two writers never wait for each other crosswise."""
+        return sorted(
+            ("new", hour, ids[task], state, int(count), seconds, longest)
+            for (task, hour, state), (count, seconds, longest) in self.sums.items()
+        )
+
+
+def spread(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
+    """Return rows of an hour, a day and for ever, from new sums: (hour, task, state, count, seconds, longest)."""
+    rows: dict[tuple[str, int, int, str], list[float]] = {}
+    for hour, task, state, count, seconds, longest in new:
+        for span, begin in (("hour", hour), ("day", hour // 86400 * 86400), ("ever", 0)):
+            found = rows.setdefault((span, begin, task, state), [0, 0.0, 0.0])
+            found[0] += count
+            found[1] += seconds
+            found[2] = max(found[2], longest)
+    return [(*key, int(count), seconds, longest) for key, (count, seconds, longest) in sorted(rows.items())]

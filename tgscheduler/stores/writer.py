@@ -21,7 +21,7 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition
-from tgscheduler.stores.batch import Batch, Doubled
+from tgscheduler.stores.batch import Batch, Contested
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, RUNS, Entry, Line
 from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process
@@ -79,6 +79,8 @@ class Writer:
         """Write with this connection, and with those of ``connect`` when it breaks."""
         self._connection, self._connect, self._answer, self._changed = connection, connect, answer, changed
         self._close_by, self._wrote = None, clocks.elapsed()
+        self._down = self._since = self._busy = None
+        self._failures = 0
         self._thread = threading.Thread(target=self._run, name="tgscheduler-store", daemon=True)
         self._thread.start()
 
@@ -182,7 +184,7 @@ class Writer:
         try:
             try:
                 self._send(batch)
-            except Doubled:
+            except Contested:
                 self._roll_back()
                 batch.careful = True
                 self._send(batch)
@@ -310,6 +312,7 @@ class Writer:
                 until = min(until, clocks.elapsed() + 0.05)
 
     def _roll_back(self) -> None:
+        self._ids.clear()  # of tasks that were new in this transaction there is nothing left
         try:
             if self._connection is not None:
                 self._database.rollback(self._connection)
@@ -355,7 +358,9 @@ def drain(line: deque[Claim]) -> Iterator[Claim]:
 
 def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
     """Return how many occurrences are on record in each state, ``without`` some."""
-    found = {state: int(count) for state, count in database.rows(connection, sql.TOTALS)}
+    found: dict[str, int] = {}
+    for state, count in database.rows(connection, sql.TOTALS):
+        found[state] = found.get(state, 0) + int(count)
     return {state: found.get(state, 0) - without.get(state, 0) for state in {**found, **without}}
 
 

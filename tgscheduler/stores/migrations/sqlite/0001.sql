@@ -65,7 +65,8 @@ CREATE INDEX tg_run_task ON tg_run (task_id, due, id, state);
 CREATE INDEX tg_run_state ON tg_run (state, due, id) WHERE state <> 'ok';
 CREATE INDEX tg_run_task_state ON tg_run (task_id, state, due, id) WHERE state <> 'ok';
 
--- How many occurrences were due in an hour, a day, or ever (begin 0), how long they took, and the longest.
+-- How many occurrences were due in an hour, a day, or ever (begin 0), how long they took, and the longest. Where span is
+-- 'new' it is an hour that is not yet in the other sums.
 CREATE TABLE tg_count (
     span TEXT NOT NULL,
     begin INTEGER NOT NULL,
