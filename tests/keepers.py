@@ -8,7 +8,7 @@ from pgserver import Server
 @pytest.fixture(params=["sqlite", "postgres"])
 def keeper(request, tmp_path):
     """Yield a keeper of stores in an empty database, of each kind."""
-    url = request.getfixturevalue("postgres_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
+    url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
     keeper = Keeper(url)
     yield keeper
     keeper.close()
@@ -23,9 +23,9 @@ def sqlite(tmp_path):
 
 
 @pytest.fixture
-def postgres(postgres_url):
+def postgres(postgres_schema):
     """Yield a keeper of stores in a PostgreSQL database."""
-    keeper = Keeper(postgres_url)
+    keeper = Keeper(postgres_schema)
     yield keeper
     keeper.close()
 

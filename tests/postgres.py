@@ -58,6 +58,16 @@ def postgres_url(postgres_server):
     _execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+@pytest.fixture
+def postgres_schema(postgres_server):
+    """Yield the URL of an empty schema of the test's own: it takes a tenth of the time of a database."""
+    name = f"tgs_{uuid.uuid4().hex[:12]}"
+    _execute(postgres_server, f'CREATE SCHEMA "{name}"')
+    url = postgres_server.update_query_dict({"options": f"-csearch_path={name}"})
+    yield url.render_as_string(hide_password=False)
+    _execute(postgres_server, f'DROP SCHEMA "{name}" CASCADE')
+
+
 def _url(text):
     from sqlalchemy import make_url
 

@@ -201,6 +201,7 @@ def test_a_server_that_refuses():
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_wrong_password_and_a_wrong_name(own_server, caplog):
     text = refused(own_server.url(password="an0ther"))
     assert "password authentication failed" in text

@@ -185,6 +185,7 @@ def test_a_commit_that_is_not_answered_is_neither_lost_nor_done_twice(keeper, wh
     assert store.counts() == stores.open(keeper.url).counts() == {"ok": 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_connection_that_is_cut_at_its_commit(own_server, when):
     proxy = Proxy(own_server.port)
@@ -210,6 +211,7 @@ def test_a_connection_that_is_cut_at_its_commit(own_server, when):
         proxy.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_server_that_restarts(own_server, mode):
     own_server.execute('DROP DATABASE IF EXISTS "again" WITH (FORCE)')
@@ -278,6 +280,7 @@ def test_what_cannot_be_written_is_dropped_alone_and_said(keeper, caplog):
     assert "cannot be written" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_slow_database_is_said_and_keeps_nobody_waiting(sqlite):
     store = sqlite.open(patience=0.1)
     commit, slow = store._database.commit, threading.Event()

@@ -278,6 +278,7 @@ scheduler.stop()
 
 
 @pytest.mark.realtime
+@pytest.mark.slow
 def test_processes_that_start_at_the_same_moment_share_one_timetable(tmp_path, url):
     script = tmp_path / "both.py"
     script.write_text(BOTH)
