@@ -17,7 +17,7 @@ LOADS = {
     "day": "24 h on the virtual clock in one process: 990 interval tasks of 1 to 36 s and 10 cron-like ones",
     "year": "a year on the virtual clock in one process: 1,000 interval tasks of 1 h to 24 h",
     "soak": "ten minutes of 2,000 threaded runs a second, one in a hundred failing, and five forks a second",
-    "http": "one server with 50 HTTP clients and 1,000 runs a second, three times 20 s, "
+    "http": "one server with 50 HTTP clients and 1,000 runs a second, nine times 8 s, "
     "in turns with the same server beside a bare thread that burns the same CPU",
     "burst": "100,000 tasks due at once, while others are added and cancelled",
     "churn": "a million single tasks added and run, then a thousand starts and stops, then ten thousand renames",
