@@ -191,7 +191,7 @@ class Loop(Placing):
         if self.clerk is not None:
             self._proceed(self.clerk)
         stepped = self.clock.step()
-        registry, turn, asked = self.registry, Turn(), Turn()
+        registry, turn, asked = self.registry, Turn(), None
         if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
             return self.clock.now()  # its holder may be the thread that is stopping us: look again
         try:
@@ -204,14 +204,16 @@ class Loop(Placing):
                 self.decider.decide(popped, now, turn)
             else:
                 self.lag = 0.0
-            while self._requests:
-                self.decider.by_hand(*self._requests.popleft(), now, asked)
+            if self._requests:
+                asked = Turn()
+                while self._requests:
+                    self.decider.by_hand(*self._requests.popleft(), now, asked)
             deadline = now + PATIENCE if held_up else registry.agenda.earliest
             self.sleeps_until = deadline
         finally:  # what was decided before a fault is done all the same
             registry.lock.release()
             self._enact(turn)
-            if asked.any:
+            if asked is not None:
                 self._enact(asked, by_hand=True)
         if stepped:
             self._place_foreign(moved, turn)

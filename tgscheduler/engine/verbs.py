@@ -46,7 +46,8 @@ class Verbs:
         **options: Unpack[Options],
     ) -> Task:
         """Add a task that runs every ``interval`` seconds, first after ``initialdelay`` seconds."""
-        delay = _delay(initialdelay)
+        # What nearly every call has is checked without a call.
+        delay = initialdelay if type(initialdelay) is float and 0 <= initialdelay < 1e9 else _delay(initialdelay)
         task: Task = variant(IntervalTask, processmethod)(taskname, interval, action, args, kw)
         if options:
             task.configure(**options)

@@ -1,21 +1,23 @@
 """Fire times in order, on the standard ``sched.scheduler``, driven from outside.
 
-``sched`` keeps the order (by fire time, then by insertion); four habits make it fast and bounded:
+``sched`` keeps the order (by fire time, then by insertion); five habits make it fast and bounded:
 
 * ``run(blocking=False)`` against a frozen clock collects what is due instead of running it;
 * the frozen clock is an iterator, asked in C: after as many answers as a batch holds it says "long ago", and ``run``
   returns;
+* what ``enterabs`` does is done without its lock, as we have one;
 * the delay function does nothing, so no ``time.sleep(0)`` follows each event;
-* cancelling empties the task's entry and leaves it in place, since ``sched.cancel`` walks the whole queue.
+* cancelling puts nobody in the task's place and leaves that where it is, since ``sched.cancel`` walks the whole queue.
 
 Every method is called under the engine's lock.
 """
 
-import heapq
 import itertools
 import math
 import sched
 from collections.abc import Iterator
+from heapq import heapify, heappush
+from sched import Event
 from typing import Any
 
 from tgscheduler.timetable.tasks import Task
@@ -23,8 +25,10 @@ from tgscheduler.timetable.tasks import Task
 #: As many occurrences are taken out at once, so that an ``add`` never waits for a burst.
 BATCH = 256
 
-Entry = list[Task]
-"""A task's place in the agenda: the task alone, or nothing once it has been cancelled."""
+Entry = list[Any]
+"""A task's place in the agenda, the arguments of its event: the task alone, or NOBODY once it has been cancelled."""
+
+NOBODY: Any = object()
 
 _NO_KWARGS: dict[str, Any] = {}
 
@@ -40,8 +44,9 @@ class Agenda:
         self._stale = 0
         #: No entry is earlier than this (POSIX seconds; infinity when there is none).
         self.earliest = math.inf
-        self._out: list[Entry] = []
+        self._out: list[Any] = []
         self._take = self._out.append
+        self._numbers = itertools.count()
         self._renew()
 
     def __len__(self) -> int:
@@ -52,7 +57,7 @@ class Agenda:
         if not self._live:
             return None
         if self._stale and self._live <= 1000:
-            return min(event.time for event in self._events if event.argument[0])
+            return min(event.time for event in self._events if event.argument[0] is not NOBODY)
         return self.earliest
 
     def put(self, task: Task, due: float, fire_at: float | None = None) -> None:
@@ -64,7 +69,7 @@ class Agenda:
         if fire_at is None:
             fire_at = due
         self._live += 1
-        self._sched.enterabs(fire_at, 0, self._take, (entry,), _NO_KWARGS)
+        heappush(self._events, Event(fire_at, 0, next(self._numbers), self._take, entry, _NO_KWARGS))  # type: ignore[arg-type]
         if fire_at < self.earliest:
             self.earliest = fire_at
 
@@ -74,7 +79,7 @@ class Agenda:
         if entry is None:
             return
         task._entry = None
-        entry.clear()
+        entry[0] = NOBODY
         self._live -= 1
         self._stale += 1
         if self._stale > 64 and self._stale > self._live:
@@ -91,9 +96,8 @@ class Agenda:
             self._sched.run(blocking=False)
             events, out = self._events, self._out
             self.earliest = events[0].time if events else math.inf
-            for entry in out:
-                if entry:
-                    task = entry[0]
+            for task in out:
+                if task is not NOBODY:
                     task._entry = None
                     tasks.append(task)
             self._stale -= len(out) - len(tasks)
@@ -102,9 +106,8 @@ class Agenda:
         return tasks
 
     def tasks(self) -> Iterator[Task]:
-        """Yield the waiting tasks in the order in which they fire."""
-        for event in sorted(self._events):
-            yield from event.argument[0]
+        """Iterate over the waiting tasks in the order in which they fire."""
+        return (event.argument[0] for event in sorted(self._events) if event.argument[0] is not NOBODY)
 
     def clear(self) -> list[Task]:
         """Take all tasks out and return them in order."""
@@ -119,12 +122,12 @@ class Agenda:
     def _rebuild(self) -> None:
         """Keep what is live, so that cancelled tasks do not stay in memory."""
         events = self._events
-        events[:] = [event for event in events if event.argument[0]]
-        heapq.heapify(events)
+        events[:] = [event for event in events if event.argument[0] is not NOBODY]
+        heapify(events)
         self._stale = 0
         self.earliest = events[0].time if events else math.inf
 
     def _renew(self) -> None:
         self._sched = sched.scheduler(_LONG_AGO.__next__, bool)  # bool(0): a C function that delays nothing
         #: The heap of ``sched`` itself: its public ``queue`` is a sorted copy, 20 times as slow.
-        self._events: list[sched.Event] = self._sched._queue  # type: ignore[attr-defined]
+        self._events: list[Event] = self._sched._queue  # type: ignore[attr-defined]
