@@ -44,10 +44,10 @@ class Interval(Composable):
         if type(self.anchor) is not float or not 0 <= self.anchor <= LARGEST:
             object.__setattr__(self, "anchor", check_moment("anchor", self.anchor, None))
 
-    @classmethod
-    def sound(cls, seconds: float, anchor: float) -> "Interval":
+    @staticmethod
+    def sound(seconds: float, anchor: float) -> "Interval":
         """Return the interval of two floats that are checked already: what a task makes at each placing."""
-        made = object.__new__(cls)
+        made = _new(Interval)
         _set_seconds(made, seconds)
         _set_anchor(made, anchor)
         return made
@@ -83,5 +83,6 @@ class Interval(Composable):
 
 
 # The slots' own setters: half the price of object.__setattr__, and frozen all the same.
+_new: Callable[[type[Interval]], Interval] = object.__new__
 _set_seconds: Callable[[Interval, float], None] = Interval.__dict__["seconds"].__set__
 _set_anchor: Callable[[Interval, float], None] = Interval.__dict__["anchor"].__set__
