@@ -6,7 +6,7 @@ import time
 from benchmarks import schedulers
 from benchmarks.figures import Figure, Plan, Tally, before
 
-ROUNDS = 5
+ROUNDS = 9
 PLAN = {
     "ours": Plan(20_000, 20_000),
     "apscheduler": Plan(20_000, 5_000),

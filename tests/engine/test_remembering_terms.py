@@ -177,7 +177,7 @@ def test_why_and_explain_tell_of_what_ran_before_the_restart(begin):
     begin(NOON, schedule).tick(70)
     second = begin(NOON + 1000, schedule)
     assert "ran" in second.why("it", NOON + 60)
-    assert "every 60" in second.explain("it")
+    assert "every minute" in second.explain("it")
 
 
 @pytest.mark.realtime

@@ -81,7 +81,9 @@ class Recall:
         if task._trigger is None or (task._by_hand and due is not None and due >= now):
             return due
         spec = spec_of(task)
-        mark = known.mark if known.mark - now <= CORRECTION else -math.inf  # else of a clock that was wrong
+        mark = known.mark
+        if mark - now > CORRECTION:  # of a clock that was wrong
+            mark = math.nextafter(now, -math.inf)
         if known.spec != spec:
             self._keep(self._afresh(task, label, now))
             return due if due is None or due > mark else task._due_after(mark)
@@ -91,7 +93,7 @@ class Recall:
                 return due
             assert isinstance(task, IntervalTask)
             task._trigger = Interval.sound(task.interval, known.anchor)
-        self._keep(replace(known, paused_until=_paused_until(task)))
+        self._keep(replace(known, mark=mark, paused_until=_paused_until(task)), back=mark < known.mark)
         task._mark = mark
         return task._due_after(mark)
 

@@ -9,10 +9,8 @@ from contextvars import ContextVar
 from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.steering import Steering
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.executors import child
 from tgscheduler.executors.base import brief
 from tgscheduler.timetable import triggers
-from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.tasks import Task, check_name
 
 log = logging.getLogger(__name__)
@@ -22,8 +20,6 @@ _collector: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collector", 
 
 class Timetabling(Steering):
     """What a timetable consists of; the functions of :mod:`tgscheduler.scheduler` document each."""
-
-    _copied: bool
 
     def schedule_task(self, task: Task, delay: float) -> None:
         """Put a task ``delay`` seconds ahead, counted from the start where there was none yet; move it if it waits."""
@@ -44,8 +40,7 @@ class Timetabling(Steering):
 
     def _add(self, task: Task, delay: float | None) -> None:
         """Make a task ours and give it its first fire time; before the start it waits for that."""
-        if self._copied or child.forked_run is not None or task.method == method.forked:
-            self._check_use(task)
+        self._check_use(task)
         registry = self._registry
         foreign = task._terms is not None and task._terms.foreign
         first = self._ask_first(task, delay) if foreign else None
