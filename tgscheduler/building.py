@@ -1,5 +1,6 @@
 """From settings to a scheduler's arguments."""
 
+import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,12 +42,18 @@ def _store(settings: Mapping[str, Any]) -> Store | None:
     folder = config.folder()
     path = stores.path_of(url, folder)
     if path is not None and is_installed(path):
-        log.warning(
-            "tg.scheduler.store: %s lies inside an installed package, where the next installation may remove it; "
-            "give an absolute path, or start with a configfile beside which it is to stand",
-            path,
-        )
+        _warn(path)
     return stores.open(url, folder=folder, **given)
+
+
+@functools.cache
+def _warn(path: Path) -> None:
+    """Say it once."""
+    log.warning(
+        "tg.scheduler.store: %s lies inside an installed package, where the next installation may remove it; give an "
+        "absolute path, or start with a configfile beside which it is to stand",
+        path,
+    )
 
 
 def is_installed(path: Path) -> bool:
