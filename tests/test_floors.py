@@ -36,7 +36,7 @@ FLOORS = {
     "F4": [
         *("engine", "engine.ctrlc", "engine.registry", "engine.ledger", "engine.lobby", "engine.deciding"),
         *("engine.clerk", "engine.recalling", "engine.placing", "engine.loop", "engine.health", "engine.looking"),
-        *("engine.explaining", "engine.answering", "engine.verbs"),
+        *("engine.keeping", "engine.explaining", "engine.answering", "engine.verbs"),
         *("engine.steering", "engine.timetabling", "engine.schedulers", "engine.forked"),
     ],
     "F5": [

@@ -181,6 +181,27 @@ def test_why_and_explain_tell_of_what_ran_before_the_restart(begin):
 
 
 @pytest.mark.realtime
+@pytest.mark.parametrize("processmethod", ["sequential", "threaded"])
+def test_the_run_that_stops_its_scheduler_is_on_record_and_it_starts_again(url, processmethod):
+    scheduler = ThreadedScheduler(store=stores.open(url))
+
+    def stop():
+        scheduler.stop()
+
+    scheduler.add_single_task(stop, taskname="stop", processmethod=processmethod)
+    scheduler.start()
+    wait_for(lambda: not scheduler.running and scheduler._loop is None)
+    wait_for(lambda: scheduler.counts()["ok"] == 1)
+    scheduler.add_single_task(noop, taskname="it")
+    scheduler.start()
+    wait_for(lambda: scheduler.counts()["ok"] == 2)
+    scheduler.stop()
+    assert {(task, state) for task, state in [(run.task, run.state) for run in stores.open(url).runs()]} == {
+        ("stop", "ok"), ("it", "ok")
+    }  # fmt: skip
+
+
+@pytest.mark.realtime
 def test_a_run_that_waits_for_its_claim_can_be_cancelled_and_a_stop_does_not_wait_for_the_store(url, tmp_path):
     store = stores.open(url, patience=0.2)
     scheduler = ThreadedScheduler(store=store, store_timeout=0.2, on_store_down="pause")

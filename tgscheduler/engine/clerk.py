@@ -116,6 +116,12 @@ class Clerk(Executor):
 
     def hand_in(self, turn: Turn, by_hand: bool = False) -> None:
         """Have what a turn has decided claimed, and leave the turn empty."""
+        if self._closed:  # stopped while somebody's code held this turn up
+            for occurrence in (*turn.started, *turn.waiting):
+                self.waiting[occurrence[1]] = occurrence
+            turn.started, turn.waiting, turn.closed = [], [], []
+            self.close()
+            return
         now = self.clock.elapsed()
         cases: dict[object, _Case] = {}
 

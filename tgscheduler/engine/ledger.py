@@ -38,6 +38,10 @@ class Ledger:
         for _, run in occurrences:
             books[run] = None
 
+    def has(self, run: Run) -> bool:
+        """Say whether a run is open: entered, and not booked yet."""
+        return run in self._open
+
     def drop(self, occurrences: Sequence[Occurrence]) -> None:
         """Take out what another process has had: it is in the books there."""
         for _, run in occurrences:

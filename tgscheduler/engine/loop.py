@@ -23,6 +23,7 @@ from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.placing import Placing
 from tgscheduler.engine.recalling import Recall
 from tgscheduler.engine.registry import Registry
+from tgscheduler.errors import StoreError
 from tgscheduler.events import Events
 from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe
 from tgscheduler.executors.sequential import SequentialExecutor
@@ -126,7 +127,14 @@ class Loop(Placing):
         finally:
             self.done = True
             if self.drained:
-                self.settle()  # the run that stopped us from inside
+                self._settle_last()
+
+    def _settle_last(self) -> None:
+        """Book what ended after the stop: the run that stopped us from inside, or what it left behind."""
+        try:
+            self.settle()
+        except StoreError as error:
+            log.warning("a run that ended after the stop is not on record: %s", error)
 
     def _get_ready(self, ready: Callable[[], bool] | None) -> float:
         """Begin once ``ready()`` is true; return until when to sleep."""

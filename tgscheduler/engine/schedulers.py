@@ -18,10 +18,10 @@ from tgscheduler.clock import Clock
 from tgscheduler.engine.answering import Answering
 from tgscheduler.engine.clerk import Clerk
 from tgscheduler.engine.ctrlc import on_ctrl_c
+from tgscheduler.engine.keeping import Keeper
 from tgscheduler.engine.ledger import Ledger
 from tgscheduler.engine.lobby import Lobby
 from tgscheduler.engine.loop import Loop
-from tgscheduler.engine.recalling import Recall
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.timetabling import Timetabling
 from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
@@ -31,10 +31,11 @@ from tgscheduler.executors.base import Executor, _current
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.stores.base import Store, is_lasting
+from tgscheduler.stores.base import Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
+from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Home, Task
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Scheduler(Timetabling, Answering):
         self._events = self._make_events()
         self._registry = Registry(Home(self.clock, None))
         self._ledger = Ledger(MemoryStore())
+        self._keeper = Keeper(self._ledger)
         self._executors: dict[str, Executor] = {}
         self._loop: Loop | None = None
         self._life = threading.Lock()  # held by the one start or stop in progress
@@ -184,7 +186,7 @@ class Scheduler(Timetabling, Answering):
                 loop.leave()
                 loop.refuse()
                 loop.settle()
-                self._close_store()
+                self._keeper.close(max(2.0, self._store_timeout), _own_run())
                 capturing.end()
                 self._events.publish("scheduler-stopped")
             self._events.drain(1.0)
@@ -206,14 +208,18 @@ class Scheduler(Timetabling, Answering):
             self._copied = self._hurry = False
             self._registry.forget_runs()
             self._executors = self._make_executors()
-            recall = self._open_store()
+            clerk, recall = self._keeper.open(
+                self.clock, self._registry, self._store_timeout, self._on_store_down == "run"
+            )
+            if clerk is not None:
+                self._executors[Clerk.method] = clerk
             try:
                 for executor in self._executors.values():
                     executor.start()
             except RuntimeError:  # the host's limit on threads
                 for executor in self._executors.values():
                     executor.close()
-                self._close_store()
+                self._keeper.close(0.0)
                 raise
             capturing.begin()
             self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors, self._events, recall)
@@ -230,35 +236,11 @@ class Scheduler(Timetabling, Answering):
             method.forked: ForkedExecutor(self.clock, ended, self._children),
         }
 
-    def _open_store(self) -> Recall | None:
-        """Open a store that outlives the process, and ask what it knows; raise StoreError where that cannot be."""
-        store = self._ledger.store
-        if not is_lasting(store):
-            return None
-        run_anyway = self._on_store_down == "run"
-        clerk = Clerk(self.clock, self._ledger.ended, store, self._store_timeout, run_anyway)
-        store.open(clerk.answer, clerk.note_condition, self.clock)
-        try:
-            recall = Recall(store, self._registry)
-        except BaseException:
-            store.close(0.0)
-            raise
-        self._executors[Clerk.method] = clerk
-        return recall
-
-    def _close_store(self) -> None:
-        store = self._ledger.store
-        if is_lasting(store):
-            lost = store.close(max(2.0, self._store_timeout))
-            if lost:
-                log.error("%d records of runs could not be written before the stop", lost)
-
     def _make_events(self) -> Events:
         return Events(self.clock.now)
 
     def _drain(self, loop: Loop, timeout: float) -> None:
-        current = _current.get()  # stopped from inside a run: it is not waited for
-        own = None if current is None else current[1]
+        own = _own_run()
         executors = self._executors.values()
         for executor in executors:
             executor.close()
@@ -304,6 +286,7 @@ class Scheduler(Timetabling, Answering):
         self._loop = self._stopper = None
         self._executors = {}
         self._ledger.forget()
+        self._keeper.forget()
         self._events.forget()
         self._copied = was_running
 
@@ -323,6 +306,12 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _own_run() -> Run | None:
+    """Return the run from inside of which we are called: a stop does not wait for it."""
+    current = _current.get()
+    return None if current is None else current[1]
 
 
 def _in_a_child() -> str:
