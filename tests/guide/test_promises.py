@@ -80,12 +80,20 @@ def test_one_time_or_recurring(ticked):
 
 
 def test_the_standard_sched_module_does_the_scheduling(ticked, monkeypatch):
-    entered = []
-    enterabs = sched.scheduler.enterabs
-    monkeypatch.setattr(sched.scheduler, "enterabs", lambda *args: entered.append(args[1]) or enterabs(*args))
+    due, waiting = [], []
+    run = sched.scheduler.run
+
+    def watched(self, blocking=True):
+        due.extend(event.time for event in self.queue)
+        following = run(self, blocking)
+        waiting.extend(event.time for event in self.queue)
+        return following
+
+    monkeypatch.setattr(sched.scheduler, "run", watched)
     scheduler.add_interval_task(nothing, HOUR)
     ticked.tick(2 * HOUR)
-    assert [moment - MONDAY.timestamp() for moment in entered] == [0, HOUR, 2 * HOUR, 3 * HOUR]
+    assert [moment - MONDAY.timestamp() for moment in due] == [0, HOUR, 2 * HOUR], "each waits in its queue"
+    assert waiting == [], "and is taken out by its run"
 
 
 def test_repeated_at_intervals_or_on_specific_days(ticked):
