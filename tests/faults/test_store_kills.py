@@ -105,11 +105,10 @@ def test_a_full_disk_and_its_return(tmp_path):
     try:
         scheduler.start()
         wait_for(lambda: scheduler.counts()["ok"] > 200)
-        with (disk / "ballast").open("wb") as ballast:
+        with (disk / "ballast").open("wb", buffering=0) as ballast:
             try:
                 while True:
                     ballast.write(b"x" * 4096)
-                    ballast.flush()
             except OSError:
                 pass
         wait_for(lambda: scheduler.health()["state"] == "degraded", 20)
