@@ -5,7 +5,7 @@ from keeping import Keeper
 from pgserver import Server
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def keeper(request, tmp_path):
     """Yield a keeper of stores in an empty database, of each kind."""
     url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"

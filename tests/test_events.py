@@ -195,6 +195,7 @@ def test_a_listener_that_ends_its_thread_does_not():
             wait_for(lambda number=number: len(told) == number + 1)
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_a_listener_that_blocks_delays_nobody_is_bound_and_drops(monkeypatch, caplog):
     monkeypatch.setattr(events, "LONGEST", 20)

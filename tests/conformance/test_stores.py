@@ -15,7 +15,7 @@ pytest_plugins = ["postgres", "keepers"]
 DAY = 86400.0
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def store(request, tmp_path):
     """Yield an empty store, open where it has to be."""
     if request.param == "memory":

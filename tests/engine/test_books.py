@@ -168,6 +168,7 @@ def check_storm(scheduler, kept, cancelled):
     assert max(late) < 2
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing(caplog):
     caplog.set_level("CRITICAL")

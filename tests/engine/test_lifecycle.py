@@ -285,6 +285,7 @@ def gone(pid):
         return stat.read().rsplit(")", 1)[1].split()[0] == "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_a_signal_handler_may_stop_the_scheduler_in_the_middle_of_an_add():
     scheduler = ThreadedScheduler(stop_timeout=30)

@@ -314,6 +314,7 @@ scheduler.stop()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize(
     ("on_lost", "runs", "found"), [("skip", 1, ("lost", 1)), ("rerun", 2, ("ok", 2))], ids=["skip", "rerun"]

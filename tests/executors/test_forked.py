@@ -156,6 +156,7 @@ def test_the_traceback_comes_back(scheduler):
     assert run.error.endswith("ZeroDivisionError: division by zero")
 
 
+@pytest.mark.slow
 @pytest.mark.realtime
 def test_a_child_without_a_sign_of_life_is_ended(scheduler, monkeypatch):
     monkeypatch.setattr(forked, "SIGN_OF_LIFE", 0.3)

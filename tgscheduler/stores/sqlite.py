@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tgscheduler.clock import elapsed, pause
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.stores.database import never_free
 from tgscheduler.stores.statements import Many
@@ -97,7 +98,7 @@ class SqliteDatabase:
         )  # fmt: skip
         try:
             if writing:
-                connection.execute("PRAGMA journal_mode = WAL")
+                _write_ahead(connection)
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA cache_size = -16000")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
@@ -321,6 +322,19 @@ def _parts(statement: Many, rows: Sequence[Sequence[Any]]) -> list[tuple[str, li
 def _text(statement: Many, size: int) -> str:
     row = f"({', '.join('?' * len(statement.types))})"
     return statement.sql.replace("{v}", f"(VALUES {', '.join([row] * size)}) AS v")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Put the file in WAL mode; while another process does the same SQLite says "locked" without waiting itself."""
+    end = elapsed() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or elapsed() >= end:
+                raise
+            pause(0.005)
 
 
 def path_of(url: str, folder: str | os.PathLike[str] | None) -> Path:
