@@ -9,6 +9,7 @@ process has had is dropped. When the store does not answer in time, or is down, 
 ``run_anyway`` says so: the store writes their claims once it is back.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -96,6 +97,14 @@ class Clerk(Executor):
     def full(self) -> bool:
         """Whether so much waits for the store that the timetable waits as well: what comes due meanwhile is late."""
         return len(self._cases) >= MOST
+
+    @property
+    def patience_left(self) -> float:
+        """Seconds until what waits longest goes on without an answer, infinity where nothing does."""
+        if not self._run_anyway or not self._cases:
+            return math.inf
+        oldest = next(iter(self._cases.values()))
+        return max(0.0, oldest.since + self._patience - self.clock.elapsed())
 
     def note_condition(self, condition: Condition) -> None:
         """Take note that the store went down, or came back: called in its own thread."""

@@ -242,7 +242,8 @@ class Decider:
             return
         self.put(task, due)
         if due is None:
-            log.warning("%s: it never fires: its last time is over", self._registry.label(task))
+            if task._terms is None or task._terms.left != 0:  # else it has had its runs, which was said
+                log.warning("%s: it never fires: its last time is over", self._registry.label(task))
             self._registry.release(task)
 
     def place_foreign(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:

@@ -244,6 +244,8 @@ class Loop(Placing):
             self.settle()
         if self._elsewhere and len(self.ledger):
             deadline = min(deadline, now + SETTLE, self._lobby.earliest)
+            if self.clerk is not None:
+                deadline = min(deadline, now + self.clerk.patience_left)
             for executor in self._elsewhere:
                 if executor.limits:
                     deadline = min(deadline, executor.expire(now))
@@ -265,6 +267,8 @@ class Loop(Placing):
         if self.clerk is not None and turn.any:
             self.ledger.enter([*turn.started, *turn.waiting])
             self.clerk.hand_in(turn, by_hand)
+            if self.clerk.down:  # nobody answers: they start now, where they do at all
+                self._proceed(self.clerk)
             return
         self._carry_out(turn)
 

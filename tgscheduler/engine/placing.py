@@ -108,14 +108,15 @@ class Placing:
         for label, runs in recall.lost.items():
             task = tasks.get(label)
             for run in runs:
-                reason = lost_reason(run)
+                reason, what = lost_reason(run), "it is recorded as lost"
                 if task is not None and not task._gone and task.policy.on_lost == "rerun":
                     again = run.taken_over(reason)
                     self.decider.by_hand(task, again, now, turn)
+                    what = "it runs again"
                 else:
                     run.reason, run.ended, run.state = reason, now, LOST
                     lost.append(run)
-                log.warning("%s: due %.3f: %s", label, run.due, reason)
+                log.warning("%s: due %.3f: %s; %s", label, run.due, reason, what)
         recall.lost = {}
         if lost or turn.closed:
             closed, turn.closed = [*lost, *turn.closed], []

@@ -20,7 +20,7 @@ from tgscheduler.timetable.tasks import Home, Task
 log = logging.getLogger(__name__)
 
 #: So many starts and stops are remembered.
-_MOST_LIVES = 1000
+_MOST_LIVES = 250
 
 _registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
 

@@ -15,6 +15,7 @@ start. One that does not, the memory, records what has ended.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import NamedTuple, Protocol, TypeGuard
 
 from tgscheduler.clock import Clock
@@ -39,6 +40,11 @@ class Query(NamedTuple):
         """Return self; raise InvalidValue or InvalidType for a state or limit that cannot be."""
         if self.state is not None and self.state not in STATES:
             raise InvalidValue(f"state: expected one of {', '.join(STATES)}, got {self.state!r}")
+        if self.task is not None and not isinstance(self.task, str):
+            raise InvalidType(f"task: expected the name of a task, got {self.task!r}")
+        for name, value in (("since", self.since), ("before", self.before)):
+            if isinstance(value, bool) or not isinstance(value, (int, float, Run, NoneType)):
+                raise InvalidType(f"{name}: expected POSIX seconds, got {value!r}")
         if isinstance(self.limit, bool) or not isinstance(self.limit, int):
             raise InvalidType(f"limit: expected a whole number, got {self.limit!r}")
         if self.limit < 1:
@@ -83,7 +89,11 @@ class Readable:
         ``since <= due < before``; with a Run that was answered before as ``before``, those that follow it. Raises
         InvalidValue or InvalidType for a state or limit that cannot be, StoreError where the store cannot be read.
         """
-        return self._find(Query(task, state, since, before, limit).check() if query is None else query)
+        if query is None:
+            query = Query(task, state, since, before, limit).check()
+        elif not isinstance(query, Query):
+            raise InvalidType(f"runs: expected words such as task='report', got {query!r}")
+        return self._find(query)
 
     def _find(self, query: Query) -> list[Run]:
         raise NotImplementedError

@@ -267,10 +267,12 @@ class DatabaseStore(Readable):
                 if not gone:
                     return []
                 database.begin(connection)
-                rows = [row for node in gone for row in database.rows(connection, reading.TAKE, (me, node))]
+                taken = [(node, database.rows(connection, reading.TAKE, (me, node))) for node in gone]
                 database.commit(connection)
             finally:
                 self._disconnect(connection)
+        where = {row[0]: (row[1], row[3]) for row in nodes}
+        rows = [(*row[:6], *where[node]) for node, found in taken for row in found]
         return [reading.open_run(row) for row in sorted(rows, key=lambda row: (row[2], row[0]))]
 
     # -- connections --------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ _ENDED = (
     f"CASE WHEN r.thread IS NULL OR r.host IS NOT NULL THEN r.host ELSE {_HOST} END, r.process, r.thread, "
     "r.reason, r.error, r.log FROM tg_run r"
 )
-OPEN_COLUMNS = f"r.id, {_TASK}, r.due, r.until, r.count, r.attempt"
+_PROCESS = "(SELECT process FROM tg_node WHERE tg_node.id = r.node_id)"
+OPEN_COLUMNS = f"r.id, {_TASK}, r.due, r.until, r.count, r.attempt, {_HOST}, {_PROCESS}"
 #: The states in which a run is open, here as running, and those in which it is nothing else.
 OPEN_STATES = (None, RUNNING)
 UNENDED = (WAITING, RUNNING)
@@ -64,9 +65,9 @@ def ended_run(row: tuple[Any, ...]) -> Run:
 
 def open_run(row: tuple[Any, ...]) -> Run:
     """Return the run of a row of what is open."""
-    number, task, due, until, count, attempt = row
+    number, task, due, until, count, attempt, host, process = row
     run = Run(task, due, count, until, RUNNING)
-    run._id, run.attempt = number, attempt
+    run._id, run.attempt, run.where = number, attempt, Where(host, process, "")
     return run
 
 

@@ -5,6 +5,7 @@ away, and to have it back may take 5 ms beside a busy thread: so a batch is a fe
 """
 
 import functools
+import logging
 import os
 import re
 import sqlite3
@@ -20,6 +21,8 @@ from tgscheduler.clock import elapsed, pause
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.stores.database import never_free
 from tgscheduler.stores.statements import Many
+
+log = logging.getLogger(__name__)
 
 #: How long a statement waits for another process's transaction (seconds).
 PATIENCE = 2.0
@@ -78,6 +81,8 @@ class SqliteDatabase:
                 raise StoreError(f"{self.name}: a folder is there; name a file in it")
             if not self.path.exists():
                 _create(self.path)
+                if self._file is not None:
+                    log.warning("%s was gone: it is a new one, and what was on record before is not in it", self.name)
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
