@@ -12,7 +12,6 @@ from processes import Process
 from tgscheduler import stores
 from tgscheduler.engine.schedulers import ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
-from tgscheduler.timetable.policy import method
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
 HOUR, DAY = 3600.0, 86400.0
@@ -406,61 +405,6 @@ def test_a_store_that_cannot_be_opened_is_an_error_at_the_start(tmp_path):
     with pytest.raises(OSError, match=r"scheduler\.db"):
         scheduler.start()
     assert not scheduler.running
-
-
-# -- what an action logs -----------------------------------------------------------------------------------------------
-
-LOGS = """
-import logging, sys, time
-from tgscheduler import current_run, stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
-
-def work():
-    current_run().log.warning("by the run's own logger")
-    logging.getLogger("jobs").warning("by another, %d", 2)
-
-logging.basicConfig(stream=sys.stdout)
-scheduler = ThreadedScheduler(store=stores.open(sys.argv[1]))
-for method in ("sequential", "threaded", "forked"):
-    scheduler.add_single_task(work, processmethod=method, taskname=method)
-scheduler.start()
-while scheduler.counts()["ok"] < 3:
-    time.sleep(0.01)
-scheduler.stop()
-logging.getLogger("jobs").warning("by nobody")
-"""
-
-
-@pytest.mark.realtime
-def test_the_lines_that_an_action_logs_are_kept_with_its_run(tmp_path, url):
-    script = tmp_path / "logs.py"
-    script.write_text(LOGS)
-    assert Process(script, url, cwd=tmp_path).ended() == 0
-    runs = {run.task: run.log for run in stores.open(url).runs()}
-    assert set(runs) == {"sequential", "threaded", "forked"}
-    for name, lines in runs.items():
-        own, other = lines.splitlines()
-        assert own.endswith(f"WARNING tgscheduler.action: {name}: by the run's own logger")
-        assert other.endswith("WARNING jobs: by another, 2")
-
-
-def test_a_run_in_memory_has_its_lines_too_and_only_the_last_ones():
-    import logging
-
-    log = logging.getLogger("jobs")
-
-    def work():
-        for number in range(1000):
-            log.warning("line %d", number)
-
-    scheduler = TickedScheduler(start=NOON)
-    scheduler.add_single_task(work, taskname="it", processmethod=method.sequential)
-    scheduler.tick(1)
-    [run] = scheduler.runs("it")
-    scheduler.stop()
-    assert len(run.log) <= 8_100
-    assert run.log.startswith("…\n")
-    assert run.log.endswith("line 999\n")
 
 
 def test_the_file_is_for_its_owner_only(begin, tmp_path):
