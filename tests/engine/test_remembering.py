@@ -6,44 +6,11 @@ import sqlite3
 from datetime import UTC, datetime
 
 import pytest
-from helpers import wait_for
+from helpers import DAY, HOUR, NOON, noop, wait_for
 from processes import Process
 
 from tgscheduler import stores
 from tgscheduler.engine.schedulers import ThreadedScheduler
-from tgscheduler.testing import TickedScheduler
-
-NOON = datetime(2025, 6, 1, 12, tzinfo=UTC).timestamp()  # a Sunday
-HOUR, DAY = 3600.0, 86400.0
-
-
-def noop():
-    pass
-
-
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'scheduler.db'}"
-
-
-@pytest.fixture
-def begin(url):
-    """Return what starts a scheduler at a moment, over one store, with tasks; the one before it is stopped."""
-    lives = []
-
-    def begin(start, schedule, stop=True, **kw):
-        if lives and stop:
-            lives[-1].stop()
-        scheduler = TickedScheduler(start=start, store=stores.open(url, days=None), **kw)
-        scheduler.stop()  # tasks are added before the start, as an application does
-        schedule(scheduler)
-        scheduler.start()
-        lives.append(scheduler)
-        return scheduler
-
-    yield begin
-    for scheduler in lives:
-        scheduler.stop()
 
 
 def records(scheduler, task="it"):

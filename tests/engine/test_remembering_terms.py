@@ -9,32 +9,6 @@ from helpers import DAY, HOUR, NOON, Foreign, flaky, noop, states, wait_for
 from tgscheduler import stores
 from tgscheduler.engine.schedulers import ThreadedScheduler
 from tgscheduler.scheduler import Retry
-from tgscheduler.testing import TickedScheduler
-
-
-@pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path / 'scheduler.db'}"
-
-
-@pytest.fixture
-def begin(url):
-    """Return what starts a scheduler at a moment with tasks, over the one store; what ran before is stopped."""
-    lives = []
-
-    def begin(start, schedule):
-        if lives:
-            lives[-1].stop()
-        scheduler = TickedScheduler(start=start, store=stores.open(url, days=None))
-        scheduler.stop()
-        schedule(scheduler)
-        scheduler.start()
-        lives.append(scheduler)
-        return scheduler
-
-    yield begin
-    for scheduler in lives:
-        scheduler.stop()
 
 
 def stored(url):
