@@ -12,7 +12,6 @@ process has had is dropped. When the store does not answer in time, or is down, 
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 
 from tgscheduler.clock import Clock
 from tgscheduler.engine.deciding import Turn
@@ -20,6 +19,8 @@ from tgscheduler.executors.base import Executor, Occurrence, Voice
 from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task
+from tgscheduler.timetable.telling import stamp
+from tgscheduler.timetable.zones import zone
 
 log = Voice(__name__)
 
@@ -29,8 +30,6 @@ MOST = 2048
 #: Why a run does not start whose claim was refused.
 TAKEN = "it has run before, or in another process"
 
-#: Times from here on are shown as no date.
-LAST_DATE = 2.5e11
 #: A mark that is further (seconds) in the future is said: what lies before it does not run.
 FUTURE = 5.0
 
@@ -263,9 +262,8 @@ class Clerk(Executor):
 
 
 def _in_the_future(mark: float, now: float) -> str:
-    until = datetime.fromtimestamp(mark, UTC).isoformat(" ", "seconds") if mark < LAST_DATE else "for ever"
     return (
-        f"on record as run until {until}, {mark - now:.0f} s in the future, as a clock was wrong: "
+        f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, as a clock was wrong: "
         "nothing of it runs until then, or until a restart with the right clock"
     )
 

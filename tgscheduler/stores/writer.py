@@ -355,7 +355,7 @@ class Writer:
         if self._down is None and (self._failures > 1 or now - began >= self._patience):
             self._since = self.clock.now() - (now - began)
             self._down = text
-            log.warning("%s; runs go on, their records wait", text)
+            log.warning("%s; what is to be written waits for it", text)
             self._tell(self._changed, self.condition())
         elif self._down is not None:
             self._down = text
