@@ -1,10 +1,8 @@
-"""A PostgreSQL server of a test's own, which is stopped, restarted and cut off; and a proxy in front of one."""
+"""A PostgreSQL server of a test's own, which is stopped and restarted."""
 
 import os
 import shutil
-import socket
 import tempfile
-import threading
 from pathlib import Path
 
 from processes import free_port
@@ -69,73 +67,3 @@ class Server:
     def _control(self, *words):
         command = [self._programs / "pg_ctl", "-D", self.folder / "data", "-w", "-t", "30", *words]
         self._tools._run(*self._as_user, *command, cwd=self.folder)
-
-
-class Proxy:
-    """Passes bytes between clients and a port, until it is told to cut."""
-
-    def __init__(self, port):
-        self._to = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        #: ``"before"`` or ``"after"`` the next COMMIT reaches the server, the connection is cut; None: it is not.
-        self.cut = None
-        self.cuts = 0
-        self._sockets, self._threads = [], []
-        self._spawn(self._accept)
-
-    def _spawn(self, target, *arguments):
-        thread = threading.Thread(target=target, args=arguments)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self):
-        try:
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [client, server]
-                self._spawn(self._pass, client, server, True)
-                self._spawn(self._pass, server, client, False)
-        except OSError:
-            pass
-
-    def _pass(self, source, target, is_client):
-        try:
-            while data := source.recv(1 << 16):
-                cut = self.cut if is_client and b"COMMIT" in data else None
-                if cut:
-                    self.cut = None
-                    self.cuts += 1
-                    self._mute(target)
-                    if cut == "after":
-                        target.sendall(data)
-                    break
-                target.sendall(data)
-        except OSError:
-            pass
-        for sock in (source, target):
-            _shut(sock)
-
-    def _mute(self, server):
-        """Let no answer through any more: the client sees the connection end instead."""
-        client = self._sockets[self._sockets.index(server) - 1]
-        _shut(client)
-
-    def close(self):
-        """Cut everything and end."""
-        _shut(self._listener)
-        self._listener.close()
-        for sock in self._sockets:
-            _shut(sock)
-        for thread in self._threads:
-            thread.join(5)
-        for sock in self._sockets:
-            sock.close()
-
-
-def _shut(sock):
-    try:
-        sock.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass

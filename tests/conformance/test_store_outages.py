@@ -10,7 +10,8 @@ import time
 import pytest
 from helpers import wait_for
 from keeping import START, Keeper, claim_of, dues, end, ended
-from pgserver import PASSWORD, Proxy
+from pgserver import PASSWORD
+from proxies import Proxy
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError, WrongProcess
