@@ -47,13 +47,13 @@ class Keeper:
 
     def __init__(self, url):
         self.url, self.clock = url, VirtualClock(START)
-        self.answers, self.conditions, self._stores = [], [], []
+        self.answers, self.conditions, self.orphans, self._stores = [], [], [], []
 
     def open(self, **options):
         """Return a store that is open."""
         options.setdefault("clock", self.clock)
         store = stores.open(self.url, **options)
-        store.open(self.answers.extend, self.conditions.append)
+        store.open(self.answers.extend, self.conditions.append, None, self.orphans.extend)
         self._stores.append(store)
         return store
 

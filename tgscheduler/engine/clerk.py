@@ -263,7 +263,8 @@ class Clerk(Executor):
 
 def _in_the_future(mark: float, now: float) -> str:
     return (
-        f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, as a clock was wrong: "
+        f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, "
+        "as a clock was wrong: "
         "nothing of it runs until then, or until a restart with the right clock"
     )
 
