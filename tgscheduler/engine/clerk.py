@@ -221,7 +221,7 @@ class Clerk(Executor):
         log.debug("%s: due %.3f: %s", claim.task, claim.due, TAKEN)
         if not claimed.early and claimed.mark > self.clock.now() + FUTURE and claim.task not in self._silent:
             self._silent[claim.task] = claimed.mark
-            log.warning("%s: %s", claim.task, _in_the_future(claimed.mark, self.clock.now()))
+            log.warning("%s: %s", claim.task, in_the_future(claimed.mark, self.clock.now()))
             self._tell_silent()
 
     def _tell_silent(self) -> None:
@@ -229,7 +229,7 @@ class Clerk(Executor):
         names = list(self._silent)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         mark = max(self._silent.values(), default=0.0)
-        self.trouble = f"{names[0]}{more}: {_in_the_future(mark, self.clock.now())}" if names else None
+        self.trouble = f"{names[0]}{more}: {in_the_future(mark, self.clock.now())}" if names else None
 
     def _go_on(self, answer: Answer | None) -> Answer | None:
         """Let go on what has waited for too long, and all of it where the store is down."""
@@ -261,7 +261,8 @@ class Clerk(Executor):
         return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]
 
 
-def _in_the_future(mark: float, now: float) -> str:
+def in_the_future(mark: float, now: float) -> str:
+    """Return what is said of a task whose mark is in the future."""
     return (
         f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, "
         "as a clock was wrong: "

@@ -147,7 +147,7 @@ class Placing:
         agenda, foreign = self.registry.agenda, []
         for executor in self.executors.values():
             executor.shift(seconds)
-        tasks, shifted = agenda.clear(), []
+        tasks, shifted, late = agenda.clear(), [], []
         shared = self.recall is not None and not self.recall.alone
         for task in tasks:
             if (not shared or task._trigger is None) and task._shift(seconds):
@@ -157,6 +157,7 @@ class Placing:
             elif seconds > 0 or task._by_hand or task._trigger is None:
                 self.decider.put(task, task._due)
             else:
+                late.append(task)
                 if seconds < -CORRECTION:
                     task._mark = -math.inf
                 mark = task._mark  # what has run does not run again
@@ -166,6 +167,8 @@ class Placing:
                     self.decider.place(task, turn, task._due_after, max(now, mark))
         if self.recall is not None:
             self.recall.shifted(shifted, seconds)
+            if not shared:
+                self.recall.set_back(late, now)
         return foreign
 
 

@@ -34,6 +34,7 @@ ANSWER = 5.0
 WATCHED = 2 * BEAT
 #: A clock that is ahead of the database's by more than this (seconds), and of another process's, is wrong.
 AHEAD = 5.0
+INEXACT = 1.0
 
 _COLUMNS = "id, host, machine, process, birth, seen, alone, ahead"
 #: Real seconds that go on while this process or its machine stands still.
@@ -92,8 +93,9 @@ class Peers:
 
     @property
     def latest(self) -> float:
-        """By how much (seconds) a claim may be ahead of the database's clock: as far as every other process is."""
-        return AHEAD + max(0.0, min((peer.ahead for peer in self.others), default=float("inf")))
+        """By how much (seconds) a claim may be ahead of the database's clock: little more than every other process is."""
+        usual = max(0.0, min((peer.ahead for peer in self.others), default=float("inf")))
+        return usual + (AHEAD if self.ahead <= AHEAD else INEXACT)
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
@@ -131,8 +133,10 @@ class Peers:
         self._since = _uptime()
         self.others = [peer for peer in self._read(connection) if not self._is_gone(peer)]
         values = (0 if self.others else 1, self.local_time(), self.node)
-        found = self._database.execute(connection, sql.ALONE.format(clock=self._database.clock), values)
+        found = self._database.rows(connection, sql.ALONE.format(clock=self._database.clock), values)
         self.on_record, self.ending = bool(found) and not self.others, False
+        if found:
+            self.ahead = found[0][0]
 
     def local_time(self) -> float | None:
         """Return the time by this process's clock, None where that has nothing to do with the host's."""
