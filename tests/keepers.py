@@ -4,6 +4,14 @@ import pytest
 from keeping import Keeper
 from pgserver import Server
 
+from tgscheduler.stores import writer
+
+
+@pytest.fixture(autouse=True)
+def quick_look(monkeypatch):
+    """Let stores look at each other often."""
+    monkeypatch.setattr(writer, "LOOK", 0.03)
+
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
 def keeper(request, tmp_path):

@@ -47,13 +47,13 @@ class Keeper:
 
     def __init__(self, url):
         self.url, self.clock = url, VirtualClock(START)
-        self.answers, self.conditions, self._stores = [], [], []
+        self.answers, self.conditions, self.orphans, self._stores = [], [], [], []
 
     def open(self, **options):
         """Return a store that is open."""
         options.setdefault("clock", self.clock)
         store = stores.open(self.url, **options)
-        store.open(self.answers.extend, self.conditions.append)
+        store.open(self.answers.extend, self.conditions.append, None, self.orphans.extend)
         self._stores.append(store)
         return store
 
@@ -73,6 +73,24 @@ class Keeper:
         """Save tasks, and wait until they are on record."""
         store.save([Known(name, "spec", mark=mark, **fields) for name in names])
         assert store.flush(5)
+
+    def execute(self, statement, values=()):
+        """Execute a statement behind the stores' backs."""
+        database = self._stores[0]._database
+        connection = database.connect(writing=True)
+        try:
+            database.execute(connection, statement, values)
+        finally:
+            database.close(connection)
+
+    def pretend(self, store, age=None, **fields):
+        """Change the row of a store's process; ``age``: how long ago it was seen last, by the database's clock."""
+        node = store._writer.node
+        for name, value in fields.items():
+            self.execute(f"UPDATE tg_node SET {name} = ? WHERE id = ?", (value, node))
+        if age is not None:
+            clock = store._database.clock
+            self.execute(f"UPDATE tg_node SET seen = {clock} - ? WHERE id = ?", (age, node))
 
     def close(self):
         """Close them all."""

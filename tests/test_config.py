@@ -25,6 +25,7 @@ GOOD = {
     "tg.scheduler.store_timeout": (0.5, 60),
     "tg.scheduler.on_store_down": ("run", "pause"),
     "tg.scheduler.on_lost": ("skip", "rerun"),
+    "tg.scheduler.max_takeovers": (1, 10),
     "tg.scheduler.misfire": ("run_once", "skip", "run_all"),
     "tg.scheduler.misfire_cap": (1, 100, None),
     "tg.scheduler.grace": (0, 2.5, None),

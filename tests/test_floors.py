@@ -30,7 +30,15 @@ FLOORS = {
         *("executors.capturing", "executors.child", "executors.sequential", "executors.threaded"),
         *("executors.forkedrun", "executors.forked"),
         *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.nodes"),
-        *("stores.tallies", "stores.line", "stores.batch", "stores.reading", "stores.pruning", "stores.writer"),
+        *(
+            "stores.tallies",
+            "stores.line",
+            "stores.reading",
+            "stores.peers",
+            "stores.batch",
+            "stores.pruning",
+            "stores.writer",
+        ),
         *("stores.lasting", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [

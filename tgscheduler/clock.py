@@ -32,6 +32,9 @@ pause = time.sleep
 class Clock:
     """The host's clock."""
 
+    #: Whether it goes with the host's time: a store may compare it with its own.
+    is_real = True
+
     def __init__(self) -> None:
         self._offset = self.now() - self.uptime()
 

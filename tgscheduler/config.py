@@ -150,13 +150,19 @@ SETTINGS: dict[str, Setting] = {
         _choice(("run", "pause")),
         "'run' or 'pause'",
         "run",
-        "Whether runs start while the store is down, and are recorded when it is back, or wait for it.",
+        "Whether runs start while the store is down, as long as no other process can be using it, or wait for it.",
     ),
     "tg.scheduler.on_lost": Setting(
         _choice(ON_LOST),
         f"one of {', '.join(map(repr, ON_LOST))}",
         "skip",
         "What becomes of a run whose process ended before it did: it is recorded as lost, or runs again.",
+    ),
+    "tg.scheduler.max_takeovers": Setting(
+        _whole,
+        "a whole number of 1 or more",
+        3,
+        "How often such a run is run again at most, before it is recorded as lost all the same.",
     ),
     "tg.scheduler.misfire": Setting(
         _choice(MISFIRES),
@@ -197,7 +203,17 @@ SETTINGS: dict[str, Setting] = {
 }
 
 #: The settings that make up a scheduler's policy.
-_POLICY = ("misfire", "misfire_cap", "grace", "overlap", "max_instances", "timeout", "retry", "on_lost")
+_POLICY = (
+    "misfire",
+    "misfire_cap",
+    "grace",
+    "overlap",
+    "max_instances",
+    "timeout",
+    "retry",
+    "on_lost",
+    "max_takeovers",
+)
 
 _global: Values = {}
 _sections: dict[str, Values] = {}

@@ -22,7 +22,7 @@ Every function that adds takes these arguments and returns the :class:`Task`, wh
     The first and the last moment at which it may fire (POSIX seconds or datetimes), and the zone that its days and
     times are meant in.
 ``misfire``, ``misfire_cap``, ``grace``, ``overlap``, ``max_instances``, ``timeout``, ``retry``, ``jitter``,
-``max_runs``, ``on_lost``
+``max_runs``, ``on_lost``, ``max_takeovers``
     What becomes of late, overlapping, endless and failed runs: :mod:`tgscheduler.policy`.
 ``formerly``
     The name that the task had before: with a store that outlives the process it takes over that one's history.

@@ -37,6 +37,8 @@ SLACK = 100
 class VirtualClock(Clock):
     """A clock that stands still until it is moved; it refuses to go back, but can be stepped."""
 
+    is_real = False
+
     def __init__(self, start: float | datetime = 0.0) -> None:
         if isinstance(start, datetime) and start.tzinfo is None:
             raise InvalidValue(f"start: expected POSIX seconds or a datetime with a zone, got {start!r}")

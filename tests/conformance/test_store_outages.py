@@ -16,6 +16,7 @@ from proxies import Proxy
 from tgscheduler import stores
 from tgscheduler.errors import StoreError, WrongProcess
 from tgscheduler.stores import sqlite as sqlite_store
+from tgscheduler.stores.base import Condition
 
 pytest_plugins = ["postgres", "keepers"]
 
@@ -55,7 +56,7 @@ def test_a_file_that_is_locked_for_a_while(sqlite, tmp_path):
     assert [condition.down is not None for condition in sqlite.conditions] == [True, False]
     assert [answer.granted for answer in sqlite.answers] == [True]
     assert dues(store.runs()) == [1.0, 0.0]
-    assert store.condition() == (None, None, 0, 0)
+    assert store.condition() == Condition()
 
 
 def test_a_file_that_is_removed_is_put_back_with_all_that_was_in_it(sqlite, tmp_path):
@@ -277,7 +278,7 @@ def test_what_cannot_be_written_is_dropped_alone_and_said(keeper, caplog):
     store.record(runs)
     assert store.flush(10)
     assert len(store.runs()) == 19
-    assert store.condition() == (None, None, 0, 1)
+    assert store.condition() == Condition(unwritable=1)
     assert "cannot be written" in caplog.text
 
 

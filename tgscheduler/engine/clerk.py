@@ -6,7 +6,7 @@
 
 A run starts only after that, so that a process killed at any moment leaves no start that nobody knows of; what another
 process has had is dropped. When the store does not answer in time, or is down, runs start all the same where
-``run_anyway`` says so: the store writes their claims once it is back.
+``run_anyway`` says so and no other process can be using the store: it writes their claims once it is back.
 """
 
 import math
@@ -18,6 +18,9 @@ from tgscheduler.engine.deciding import Turn
 from tgscheduler.executors.base import Executor, Occurrence, Voice
 from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
 from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import Task
+from tgscheduler.timetable.telling import stamp
+from tgscheduler.timetable.zones import zone
 
 log = Voice(__name__)
 
@@ -26,6 +29,9 @@ MOST = 2048
 
 #: Why a run does not start whose claim was refused.
 TAKEN = "it has run before, or in another process"
+
+#: A mark that is further (seconds) in the future is said: what lies before it does not run.
+FUTURE = 5.0
 
 
 class _Case:
@@ -59,12 +65,16 @@ class _Case:
 class Answer:
     """What came back from the store: what goes on, what was closed with its claim, what another process has had."""
 
-    __slots__ = ("closed", "refused", "turn")
+    __slots__ = ("closed", "left", "orphans", "refused", "turn")
 
     def __init__(self) -> None:
         self.turn = Turn()
         self.closed: list[Run] = []
         self.refused: list[Occurrence] = []
+        #: Refused ones of which a part lies behind the mark: no one has had that.
+        self.left: list[Task] = []
+        #: Runs that were in flight in processes that are gone.
+        self.orphans: list[Run] = []
 
 
 class Clerk(Executor):
@@ -81,6 +91,8 @@ class Clerk(Executor):
         self._run_anyway = run_anyway
         self.down = False
         self._answers: deque[list[Claimed]] = deque()
+        self._orphans: deque[list[Run]] = deque()
+        self._silent: dict[str, float] = {}  # tasks with a mark in the future, and that mark
         self._cases: dict[int, _Case] = {}  # by the identity of their claim
         self._overtaken: dict[int, _Case] = {}  # gone on without an answer
 
@@ -93,6 +105,12 @@ class Clerk(Executor):
         if self.bell is not None:
             self.bell.put(None)
 
+    def note_orphans(self, runs: list[Run]) -> None:
+        """Take runs whose process is gone: called in the store's thread."""
+        self._orphans.append(runs)
+        if self.bell is not None:
+            self.bell.put(None)
+
     @property
     def full(self) -> bool:
         """Whether so much waits for the store that the timetable waits as well: what comes due meanwhile is late."""
@@ -101,10 +119,15 @@ class Clerk(Executor):
     @property
     def patience_left(self) -> float:
         """Seconds until what waits longest goes on without an answer, infinity where nothing does."""
-        if not self._run_anyway or not self._cases:
+        if not self._cases or not self.goes_on:
             return math.inf
         oldest = next(iter(self._cases.values()))
         return max(0.0, oldest.since + self._patience - self.clock.elapsed())
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether runs start without their claim where the store does not answer."""
+        return self._run_anyway and self.store.alone()
 
     def note_condition(self, condition: Condition) -> None:
         """Take note that the store went down, or came back: called in its own thread."""
@@ -171,7 +194,10 @@ class Clerk(Executor):
                     self._take(case, claimed, answer)
                 else:
                     self._compare(self._overtaken.pop(id(claimed.claim), None), claimed)
-        if self._cases and self._run_anyway:
+        while self._orphans:
+            answer = answer or Answer()
+            answer.orphans += self._orphans.popleft()
+        if self._cases and self.goes_on:
             answer = self._go_on(answer)
         return answer
 
@@ -180,11 +206,30 @@ class Clerk(Executor):
             answer.turn.started += self._leaving(case.started)
             answer.turn.waiting += self._leaving(case.waiting)
             answer.closed += case.closed
+            if self._silent and self._silent.pop(claimed.claim.task, None) is not None:
+                self._tell_silent()
             return
+        claim = claimed.claim
         for task, run in self._leaving(case.occurrences):
-            task._mark = max(task._mark, claimed.mark)
+            if claimed.early:
+                task._mark = claimed.mark
+            elif not claim.by_hand:
+                task._mark = max(task._mark, claimed.mark) if claim.until <= claimed.mark else claimed.mark
+                if claim.until > claimed.mark and task not in answer.left:
+                    answer.left.append(task)
             answer.refused.append((task, run))
-        log.debug("%s: due %.3f: %s", claimed.claim.task, claimed.claim.due, TAKEN)
+        log.debug("%s: due %.3f: %s", claim.task, claim.due, TAKEN)
+        if not claimed.early and claimed.mark > self.clock.now() + FUTURE and claim.task not in self._silent:
+            self._silent[claim.task] = claimed.mark
+            log.warning("%s: %s", claim.task, _in_the_future(claimed.mark, self.clock.now()))
+            self._tell_silent()
+
+    def _tell_silent(self) -> None:
+        """Let health say which tasks do not run as the store has them in the future."""
+        names = list(self._silent)
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        mark = max(self._silent.values(), default=0.0)
+        self.trouble = f"{names[0]}{more}: {_in_the_future(mark, self.clock.now())}" if names else None
 
     def _go_on(self, answer: Answer | None) -> Answer | None:
         """Let go on what has waited for too long, and all of it where the store is down."""
@@ -214,6 +259,14 @@ class Clerk(Executor):
         """Return those that nobody has withdrawn meanwhile, and let them out."""
         leave = self.waiting.pop
         return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]
+
+
+def _in_the_future(mark: float, now: float) -> str:
+    return (
+        f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, "
+        "as a clock was wrong: "
+        "nothing of it runs until then, or until a restart with the right clock"
+    )
 
 
 def _is_beside_the_timetable(case: _Case) -> bool:

@@ -42,6 +42,11 @@ def health(
         reasons.append(f"the store is down: {condition.down}; {condition.buffered} records wait for it")
     if condition.dropped:
         reasons.append(f"{condition.dropped} records were dropped while the store was down")
+    if condition.unwritable:
+        reasons.append(f"{condition.unwritable} records were dropped as the store could not hold them: see the log")
+    if condition.skew:
+        side = "ahead of" if condition.skew > 0 else "behind"
+        reasons.append(f"the clock is {abs(condition.skew):.0f} s {side} the store's, which other processes use too")
     pool, forker = executors.get(method.threaded), executors.get(method.forked)
     threads = pool.threads if isinstance(pool, ThreadedExecutor) else 0
     if isinstance(pool, ThreadedExecutor) and pool.waiting and threads >= pool.bound:
@@ -63,7 +68,7 @@ def health(
         "tasks": tasks,
         "next_due": next_due,
         "buffered": condition.buffered,
-        "dropped": condition.dropped,
+        "dropped": condition.dropped + condition.unwritable,
     }
 
 

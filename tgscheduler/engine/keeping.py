@@ -35,7 +35,7 @@ class Keeper:
         if not is_lasting(store):
             return None, None
         clerk = Clerk(clock, self._ledger.ended, store, patience, run_anyway)
-        store.open(clerk.answer, clerk.note_condition, clock)
+        store.open(clerk.answer, clerk.note_condition, clock, clerk.note_orphans)
         try:
             return clerk, Recall(store, registry)
         except BaseException:

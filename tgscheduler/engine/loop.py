@@ -233,8 +233,7 @@ class Loop(Placing):
         for task in turn.owing:
             self._ask_to_reschedule(task)
         if self._lobby.earliest <= now:
-            for occurrence in self._lobby.ready(now):
-                self._send_on(occurrence)
+            self._try_again(self._lobby.ready(now))
         more = self._sequential.work()
         if self.decider.interrupted:
             raise KeyboardInterrupt
@@ -280,6 +279,10 @@ class Loop(Placing):
         self._carry_out(answer.turn)
         if answer.closed and self.events.wanted:
             self._tell(answer.closed, ())
+        if answer.left:
+            self._put_again(answer.left)
+        if answer.orphans:
+            self._see_to_lost(answer.orphans)
         if answer.refused:
             self.ledger.drop(answer.refused)
             for _, run in answer.refused:
@@ -336,6 +339,21 @@ class Loop(Placing):
             self._lobby.withdraw(run, "its task was cancelled")
         elif self._lobby.leave(occurrence):
             self._send(occurrence)
+
+    def _try_again(self, ready: Sequence[Occurrence]) -> None:
+        """Begin the next attempts; with a store that lasts each is on record before it starts."""
+        if self.clerk is None:
+            for occurrence in ready:
+                self._send_on(occurrence)
+            return
+        turn = Turn()
+        for occurrence in ready:
+            task, run = occurrence
+            if task._gone:
+                self._lobby.withdraw(run, "its task was cancelled")
+            elif self._lobby.leave(occurrence):
+                turn.started.append(occurrence)
+        self._enact(turn, by_hand=True)
 
     # -- coming back ---------------------------------------------------------------------------------------------
 

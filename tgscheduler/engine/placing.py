@@ -65,7 +65,8 @@ class Placing:
         if self.recall is not None:
             self.recall.commit()
             self._agree_on_grids(self.recall)
-            self._see_to_lost(self.recall, {task.name or task._label or "?": task for task, _, _ in places}, now)
+            lost, self.recall.lost = self.recall.lost, {}
+            self._see_to_lost([run for runs in lost.values() for run in runs])
         self.events.publish("scheduler-started", tasks=len(places))
 
     def _place(self, places: "_Places", turn: Turn) -> None:
@@ -102,26 +103,37 @@ class Placing:
                     task._trigger = Interval.sound(task.interval, anchor)
                     self.decider.put(task, task._due_after(math.nextafter(self.clock.now(), -math.inf)))
 
-    def _see_to_lost(self, recall: Recall, tasks: dict[str, Task], now: float) -> None:
+    def _see_to_lost(self, runs: Sequence[Run]) -> None:
         """Run again what was in flight when its process died, where its task asks for that; record it as lost."""
-        turn, lost = Turn(), []
-        for label, runs in recall.lost.items():
-            task = tasks.get(label)
-            for run in runs:
-                reason, what = lost_reason(run), "it is recorded as lost"
-                if task is not None and not task._gone and task.policy.on_lost == "rerun":
-                    again = run.taken_over(reason)
-                    self.decider.by_hand(task, again, now, turn)
+        if not runs:
+            return
+        turn, lost, now = Turn(), [], self.clock.now()
+        with self.registry.lock:
+            tasks = {task.name or task._label: task for task in self.registry.everybody()}
+        for run in runs:
+            task, reason, what = tasks.get(run.task), lost_reason(run), "it is recorded as lost"
+            if task is not None and not task._gone and task.policy.on_lost == "rerun":
+                if run.takeovers < task.policy.max_takeovers:
+                    self.decider.by_hand(task, run.taken_over(reason), now, turn)
                     what = "it runs again"
                 else:
-                    run.reason, run.ended, run.state = reason, now, LOST
-                    lost.append(run)
-                log.warning("%s: due %.3f: %s; %s", label, run.due, reason, what)
-        recall.lost = {}
+                    reason += f"; it was taken over {run.takeovers} times, as often as max_takeovers allows"
+            if what != "it runs again":
+                run.reason, run.ended, run.state = reason, now, LOST
+                lost.append(run)
+            log.warning("%s: due %.3f: %s; %s", run.task, run.due, reason, what)
         if lost or turn.closed:
             closed, turn.closed = [*lost, *turn.closed], []
             self.settle(closed)
         self._enact(turn, by_hand=True)
+
+    def _put_again(self, tasks: Sequence[Task]) -> None:
+        """Let what follows the store's mark be due again: no one has had it, and its claim was refused as a whole."""
+        with self.registry.lock:
+            for task in tasks:
+                plain = task._trigger is not None and (task._terms is None or not task._terms.foreign)
+                if plain and task._entry is not None and not task._by_hand:
+                    self.decider.put(task, task._due_after(task._mark))
 
     # -- the wall clock was stepped ------------------------------------------------------------------------------
 
@@ -136,8 +148,9 @@ class Placing:
         for executor in self.executors.values():
             executor.shift(seconds)
         tasks, shifted = agenda.clear(), []
+        shared = self.recall is not None and not self.recall.alone
         for task in tasks:
-            if task._shift(seconds):
+            if (not shared or task._trigger is None) and task._shift(seconds):
                 task._mark += seconds
                 self.decider.put(task, task._due + seconds)
                 shifted.append(task)

@@ -57,6 +57,11 @@ class Recall:
         if everybody != self._present[ALL]:
             self._unsaved[ALL] = self._present[ALL]
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other process goes by the same marks and grids."""
+        return self._store.alone()
+
     def gone(self) -> list[str]:
         """Return the names that have a history, and no task any more."""
         return sorted(self._before)

@@ -149,20 +149,30 @@ class Claim(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A claim that came back: whether it was granted; where it was not, the mark that is in the store."""
+    """A claim that came back: whether it was granted; where it was not, the mark that is in the store.
+
+    ``early``: it was refused as it lies in the future of the store's clock.
+    """
 
     claim: Claim
     granted: bool
     mark: float
+    early: bool = False
 
 
 class Condition(NamedTuple):
-    """How a store is: why it is down (None: it is not) and since when, what it holds back, what it had to drop."""
+    """How a store is: why it is down (None: it is not) and since when, what it holds back, what it had to drop.
+
+    ``unwritable``: records that it refuses; ``skew``: by how many seconds the clock is ahead of the one of a store
+    that other processes use as well, where that is more than a few.
+    """
 
     down: str | None = None
     since: float | None = None
     buffered: int = 0
     dropped: int = 0
+    unwritable: int = 0
+    skew: float = 0.0
 
 
 class Store(Protocol):
@@ -193,12 +203,17 @@ class LastingStore(Store, Protocol):
     """
 
     def open(
-        self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None], clock: Clock | None = None
+        self,
+        answer: Callable[[list[Claimed]], None],
+        changed: Callable[[Condition], None],
+        clock: Clock | None = None,
+        orphans: Callable[[list[Run]], None] | None = None,
     ) -> None:
         """Connect, migrate and start the writer; raise StoreError where that cannot be.
 
         ``answer`` is called in the writer's thread with claims that have been committed, ``changed`` when the store
-        goes down or comes back. ``clock``: by which it tells the time from now on.
+        goes down or comes back, ``orphans`` with runs as those of :meth:`lost` that were found later. ``clock``: by
+        which it tells the time from now on.
         """
 
     def close(self, timeout: float) -> int:
@@ -212,6 +227,9 @@ class LastingStore(Store, Protocol):
 
         Each is to be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
         """
+
+    def alone(self) -> bool:
+        """Return whether no other process can be using it, so that runs may start without their claims."""
 
     def claim(self, claims: Sequence[Claim]) -> None:
         """Have claims committed; ``answer`` brings each of them back, the very same object.

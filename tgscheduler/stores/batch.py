@@ -7,6 +7,7 @@
     claims   marks moved -> granted or not            a round for each task's first, second, … claim
              opened runs of the granted, their closed ones
     ended runs, their open rows removed, their sums
+    runs of processes that are gone, which are ours from then on
 """
 
 import math
@@ -17,7 +18,8 @@ from typing import Any
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Known
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import CLAIMS, DROPPED, RENAME, RUNS, SAVES, SAVES_BACK, Entry
+from tgscheduler.stores.line import CLAIMS, DROPPED, GIVE_UP, RENAME, RUNS, SAVES, SAVES_BACK, TAKE, Entry
+from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.statements import Many
 from tgscheduler.stores.tallies import Tallies
 from tgscheduler.timetable.run import Run
@@ -40,14 +42,18 @@ class Batch:
         self.answers: list[Claimed] = []
         #: Runs that have ended with a claim that was granted.
         self.closed: list[Run] = []
-        #: Runs that were on record already (another node had them for lost): they do not count.
+        #: Runs that do not count: on record already (another node had them for lost), or their claim was refused.
         self.doubles: list[Run] = []
+        #: Open runs that were taken over from processes that are gone.
+        self.orphans: list[Run] = []
+        #: No claim is granted beyond this moment: it would be the claim of a clock that is ahead.
+        self.latest = math.inf
         #: Whether to look which claims are refused, and which runs are on record already: hardly ever one is.
         self.careful = False
 
     def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
         """Write all of it, within a transaction that the caller begins and ends; ``ids`` is what is known of tasks."""
-        self.answers, self.closed, self.doubles = [], [], []
+        self.answers, self.closed, self.doubles, self.orphans = [], [], [], []
         parts = groupby(self.entries, lambda entry: entry.kind if entry.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
         for kind, entries in parts:
             if kind == RENAME:
@@ -59,6 +65,11 @@ class Batch:
             else:
                 tasks = [task for entry in entries for task in entry.items]
                 self._save(database, connection, tasks, sql.SAVES if kind == SAVES else sql.SAVES_BACK)
+        for entry in self.entries:
+            if entry.kind == GIVE_UP:
+                database.execute(connection, "UPDATE tg_node SET alone = 0 WHERE id = ?", (self.node,))
+            elif entry.kind == TAKE:
+                self.orphans += take_over(database, connection, self.node, entry.items)
 
     def _save(self, database: Database, connection: Any, tasks: Sequence[Known], statement: Many) -> None:
         for part in rounds((clean(task.name), task) for task in tasks):
@@ -79,18 +90,19 @@ class Batch:
         self._identify(database, connection, ids, names)
 
         granted = self._claim(database, connection, ids, now, claims)
+        ended = self._without_refused(ended)
         closed = [run for claim in granted for run in claim.closed]
         self.closed += closed
         ended = [*closed, *ended]
         here = {run._id for run in ended}
         opened = [
-            (run._id, ids[run.task], run.due, _until(run), run.count, run.attempt, self.node)
+            (run._id, ids[run.task], run.due, _until(run), run.count, run.attempt, run.takeovers, self.node)
             for claim in granted
             for run in claim.opened
             if run._id not in here and run._id not in self._skipped
         ]
-        if opened:
-            database.many(connection, sql.OPENS, opened)
+        if opened and database.many(connection, sql.OPENS, opened) != len(opened) and not self.careful:
+            raise Contested
         tallies = Tallies()
         gone: list[tuple[int | None]] = []
         for rest in dropped:
@@ -113,9 +125,16 @@ class Batch:
         """Move the marks; return the claims that are granted, and remember the answers in the order of the claims."""
         refused: dict[int, float] = {}  # the claim's identity -> the mark in the store
         timed = [claim for claim in claims if not claim.by_hand]
+        early = {id(claim) for claim in timed if claim.until > self.latest} if self.latest < math.inf else set()
         if timed:
             database.lock_tasks(connection, sorted({ids[claim.task] for claim in timed}))
-        for part in rounds((ids[claim.task], claim) for claim in timed):
+        if early:
+            asked = [(ids[claim.task],) for claim in timed if id(claim) in early]
+            marks = dict(database.select(connection, sql.MARKS, asked))
+            refused.update((id(claim), marks[ids[claim.task]]) for claim in timed if id(claim) in early)
+        if self.careful:
+            refused.update(self._overtaken(database, connection, claims))
+        for part in rounds((ids[claim.task], claim) for claim in timed if id(claim) not in early):
             rows = [(task, claim.until, len(claim.opened), claim.due, now + WRONG) for task, claim in part]
             if self.careful:
                 marks = dict(database.select(connection, sql.REFUSED, rows))
@@ -126,10 +145,27 @@ class Batch:
         granted = []
         for claim in claims:
             mark = refused.get(id(claim))
-            self.answers.append(Claimed(claim, mark is None, claim.until if mark is None else mark))
+            known = claim.until if mark is None else mark
+            self.answers.append(Claimed(claim, mark is None, known, id(claim) in early))
             if mark is None:
                 granted.append(claim)
         return granted
+
+    def _overtaken(self, database: Database, connection: Any, claims: Sequence[Claim]) -> dict[int, float]:
+        """Return the further attempts that are refused, as their run is another process's by now."""
+        asked = [(run._id, run.attempt) for claim in claims if claim.by_hand for run in claim.opened]
+        taken = {number for (number,) in database.select(connection, sql.OVERTAKEN, asked)} if asked else set()
+        return {
+            id(claim): -math.inf for claim in claims if claim.by_hand and any(run._id in taken for run in claim.opened)
+        }
+
+    def _without_refused(self, ended: list[Run]) -> list[Run]:
+        """Return the ended runs whose claim was not refused: what began without one is in another process's record."""
+        refused = {run._id for answer in self.answers if not answer.granted for run in answer.claim.opened}
+        if not refused and min((run._id for run in ended), default=0) >= 0:
+            return ended
+        self.doubles += [run for run in ended if run._id < 0 or run._id in refused]
+        return [run for run in ended if run._id >= 0 and run._id not in refused]
 
     def _record(self, database: Database, connection: Any, ids: dict[str, int], ended: list[Run]) -> list[Run]:
         """Write ended runs; return those that were not on record yet."""
@@ -138,7 +174,7 @@ class Batch:
             self.doubles += [run for run in ended if run._id in doubles]
             ended = [run for run in ended if run._id not in doubles]
         rows = [self._row(run, ids[run.task]) for run in ended]
-        if database.many(connection, sql.RUNS, rows) != len(rows):
+        if rows and database.many(connection, sql.RUNS, rows) != len(rows):
             raise Contested
         return ended
 

@@ -16,6 +16,8 @@ class Database(Protocol):
     name: str
     #: What ends a SELECT whose rows are to be locked, empty where a transaction locks everything.
     locked: str
+    #: The expression for the time by its own clock, in POSIX seconds.
+    clock: str
     #: What names an index in a FROM clause, empty where the database finds it by itself.
     hint: str
     errors: tuple[type[Exception], ...]
@@ -52,6 +54,9 @@ class Database(Protocol):
 
     def rollback(self, connection: Any) -> None:
         """End a transaction without a trace."""
+
+    def lock_nodes(self, connection: Any) -> None:
+        """Let no other process come, or note that it is alone, until the transaction has ended."""
 
     def lock_node(self, connection: Any, node: int) -> None:
         """Wait for what an earlier connection of a node has sent, and lock it out."""

@@ -25,10 +25,11 @@ from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Rea
 from tgscheduler.stores.database import Database, never_free
 from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line
 from tgscheduler.stores.migrating import migrate, migrations
-from tgscheduler.stores.nodes import Process, is_gone, this_process
+from tgscheduler.stores.nodes import this_process
+from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
-from tgscheduler.stores.tallies import Tallies
-from tgscheduler.stores.writer import Writer, enrol, totals
+from tgscheduler.stores.tallies import Tallies, totals
+from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.run import Run
 
 #: A run's id is its node's number times this, and a number that the node counts up.
@@ -63,6 +64,7 @@ class DatabaseStore(Readable):
         self._database = database
         self._clock = Clock() if clock is None else clock
         self._auto_migrate = auto_migrate
+        self._patience = patience
         self._line = Line(buffer)
         self._writer = Writer(database, self._line, self._clock, patience, Pruner(database, days, per_task))
         self._opened = False
@@ -84,12 +86,19 @@ class DatabaseStore(Readable):
     # -- its life -----------------------------------------------------------------------------------------------------
 
     def open(
-        self, answer: Callable[[list[Claimed]], None], changed: Callable[[Condition], None], clock: Clock | None = None
+        self,
+        answer: Callable[[list[Claimed]], None],
+        changed: Callable[[Condition], None],
+        clock: Clock | None = None,
+        orphans: Callable[[list[Run]], None] | None = None,
     ) -> None:
-        """Connect, migrate and start the writer; raise StoreError where that cannot be."""
+        """Connect, migrate and start the writer; raise StoreError where that cannot be.
+
+        Where another process was alone with the database, it is waited for, a little, until it has noticed this one.
+        """
         self._check_process()
         if clock is not None:
-            self._clock = self._writer.clock = clock
+            self._clock = self._writer.clock = self._writer.peers.clock = clock
         if self._opened or self._writer.alive:
             raise StoreError(f"{self.name}: it is open; close() it first")
         with self._told():
@@ -101,15 +110,12 @@ class DatabaseStore(Readable):
                 self._disconnect(connection)
                 raise
         self._opened = True
-        self._writer.start(connection, self._connect, answer, changed)
+        self._writer.start(connection, self._connect, answer, changed, orphans or _leave)
+        self._writer.admitted.wait(self._patience)
 
     def _enrol(self, connection: Any) -> None:
-        writer, now = self._writer, self._clock.now()
-        process = this_process()
-        again = "UPDATE tg_node SET seen = ? WHERE id = ? AND process = ? AND birth = ?"
-        known = (now, writer.node, process.number, process.birth)
-        if not writer.node or not self._database.execute(connection, again, known):
-            writer.process, writer.node = process, enrol(self._database, connection, process, now)
+        writer = self._writer
+        if writer.peers.come(connection, this_process(), self._clock.now()):
             writer.restart()
             self._numbers = itertools.count(writer.node * NODE + 1)
         writer.others = totals(self._database, connection, writer.written)
@@ -126,6 +132,10 @@ class DatabaseStore(Readable):
         return self._line.records
 
     # -- writing ------------------------------------------------------------------------------------------------------
+
+    def alone(self) -> bool:
+        """Return whether no other process can be using it, so that runs may start without their claims."""
+        return self._writer.peers.may_start_anyway()
 
     def claim(self, claims: Sequence[Claim]) -> None:
         """Have claims committed; ``answer`` brings them back, in order."""
@@ -261,19 +271,15 @@ class DatabaseStore(Readable):
         with self._told():
             connection = self._connect()
             try:
-                now, process = self._clock.now(), this_process()
-                nodes = database.rows(connection, reading.NODES, (me,))
-                gone = [row[0] for row in nodes if is_gone(Process(*row[1:5]), row[5], process, now)]
+                gone = self._writer.peers.gone(connection)
                 if not gone:
                     return []
                 database.begin(connection)
-                taken = [(node, database.rows(connection, reading.TAKE, (me, node))) for node in gone]
+                runs = take_over(database, connection, me, gone)
                 database.commit(connection)
             finally:
                 self._disconnect(connection)
-        where = {row[0]: (row[1], row[3]) for row in nodes}
-        rows = [(*row[:6], *where[node]) for node, found in taken for row in found]
-        return [reading.open_run(row) for row in sorted(rows, key=lambda row: (row[2], row[0]))]
+        return runs
 
     # -- connections --------------------------------------------------------------------------------------------------
 
@@ -368,6 +374,10 @@ def _waiting(entries: Sequence[Entry], written: int) -> Tallies:
             elif entry.kind == DROPPED:
                 tallies.merge(entry.items.tallies)
     return tallies
+
+
+def _leave(runs: list[Run]) -> None:
+    """Take no note of runs whose process is gone."""
 
 
 def _or_none(name: str) -> str:

@@ -18,7 +18,7 @@ from tgscheduler.stores.base import Claim
 from tgscheduler.stores.tallies import Tallies
 from tgscheduler.timetable.run import OK, Run
 
-CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH = range(7)
+CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH, TAKE, GIVE_UP = range(9)
 #: What waits for nobody is written so many seconds after it came, together.
 LINGER = 0.05
 #: At most so many records are written by one transaction.
@@ -52,6 +52,8 @@ class Line:
         self.bound = bound
         #: Runs that were dropped, since the beginning.
         self.dropped = 0
+        #: Records that the database refuses, as they are.
+        self.unwritable = 0
         #: Ids of dropped runs whose claim is still to be written: they are not opened by it.
         self.skipped: set[int] = set()
         #: Claims that were dropped with their runs: they are answered as granted.

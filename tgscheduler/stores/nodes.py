@@ -32,14 +32,24 @@ def this_process() -> Process:
 
 
 def is_gone(node: Process, seen: float, me: Process, now: float) -> bool:
-    """Say whether nobody works on a node's runs any more, as far as can be seen from here."""
+    """Return whether no one works on a node's runs any more; ``seen`` and ``now`` are by the database's clock.
+
+    On one machine the kernel knows; of another machine, and of another store of this very process, the time tells.
+    """
     if seen == LEFT:
         return True
-    if (node.host, node.machine) == (me.host, me.machine):
-        began = birth(node.number)
-        if began is None or (node.birth and began != node.birth):
-            return True
-    return now - seen > GONE_AFTER
+    lives = is_alive(node, me)
+    return now - seen > GONE_AFTER if lives is None else not lives
+
+
+def is_alive(node: Process, me: Process) -> bool | None:
+    """Return whether a process lives, None where the kernel of this machine does not know."""
+    if node == me or (node.host, node.machine) != (me.host, me.machine):
+        return None
+    began = birth(node.number)
+    if began is None:
+        return False
+    return began == node.birth if began and node.birth else None
 
 
 def birth(number: int) -> int | None:
@@ -47,9 +57,10 @@ def birth(number: int) -> int | None:
     if sys.platform == "linux":
         try:
             state, *fields = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            return None
-        return None if state in "ZX" else int(fields[18])
+        except OSError:  # there is none, or it is another user's and hidden
+            pass
+        else:
+            return None if state in "ZX" else int(fields[18])
     try:
         os.kill(number, 0)
     except ProcessLookupError:

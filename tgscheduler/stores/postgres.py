@@ -22,6 +22,7 @@ _TIMEOUTS = "SET statement_timeout = '10s'; SET lock_timeout = '4s'; SET idle_in
 _TYPES = {"i": "bigint", "f": "double precision", "t": "text"}
 #: Any number will do, if it is always the same.
 _MIGRATION = 0x7467_7363_6865_6475
+_NODES = _MIGRATION + 1
 _MENDS = (
     ("password authentication failed", "mind user and password in the URL, or the server's pg_hba.conf"),
     ("no password supplied", "the server asks for a password: it belongs in the URL or in ~/.pgpass"),
@@ -41,6 +42,7 @@ class PostgresDatabase:
     dialect = "postgres"
     hint = ""
     locked = " FOR UPDATE"
+    clock = "extract(epoch FROM clock_timestamp())::double precision"
     errors: tuple[type[Exception], ...] = (psycopg.Error, OSError)
 
     def __init__(self, url: str) -> None:
@@ -118,6 +120,10 @@ class PostgresDatabase:
     def rollback(self, connection: "psycopg.Connection[Any]") -> None:
         """End a transaction without a trace."""
         connection.execute("ROLLBACK")
+
+    def lock_nodes(self, connection: "psycopg.Connection[Any]") -> None:
+        """Let no other process come, or note that it is alone, until the transaction has ended."""
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_NODES,))
 
     def lock_node(self, connection: "psycopg.Connection[Any]", node: int) -> None:
         """Lock a node's row: what an earlier connection has sent is committed or not, once that is possible."""

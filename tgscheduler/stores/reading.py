@@ -13,14 +13,11 @@ _ENDED = (
     "r.reason, r.error, r.log FROM tg_run r"
 )
 _PROCESS = "(SELECT process FROM tg_node WHERE tg_node.id = r.node_id)"
-OPEN_COLUMNS = f"r.id, {_TASK}, r.due, r.until, r.count, r.attempt, {_HOST}, {_PROCESS}"
+OPEN_COLUMNS = f"r.id, {_TASK}, r.due, r.until, r.count, r.attempt, r.takeovers, {_HOST}, {_PROCESS}"
 #: The states in which a run is open, here as running, and those in which it is nothing else.
 OPEN_STATES = (None, RUNNING)
 UNENDED = (WAITING, RUNNING)
-#: Other processes that have open runs, and how their runs become ours.
-NODES = (
-    "SELECT id, host, machine, process, birth, seen FROM tg_node WHERE id <> ? AND id IN (SELECT node_id FROM tg_open)"
-)
+#: How the open runs of another process become ours.
 TAKE = f"UPDATE tg_open SET node_id = ? WHERE node_id = ? RETURNING {OPEN_COLUMNS.replace('r.', 'tg_open.')}"  # noqa: S608
 TASK_ID = "SELECT id FROM tg_task WHERE name = ?"
 
@@ -65,9 +62,11 @@ def ended_run(row: tuple[Any, ...]) -> Run:
 
 def open_run(row: tuple[Any, ...]) -> Run:
     """Return the run of a row of what is open."""
-    number, task, due, until, count, attempt, host, process = row
+    number, task, due, until, count, attempt, takeovers, host, process = row
     run = Run(task, due, count, until, RUNNING)
     run._id, run.attempt, run.where = number, attempt, Where(host, process, "")
+    if takeovers:
+        run._takeovers = takeovers
     return run
 
 

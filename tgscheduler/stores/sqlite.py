@@ -50,6 +50,7 @@ class SqliteDatabase:
     dialect = "sqlite"
     hint = " INDEXED BY {}"
     locked = ""
+    clock = "((julianday('now') - 2440587.5) * 86400.0)"
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -212,6 +213,9 @@ class SqliteDatabase:
         """End a transaction without a trace."""
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+    def lock_nodes(self, connection: sqlite3.Connection) -> None:
+        """Nothing to do: a transaction locks the whole file."""
 
     def lock_node(self, connection: sqlite3.Connection, node: int) -> None:
         """Nothing to do: a transaction locks the whole file."""

@@ -51,13 +51,21 @@ REFUSED = Many(
     "WHERE tg_task.id = v.column1 AND NOT (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
     "ififf",
 )
+#: The marks of tasks.
+MARKS = Many("SELECT tg_task.id, tg_task.mark FROM {v} CROSS JOIN tg_task WHERE tg_task.id = v.column1", "i")
 #: Runs opened by claims that were dropped.
 COUNTED = Many("UPDATE tg_task SET runs = runs + v.column2 FROM {v} WHERE tg_task.id = v.column1", "ii")
 
+#: Opened runs, and further attempts of open ones: numbers only rise, so that of two processes one has each attempt.
 OPENS = _insert(
-    "tg_open", "id, task_id, due, until, count, attempt, node_id", "iiffiii",
-    "(id) DO UPDATE SET node_id = excluded.node_id, attempt = excluded.attempt",
+    "tg_open", "id, task_id, due, until, count, attempt, takeovers, node_id", "iiffiiii",
+    "(id) DO UPDATE SET node_id = excluded.node_id, attempt = excluded.attempt, takeovers = excluded.takeovers "
+    "WHERE tg_open.attempt < excluded.attempt",
 )  # fmt: skip
+#: Which of them are with another process by now.
+OVERTAKEN = Many(
+    "SELECT tg_open.id FROM {v} CROSS JOIN tg_open WHERE tg_open.id = v.column1 AND tg_open.attempt >= v.column2", "ii"
+)
 CLOSES = Many("DELETE FROM tg_open WHERE id IN (SELECT v.column1 FROM {v})", "i")
 RUNS = _insert(
     "tg_run",
@@ -76,9 +84,15 @@ TALLIES = _insert(
 ERASES = Many("DELETE FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
 
 RENAME = "UPDATE tg_task SET name = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM tg_task WHERE name = ?)"
-ENROL = "INSERT INTO tg_node (host, machine, process, birth, begun, seen, batch) VALUES (?, ?, ?, ?, ?, ?, ?)"
-ENROL_AS = "INSERT INTO tg_node (id, host, machine, process, birth, begun, seen, batch) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-STEP = "UPDATE tg_node SET batch = ?, seen = ? WHERE id = ? AND batch = ?"
+#: ``{clock}`` is the time by the database's own clock: no process's clock counts for another one.
+ENROL = "INSERT INTO tg_node (host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, {clock})"
+ENROL_AS = (
+    "INSERT INTO tg_node (id, host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, ?, {clock})"
+)
+AHEAD = "ahead = coalesce(CAST(? AS double precision) - {clock}, 0)"
+STEP = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? AND batch = ? RETURNING seen, ahead"  # noqa: S608
+STEP_ANYHOW = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? RETURNING seen, ahead"  # noqa: S608
+ALONE = f"UPDATE tg_node SET alone = ?, {AHEAD} WHERE id = ?"  # noqa: S608
 KNOWN = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
 #: What a batch adds to is small: sums of hours, until they are spread to the hour, the day and for ever.
 NEW_SUMS = (

@@ -4,7 +4,7 @@
 
     claims, saves, renames      at once; what comes while a transaction runs is the next one
     ended runs                  with the next of those, or within 100 ms
-    nothing                     a sign of life every 10 s; a step of pruning
+    nothing                     a sign of life every 10 s, a look at other processes every second; a step of pruning
     an error                    a new connection, again and again, ever more slowly; down after the first that fails
 
 A transaction whose COMMIT was not answered is looked up by its number before anything else is written.
@@ -23,9 +23,11 @@ from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition
 from tgscheduler.stores.batch import Batch, Contested
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, RUNS, Entry, Line
-from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process
+from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, GIVE_UP, RUNS, TAKE, Entry, Line
+from tgscheduler.stores.nodes import BEAT, LEFT, Process
+from tgscheduler.stores.peers import AHEAD, LOOK, LOOK_SOON, Peers, enrol
 from tgscheduler.stores.pruning import Pruner
+from tgscheduler.stores.tallies import add_counts, totals
 from tgscheduler.timetable.run import Run
 
 log = logging.getLogger(__name__)
@@ -45,13 +47,20 @@ class Writer:
         self._connect: Callable[[], Any] = lambda: None
         self._answer: Callable[[list[Claimed]], None] = lambda claims: None
         self._changed: Callable[[Condition], None] = lambda condition: None
+        self._orphans: Callable[[list[Run]], None] = lambda runs: None
         self._connection: Any = None
         self._thread: threading.Thread | None = None
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
         self._close_by: float | None = None
-        self.process: Process | None = None
-        self.node = 0
+        self.peers = Peers(database, clock)
+        #: Set unless another process has to take note of this one first.
+        self.admitted = threading.Event()
+        self.admitted.set()
+        self._looked = self._counted = 0.0
+        self._taking: set[int] = set()
+        self._wrong = False
+        self._step = sql.STEP.format(clock=database.clock)
         self._number = 0
         self._unsure: Batch | None = None
         self._ids: dict[str, int] = {}
@@ -75,14 +84,24 @@ class Writer:
         connect: Callable[[], Any],
         answer: Callable[[list[Claimed]], None],
         changed: Callable[[Condition], None],
+        orphans: Callable[[list[Run]], None],
     ) -> None:
         """Write with this connection, and with those of ``connect`` when it breaks."""
         self._connection, self._connect, self._answer, self._changed = connection, connect, answer, changed
+        self._orphans = orphans
+        self._looked = self._counted = clocks.elapsed()
+        self._taking.clear()
+        self._admit()
         self._close_by, self._wrote = None, clocks.elapsed()
         self._down = self._since = self._busy = None
         self._failures = 0
         self._thread = threading.Thread(target=self._run, name="tgscheduler-store", daemon=True)
         self._thread.start()
+
+    @property
+    def node(self) -> int:
+        """The number of this process in the database."""
+        return self.peers.node
 
     def restart(self) -> None:
         """Begin the numbers of a new node."""
@@ -111,7 +130,15 @@ class Writer:
         down, since, busy = self._down, self._since, self._busy
         if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
             down, since = f"{self._database.name}: no answer for {waits:.0f} s", self.clock.now() - waits
-        return Condition(down, since, self._line.records, self._line.dropped)
+        if down is None and not self.admitted.is_set():
+            down, since = f"{self._database.name}: {self.peers.awaited} has not noticed this process yet", since
+        line = self._line
+        return Condition(down, since, line.records, line.dropped, line.unwritable, self._skew())
+
+    def _skew(self) -> float:
+        """Return by how many seconds the clock is off from the database's, 0.0 where that does no harm."""
+        ahead = self.peers.ahead
+        return ahead if self.peers.others and abs(ahead) > AHEAD else 0.0
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +166,11 @@ class Writer:
     def _turn(self) -> None:
         """Write a batch, or do a chore, or sleep until there is something to do."""
         now = clocks.elapsed()
-        due = self._line.due(now)
+        if now >= self._looked + (LOOK if self.admitted.is_set() else LOOK_SOON):
+            self._look()
+            now = clocks.elapsed()
+        due = self._line.due(now) if self.admitted.is_set() else None
+        look = self._looked + (LOOK if self.admitted.is_set() else LOOK_SOON) - now
         beat = self._wrote + BEAT - now
         prune = self._pruner.due(now)
         if self._unsure or self._down or beat <= 0 or (due is not None and (due <= 0 or self._close_by is not None)):
@@ -150,12 +181,12 @@ class Writer:
             self._busy = self._began = clocks.elapsed()
             self._write()
             self._busy = None
-            if beat <= 0:
-                self._look_at_others()
+            if now >= self._counted + BEAT:
+                self._count()
         elif prune <= 0:
             self._prune()
         else:
-            self._sleep(min(beat, prune, beat if due is None else due))
+            self._sleep(min(beat, look, prune, beat if due is None else due))
 
     def _sleep(self, seconds: float) -> None:
         try:
@@ -179,8 +210,9 @@ class Writer:
         if self._connection is None:
             self._reconnect()
         number = self._number + 1
-        entries = self._line.take(number, self._limit)
-        batch = Batch(self.node, self.process.host if self.process else "", number, entries, self._line.skipped)
+        entries = self._line.take(number, self._limit) if self.admitted.is_set() else []
+        process = self.peers.process
+        batch = Batch(self.node, process.host if process else "", number, entries, self._line.skipped)
         try:
             try:
                 self._send(batch)
@@ -200,23 +232,28 @@ class Writer:
         self._committed(batch)
 
     def _send(self, batch: Batch) -> None:
-        database, connection, now = self._database, self._connection, self.clock.now()
+        database, connection, now, peers = self._database, self._connection, self.clock.now(), self.peers
         database.begin(connection)
-        if database.execute(connection, sql.STEP, (batch.number, now, self.node, self._number)) != 1:
-            self._enrol_again(batch, now)
+        values = (batch.number, peers.local_time(), peers.node, self._number)
+        step = database.rows(connection, self._step, values) or self._enrol_again(batch, now)
+        if step and self.clock.is_real:
+            [(now, peers.ahead)] = step
+            batch.latest = now + peers.latest
         batch.write(database, connection, self._ids, now)
 
-    def _enrol_again(self, batch: Batch, now: float) -> None:
+    def _enrol_again(self, batch: Batch, now: float) -> list[Any]:
         """Put our row right: the database is not the one that it was; a backup was restored, perhaps."""
-        assert self.process is not None
+        database, connection, peers = self._database, self._connection, self.peers
+        assert peers.process is not None
+        peers.forget()
         query = "SELECT host, machine, process, birth FROM tg_node WHERE id = ?"
-        found = self._database.rows(self._connection, query, (self.node,))
-        if found and Process(*found[0]) == self.process:
-            values = (batch.number, now, self.node)
-            self._database.execute(self._connection, "UPDATE tg_node SET batch = ?, seen = ? WHERE id = ?", values)
-        else:
-            self.node = batch.node = enrol(self._database, self._connection, self.process, now, batch.number,
-                                           None if found else self.node)  # fmt: skip
+        found = database.rows(connection, query, (peers.node,))
+        if found and Process(*found[0]) == peers.process:
+            step = sql.STEP_ANYHOW.format(clock=database.clock)
+            return database.rows(connection, step, (batch.number, peers.local_time(), peers.node))
+        number = None if found else peers.node
+        peers.node = batch.node = enrol(database, connection, peers.process, now, batch.number, number)
+        return []
 
     def _committed(self, batch: Batch) -> None:
         self._unsure = None
@@ -224,15 +261,15 @@ class Writer:
         self._wrote = clocks.elapsed()
         for entry in batch.entries:
             if entry.kind == RUNS:
-                _add(self.written, entry.items)
+                add_counts(self.written, entry.items)
             elif entry.kind == DROPPED:
                 for (_, _, state), (count, _, _) in entry.items.tallies.sums.items():
                     self.written[state] = self.written.get(state, 0) + int(count)
-        _add(self.written, batch.closed)
-        _add(self.written, batch.doubles, -1)
+        add_counts(self.written, batch.closed)
+        add_counts(self.written, batch.doubles, -1)
         closed = self.closed.copy()
-        _add(closed, batch.closed)
-        _add(closed, batch.doubles, -1)
+        add_counts(closed, batch.closed)
+        add_counts(closed, batch.doubles, -1)
         self.closed = closed  # as a whole: readers take no lock
         self._line.done(batch.entries)
         self._database.tidy(self._connection, sum(entry.records for entry in batch.entries))
@@ -245,10 +282,32 @@ class Writer:
             self._down = self._since = None
             self._tell(self._changed, self.condition())
         if batch.answers:
+            for answer in batch.answers:
+                if not answer.granted:
+                    self._disown(answer)
             self._tell(self._answer, batch.answers)
         for entry in batch.entries:
             if entry.kind == FLUSH:
                 entry.items.set()
+            elif entry.kind == GIVE_UP:
+                self.peers.on_record = self.peers.ending = False
+            elif entry.kind == TAKE:
+                self._taking.difference_update(peer.node for peer in entry.items)
+        if batch.orphans:
+            self._tell(self._orphans, batch.orphans)
+
+    def _disown(self, answer: Claimed) -> None:
+        """Mark the runs of a refused claim: what becomes of them is not recorded, whenever it comes."""
+        for run in answer.claim.opened:
+            run._id = -abs(run._id)
+        if answer.early and not self._wrong:
+            self._wrong = True
+            log.warning(
+                "%s: this process's clock is %.0f s ahead of the database's, and no other's is: what comes due by it "
+                "is left to the others; set the clock",
+                self._database.name,
+                self.peers.ahead,
+            )
 
     def _suspect(self, entries: Sequence[Entry], error: Exception) -> None:
         """Find out by halves what cannot be written, and write the rest."""
@@ -261,9 +320,10 @@ class Writer:
         else:
             log.error("%s: dropped, as it cannot be written: %r (%s)", self._database.name, entry.items, error)
             self._line.done(entries)
-            self._line.dropped += entry.records
+            self._line.unwritable += entry.records
             if entry.kind == CLAIMS:
-                self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in entry.items])
+                alone = self.peers.may_start_anyway()
+                self._tell(self._answer, [Claimed(claim, alone, claim.until) for claim in entry.items])
 
     # -- the connection -----------------------------------------------------------------------------------------------
 
@@ -295,7 +355,7 @@ class Writer:
         if self._down is None and (self._failures > 1 or now - began >= self._patience):
             self._since = self.clock.now() - (now - began)
             self._down = text
-            log.warning("%s; runs go on, their records wait", text)
+            log.warning("%s; what is to be written waits for it", text)
             self._tell(self._changed, self.condition())
         elif self._down is not None:
             self._down = text
@@ -324,11 +384,37 @@ class Writer:
         if connection is not None:
             self._database.close(connection)
 
-    def _look_at_others(self) -> None:
+    # -- other processes ----------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Look at the other processes: whether this one is alone, and whether one is gone whose runs are left."""
+        self._busy = self._looked = clocks.elapsed()
+        if self._connection is None:
+            self._reconnect()
+        peers = self.peers
+        gone = [peer for peer in peers.look(self._connection) if peer.node not in self._taking]
+        if gone:
+            self._taking.update(peer.node for peer in gone)
+            self._line.append(Entry(TAKE, tuple(gone), 0, self._looked))
+        if peers.others and peers.on_record and not peers.ending:
+            peers.ending = True  # before this no run starts without its claim any more: those claims are in the line
+            self._line.append(Entry(GIVE_UP, None, 0, self._looked))
+        if abs(peers.ahead) <= AHEAD:
+            self._wrong = False
+        self._busy = None
+        self._admit()
+
+    def _admit(self) -> None:
+        """Write what waits from now on, unless another process has to take note of this one first."""
+        if self.peers.awaited is None:
+            self.admitted.set()
+        else:
+            self.admitted.clear()
+
+    def _count(self) -> None:
         """Read the totals anew where other processes write here too."""
-        seen = self.clock.now() - GONE_AFTER
-        query = "SELECT 1 FROM tg_node WHERE seen > ? AND id <> ? LIMIT 1"
-        if self._connection is not None and self._database.rows(self._connection, query, (seen, self.node)):
+        self._counted = clocks.elapsed()
+        if self._connection is not None and self.peers.others:
             self.others = totals(self._database, self._connection, self.written)
 
     def _tell(self, what: Callable[[Any], None], argument: Any) -> None:
@@ -338,15 +424,6 @@ class Writer:
             log.exception("%s: a listener of the store has failed", self._database.name)
 
 
-def enrol(
-    database: Database, connection: Any, process: Process, now: float, batch: int = 0, number: int | None = None
-) -> int:
-    """Put a process on record as one that writes; return its number."""
-    if number is None:
-        return database.insert(connection, sql.ENROL, (*process, now, now, batch))
-    return database.insert(connection, sql.ENROL_AS, (number, *process, now, now, batch))
-
-
 def drain(line: deque[Claim]) -> Iterator[Claim]:
     """Take out of a line what is in it."""
     try:
@@ -354,16 +431,3 @@ def drain(line: deque[Claim]) -> Iterator[Claim]:
             yield line.popleft()
     except IndexError:
         pass
-
-
-def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
-    """Return how many occurrences are on record in each state, ``without`` some."""
-    found: dict[str, int] = {}
-    for state, count in database.rows(connection, sql.TOTALS):
-        found[state] = found.get(state, 0) + int(count)
-    return {state: found.get(state, 0) - without.get(state, 0) for state in {**found, **without}}
-
-
-def _add(counts: dict[str, int], runs: Sequence[Run], sign: int = 1) -> None:
-    for run in runs:
-        counts[run.state] = counts.get(run.state, 0) + sign * run.count

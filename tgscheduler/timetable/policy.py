@@ -11,7 +11,7 @@ retry           how a failed run is tried again
 jitter          seconds by which fires are spread, the same for the same task and due time
 max_runs        how many runs there are at most
 on_lost         a run whose process ended before it did, where a store remembers it: ``skip`` (it is recorded as lost)
-                or ``rerun``, as another attempt
+                or ``rerun``, as another attempt, ``max_takeovers`` times at most: then it is lost
 ==============  ===========================================================================================
 
 What ended otherwise than well is in the record of runs, with the reason.
@@ -117,6 +117,7 @@ class Policy:
     jitter: float = 0.0
     max_runs: int | None = None
     on_lost: str = "skip"
+    max_takeovers: int = 3
 
     def __post_init__(self) -> None:
         _check_choice("misfire", self.misfire, MISFIRES)
@@ -125,6 +126,7 @@ class Policy:
         for name in ("misfire_cap", "max_instances", "max_runs"):
             if getattr(self, name) is not None:
                 check_whole(name, getattr(self, name))
+        check_whole("max_takeovers", self.max_takeovers)
         if self.misfire == "run_all" and self.misfire_cap is None:
             raise InvalidValue(
                 "misfire 'run_all': expected misfire_cap as well, how many missed occurrences are made up for at "

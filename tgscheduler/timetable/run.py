@@ -53,14 +53,15 @@ class Run:
     """
 
     __slots__ = (
-        "_again", "_former", "_id", "_log", "attempt", "count", "due", "ended", "error", "reason", "started", "state",
-        "task", "until", "where",
+        "_again", "_former", "_id", "_log", "_takeovers", "attempt", "count", "due", "ended", "error", "reason",
+        "started", "state", "task", "until", "where",
     )  # fmt: skip
 
     _again: float  # when its next attempt begins; set where there is one
     _former: "Run | None"  # the Run of the attempt before, where its action has not returned
     _id: int  # set by a store that lasts
     _log: str  # set where its action has logged something
+    _takeovers: int  # how often it was taken over from a process that had ended; set where it was
 
     def __init__(self, task: str, due: float, count: int = 1, until: float | None = None, state: str = WAITING) -> None:
         #: The task's name, or ``module.qualname`` of its action where it has none.
@@ -91,6 +92,11 @@ class Run:
         return getattr(self, "_id", None)
 
     @property
+    def takeovers(self) -> int:
+        """How often it was taken over from a process that had ended while it was in flight."""
+        return getattr(self, "_takeovers", 0)
+
+    @property
     def log(self) -> str:
         """The lines that its action has logged, up to a bound."""
         return getattr(self, "_log", "")
@@ -116,12 +122,15 @@ class Run:
         run._former = self
         if self.id is not None:
             run._id = self._id
+        if self.takeovers:
+            run._takeovers = self._takeovers
         return run
 
     def taken_over(self, why: str) -> "Run":
         """Return the Run of the next attempt of one whose process has ended, waiting to start in this one."""
         run = Run(self.task, self.due, self.count, self.until)
         run.attempt, run.reason, run._id = self.attempt + 1, f"{_AGAIN}{why}", self._id
+        run._takeovers = self.takeovers + 1
         return run
 
     @property

@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     jitter: float | timedelta
     max_runs: int | None
     on_lost: str
+    max_takeovers: int
     formerly: str | None
     """The name that it had before: with a store it takes over that one's history."""
 

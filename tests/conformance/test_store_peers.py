@@ -1,0 +1,330 @@
+"""Several processes at one store: who may start what, who is gone, and what each of them may claim."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from helpers import wait_for
+from keeping import START, claim_of, dues, end, ended
+
+from tgscheduler import stores
+from tgscheduler.clock import Clock
+from tgscheduler.errors import StoreError
+from tgscheduler.stores import peers
+from tgscheduler.stores.base import Claim, Condition
+from tgscheduler.stores.migrating import migrations, statements
+from tgscheduler.stores.nodes import birth
+from tgscheduler.timetable.run import Run
+
+pytest_plugins = ["postgres", "keepers"]
+
+
+class Ahead(Clock):
+    """The host's clock, wrong by ``seconds``."""
+
+    seconds = 0.0
+
+    def now(self):
+        return Clock.now() + self.seconds
+
+
+class Stuck:
+    """Holds the writer of a store up at a look at the others."""
+
+    def __init__(self, store):
+        self._peers, self._look, self._go = store._writer.peers, store._writer.peers.look, threading.Event()
+        self._peers.look = lambda connection: self._go.wait(20) and self._look(connection)
+
+    def free(self):
+        self._peers.look = self._look
+        self._go.set()
+
+
+def dead():
+    """Return the number and the birth of a process of this machine that is gone."""
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    began = birth(process.pid)
+    process.communicate()
+    return {"process": process.pid, "birth": began}
+
+
+def alive(number=1):
+    """Return the number and the birth of a process of this machine that lives: our parent."""
+    number = os.getppid()
+    return {"process": number, "birth": birth(number)}
+
+
+# -- alone, or not -----------------------------------------------------------------------------------------------------
+
+
+def test_a_store_is_alone_until_another_comes_and_again_once_that_has_left(keeper):
+    one = keeper.open()
+    assert one.alone()
+    other = keeper.open()
+    assert not one.alone()
+    assert not other.alone()
+    other.close(5)
+    wait_for(one.alone)
+    one.close(5)
+    assert keeper.open().alone()
+
+
+def test_a_newcomer_writes_nothing_until_one_that_was_alone_has_noticed_it(keeper):
+    one = keeper.open()
+    keeper.knows(one, "a")
+    stuck = Stuck(one)
+    other = keeper.open(patience=0.2)
+    try:
+        claim = claim_of("a", START + 1)
+        other.claim([claim])
+        assert not other.flush(0.3)
+        assert not other.alone()
+        assert f"process {os.getpid()} on " in other.condition().down
+        assert "has not noticed this process yet" in other.condition().down
+    finally:
+        stuck.free()
+    assert other.flush(5)
+    assert [answer.claim for answer in keeper.answers] == [claim]
+    assert other.condition().down is None
+    assert not one.alone()
+
+
+def test_claims_made_alone_are_on_record_before_a_newcomer_begins(keeper):
+    one = keeper.open(patience=0.2)
+    keeper.knows(one, "a")
+    stuck = Stuck(one)
+    assert one.alone()  # and so it may start what it claims now
+    ours, theirs = claim_of("a", START + 1), claim_of("a", START + 1)
+    try:
+        wait_for(lambda: one.condition().down)
+        one.claim([ours])
+        other = keeper.open(patience=0.1)
+        other.claim([theirs])
+    finally:
+        stuck.free()
+    assert other.flush(5)
+    answers = {id(answer.claim): answer.granted for answer in keeper.answers}
+    assert answers == {id(ours): True, id(theirs): False}
+
+
+@pytest.mark.parametrize("gone", ["by the kernel", "in good order"])
+def test_one_that_was_alone_and_is_gone_is_not_waited_for(keeper, gone):
+    one = keeper.open()
+    stuck = Stuck(one)
+    try:
+        keeper.pretend(one, **(dead() if gone == "by the kernel" else {"seen": 0.0}))
+        assert keeper.open().alone()
+    finally:
+        stuck.free()
+
+
+def test_one_of_another_machine_that_is_silent_is_waited_for_until_it_cannot_go_on(keeper, monkeypatch):
+    one = keeper.open()
+    stuck = Stuck(one)
+    now = peers._uptime()
+    try:
+        monkeypatch.setattr(peers, "_uptime", lambda: now)
+        keeper.pretend(one, age=0.0, machine="another")
+        other = keeper.open(patience=0.1)
+        now += peers.BY_ITSELF
+        assert not one.alone()
+        assert not other.flush(0.2)
+        now += peers.GONE_AFTER - peers.BY_ITSELF
+        assert other.flush(5)
+    finally:
+        stuck.free()
+
+
+def test_alone_is_only_who_has_looked_lately(keeper, monkeypatch):
+    store = keeper.open()
+    stuck = Stuck(store)
+    try:
+        now = peers._uptime()
+        monkeypatch.setattr(peers, "_uptime", lambda: now + 47.0)
+        assert store.alone()
+        monkeypatch.setattr(peers, "_uptime", lambda: now + 49.0)
+        assert not store.alone()
+    finally:
+        stuck.free()
+    wait_for(store.alone)
+
+
+# -- what came too late ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["with its claim", "later", "cancelled by a stop"])
+def test_a_run_whose_claim_is_refused_is_in_no_record_and_no_count(keeper, when):
+    one, other = keeper.open(), keeper.open()
+    keeper.knows(one, "a")
+    keeper.claimed(one, theirs := claim_of("a", START + 1))
+    one.record([end(theirs.opened[0])])
+    ours = claim_of("a", START + 1)
+    other.claim([ours])
+    if when == "later":
+        assert other.flush(5)
+    other.record([end(ours.opened[0], "cancelled" if when == "cancelled by a stop" else "ok")])
+    assert other.flush(5)
+    assert one.flush(5)
+    assert [(run.id, run.state) for run in other.runs()] == [(theirs.opened[0].id, "ok")]
+    assert stores.open(keeper.url).counts() == {"ok": 1}
+    assert stores.open(keeper.url).tallies() == {"a": {"ok": 1}}
+    assert sum(other.counts().values()) == 0  # what the other has had is read from time to time
+
+
+def test_a_batch_that_is_on_record_as_a_whole_is_nothing(keeper):
+    one, other = keeper.open(), keeper.open()
+    keeper.claimed(one, claim := claim_of("a", START))
+    same = Run("a", START)
+    same._id = claim.opened[0].id
+    one.record([end(claim.opened[0])])
+    assert one.flush(5)
+    other.record([end(same, "lost")])
+    assert other.flush(5)
+    assert other.condition() == Condition()
+    assert stores.open(keeper.url).counts() == {"ok": 1}
+
+
+# -- gone, or not ------------------------------------------------------------------------------------------------------
+
+
+def test_runs_of_a_process_that_dies_while_another_lives_are_found_by_that(keeper):
+    one, other = keeper.open(), keeper.open()
+    keeper.claimed(one, *(claim_of("a", START + number) for number in range(3)))
+    one.close(5)
+    keeper.execute("UPDATE tg_node SET seen = 1, process = ?, birth = ? WHERE id = ?",
+                   (*dead().values(), one._writer.node))  # fmt: skip
+    wait_for(lambda: keeper.orphans)
+    assert [(run.due - START, run.state, run.attempt) for run in keeper.orphans] == [
+        (number, "running", 1) for number in (0.0, 1.0, 2.0)
+    ]
+    assert other.lost() == []
+    wait_for(other.alone)
+
+
+def test_a_process_that_lives_is_never_taken_for_gone_on_its_own_machine(keeper):
+    one, other = keeper.open(), keeper.open()
+    keeper.claimed(one, claim_of("a", START))
+    keeper.pretend(one, age=100_000.0, **alive())
+    assert other.lost() == []
+    assert not other.alone()
+    assert other.flush(5)
+    assert keeper.orphans == []
+
+
+def test_a_process_of_another_machine_is_gone_once_it_was_silent_before_our_eyes(keeper, monkeypatch):
+    one, other = keeper.open(), keeper.open()
+    keeper.claimed(one, claim_of("a", START))
+    one.close(5)
+    later = 0.0
+    real = peers._uptime
+    monkeypatch.setattr(peers, "_uptime", lambda: real() + later)
+    keeper.pretend(one, age=70.0, machine="another")
+    wait_for(lambda: one._writer.node in other._writer.peers._watched)
+    assert keeper.orphans == []
+    later = peers.WATCHED
+    wait_for(lambda: dues(keeper.orphans) == [0.0])
+
+
+def test_a_further_attempt_of_a_run_that_was_taken_over_is_refused(keeper):
+    one, other = keeper.open(), keeper.open()
+    keeper.claimed(one, claim := claim_of("a", START))
+    run = claim.opened[0]
+    keeper.execute("UPDATE tg_node SET seen = 0 WHERE id = ?", (one._writer.node,))
+    (lost,) = other.lost()
+    again = lost.taken_over("its process is gone")
+    (answer,) = keeper.claimed(other, Claim("a", START, START, [again], by_hand=True))
+    assert answer.granted
+    run.attempt = 2
+    (answer,) = keeper.claimed(one, Claim("a", START, START, [run], by_hand=True))
+    assert not answer.granted
+    one.record([end(run)])
+    other.record([end(again, "failed")])
+    assert one.flush(5)
+    assert other.flush(5)
+    assert [(found.state, found.attempt) for found in stores.open(keeper.url).runs()] == [("failed", 2)]
+
+
+def test_takeovers_and_attempts_are_on_record_before_they_start(keeper):
+    store = keeper.open()
+    keeper.claimed(store, claim := claim_of("a", START))
+    run = claim.opened[0]
+    for attempt in (2, 3):
+        run.attempt = attempt
+        keeper.claimed(store, Claim("a", START, START, [run], by_hand=True))
+    assert [found.attempt for found in stores.open(keeper.url).runs()] == [3]
+    for takeovers in (1, 2):
+        store = keeper.reopened(store)
+        (lost,) = store.lost()
+        again = lost.taken_over("its process is gone")
+        keeper.claimed(store, Claim("a", START, START, [again], by_hand=True))
+        (found,) = stores.open(keeper.url).runs()
+        assert (found.attempt, found.takeovers) == (3 + takeovers, takeovers)
+
+
+# -- clocks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_that_is_ahead_of_the_others_claims_nothing_of_the_future_and_says_so(keeper, caplog):
+    right = keeper.open(clock=Clock())
+    fast = Ahead()
+    fast.seconds = 3000.0
+    wrong = keeper.open(clock=fast)
+    now = Clock.now()
+    keeper.knows(right, "a", mark=now - 60)
+    (answer,) = keeper.claimed(wrong, claim_of("a", now - 30, now + 2990))
+    assert (answer.granted, answer.early, answer.mark) == (False, True, now - 60)
+    assert "clock is 3000 s ahead" in caplog.text
+    assert wrong.condition().skew == pytest.approx(3000, abs=2)
+    assert right.condition().skew == 0.0
+    (answer,) = keeper.claimed(right, claim_of("a", now))
+    assert answer.granted
+
+
+def test_a_clock_that_is_ahead_by_no_more_than_all_others_is_not_wrong(keeper):
+    fast = Ahead()
+    fast.seconds = 3000.0
+    one, _ = keeper.open(clock=fast), keeper.open(clock=fast)
+    assert one.flush(5)
+    (answer,) = keeper.claimed(one, claim_of("a", Clock.now() + 2999))
+    assert answer.granted
+
+
+def test_a_clock_that_is_ahead_alone_goes_by_itself(keeper):
+    fast = Ahead()
+    fast.seconds = 3000.0
+    store = keeper.open(clock=fast)
+    (answer,) = keeper.claimed(store, claim_of("a", Clock.now() + 2999))
+    assert answer.granted
+    assert store.condition() == Condition()
+
+
+# -- an older schema ---------------------------------------------------------------------------------------------------
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_it(keeper):
+    database = stores.open(keeper.url)._database
+    database.prepare()
+    connection = database.connect(writing=True)
+    try:
+        for statement in statements(migrations(database.dialect)[1]):
+            database.execute(connection, statement)
+        for statement in (
+            "INSERT INTO tg_schema (version, applied) VALUES (1, 0)",
+            "INSERT INTO tg_node (id, host, machine, process, birth, begun, seen, batch) "
+            "VALUES (7, 'here', 'then', 8, 9, 1, 0, 3)",
+            f"INSERT INTO tg_task (id, name, spec, mark, paused_until, runs) VALUES (5, 'a', 'spec', {START}, 0, 4)",
+            f"INSERT INTO tg_open (id, task_id, due, count, attempt, node_id) VALUES (11, 5, {START}, 1, 2, 7)",
+        ):
+            database.execute(connection, statement)
+    finally:
+        database.close(connection)
+    with pytest.raises(StoreError, match="0002"):
+        keeper.open(auto_migrate=False)
+    store = keeper.open()
+    assert store.load()["a"].runs == 4
+    (lost,) = store.lost()
+    assert (lost.id, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
+    store.record([ended("a", START + 1)])
+    assert store.flush(5)
