@@ -140,13 +140,13 @@ class PostgresDatabase:
 
     def many(self, connection: "psycopg.Connection[Any]", statement: Many, rows: Sequence[Sequence[Any]]) -> int:
         """Execute a statement for many rows; return how many rows it has changed."""
-        return connection.execute(_text(statement), _columns(statement, rows)).rowcount
+        return connection.execute(_text(statement), _columns(statement, rows)).rowcount if rows else 0
 
     def select(
         self, connection: "psycopg.Connection[Any]", statement: Many, rows: Sequence[Sequence[Any]]
     ) -> list[Any]:
         """Return what a statement finds for many rows."""
-        return connection.execute(_text(statement), _columns(statement, rows)).fetchall()
+        return connection.execute(_text(statement), _columns(statement, rows)).fetchall() if rows else []
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
