@@ -121,8 +121,7 @@ class DatabaseStore(Readable):
         if self._opened:
             self._writer.stop(timeout)
             self._opened = False
-        while self._idle:
-            self._disconnect(self._idle.pop())
+        self._disconnect_idle()
         return self._line.records
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -292,13 +291,20 @@ class DatabaseStore(Readable):
         except BaseException:
             self._disconnect(connection)
             raise
-        while self._idle:  # they may be to a file that was replaced
-            self._disconnect(self._idle.pop())
+        self._disconnect_idle()
         return connection
 
     def _disconnect(self, connection: Any) -> None:
         self._database.close(connection)
         self._connections.pop(id(connection), None)
+
+    def _disconnect_idle(self) -> None:
+        """Let the next readers connect anew: the file may have been replaced, or the way to the server be cut."""
+        try:
+            while True:
+                self._disconnect(self._idle.pop())
+        except IndexError:
+            pass
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -313,6 +319,7 @@ class DatabaseStore(Readable):
                 yield connection
             except BaseException:
                 self._disconnect(connection)
+                self._disconnect_idle()
                 raise
             if self._opened and len(self._idle) < _IDLE:
                 self._idle.append(connection)

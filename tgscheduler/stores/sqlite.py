@@ -50,6 +50,7 @@ class SqliteDatabase:
     dialect = "sqlite"
     hint = " INDEXED BY {}"
     locked = ""
+    encoding = "utf-8"
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -114,6 +115,9 @@ class SqliteDatabase:
             connection.close()
             raise
         return connection
+
+    def hurry(self, connection: sqlite3.Connection, seconds: float) -> None:
+        """Do nothing: a call waits PATIENCE seconds for a lock, and for nothing else."""
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
