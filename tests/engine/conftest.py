@@ -24,10 +24,10 @@ def begin(url):
     """Return what starts a scheduler at a moment, over one store, with tasks; the one before it is stopped."""
     lives = []
 
-    def begin(start, schedule, stop=True):
+    def begin(start, schedule, stop=True, store=None):
         if lives and stop:
             lives[-1].stop()
-        scheduler = TickedScheduler(start=start, store=stores.open(url, days=None))
+        scheduler = TickedScheduler(start=start, store=store or stores.open(url, days=None))
         scheduler.stop()  # tasks are added before the start, as an application does
         schedule(scheduler)
         scheduler.start()

@@ -194,3 +194,26 @@ def test_a_run_that_waits_for_its_claim_can_be_cancelled_and_a_stop_does_not_wai
     cancelled = stores.open(url).runs(state="cancelled")
     assert "cancelled by hand" in [run.reason for run in cancelled]
     assert math.isclose(cancelled[-1].due, waiting.due)
+
+
+def test_a_catch_up_of_many_runs_makes_small_claims_and_drops_nothing(begin, url):
+    def schedule(scheduler):
+        for number in range(8):
+            scheduler.add_cron_task(noop, "* * * * *", taskname=f"task {number}", misfire="run_all", misfire_cap=1500)
+
+    begin(NOON, schedule).tick(61)
+    store = stores.open(url, days=None)
+    sizes, claim = [], store.claim
+
+    def note(claims):
+        sizes.append([len(each.opened) + len(each.closed) for each in claims])
+        claim(claims)
+
+    store.claim = note
+    second = begin(NOON + DAY, schedule, store=store)
+    second.tick(1)
+    assert max(map(max, sizes)) <= 512
+    assert max(map(sum, sizes)) <= 2048 + 1440
+    assert sum(map(sum, sizes)) == 8 * 1439
+    assert second.health()["dropped"] == 0
+    assert sum(second.counts().values()) == 8 * 1440

@@ -4,7 +4,7 @@ import pytest
 from keeping import START, claim_of, end, ended
 
 from tgscheduler.stores.base import Claim, Known
-from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, LINGER, RUNS, SAVES, Entry, Line
+from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, LINGER, RUNS, SAVES, Entry, Line, portions
 from tgscheduler.timetable.run import Run
 
 numbers = iter(range(1, 1_000_000))
@@ -152,3 +152,36 @@ def test_one_that_cannot_be_written_is_singled_out():
     assert [len(entry.items) for entry in line.copy()] == [1] * 6
     assert recorded(line)[:5] == runs
     assert line.records == 6
+
+
+def test_what_is_handed_in_at_once_is_parted_and_a_claim_never_is():
+    runs = [ended("a", START + number) for number in range(2 * BATCH + 1)]
+    assert [entry.records for entry in portions(RUNS, runs, 7.0)] == [BATCH, BATCH, 1]
+    large = Claim("a", START, START, runs)
+    claims = [claim_of("a", START), large, claim_of("a", START), claim_of("a", START)]
+    assert [(entry.items, entry.records) for entry in portions(CLAIMS, claims, 7.0)] == [
+        (claims[:1], 1), ([large], 2 * BATCH + 1), (claims[2:], 2),
+    ]  # fmt: skip
+
+
+def test_a_batch_has_no_more_rows_than_it_may_unless_one_entry_has():
+    line = Line(10_000)
+    for kind, items in ((RUNS, [ended("a", START)] * 600), (SAVES, [Known("a", "")] * 600)):
+        for entry in portions(kind, items, 0.0):
+            line.append(entry)
+    assert [entry.kind for entry in line.take(1)] == [RUNS]
+    assert [entry.kind for entry in line.take(1, 1)] == [RUNS]
+    assert [entry.kind for entry in line.take(1, 1200)] == [RUNS, SAVES]
+
+
+def test_what_is_left_of_dropped_runs_is_parted_too():
+    line = Line(10)
+    hand_in(line, *(numbered(ended("a", START)) for _ in range(2 * BATCH + 500)))
+    line.shorten()
+    sizes = []
+    while len(line) and line.copy()[0].kind == DROPPED:
+        taken = line.take(1)
+        sizes.append(sum(len(entry.items.ids) for entry in taken if entry.kind == DROPPED))
+        line.done(taken)
+    assert max(sizes) <= BATCH
+    assert sum(sizes) == 2 * BATCH + 491

@@ -12,6 +12,7 @@ process has had is dropped. When the store does not answer in time, or is down, 
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from tgscheduler.clock import Clock
 from tgscheduler.engine.deciding import Turn
@@ -24,8 +25,11 @@ from tgscheduler.timetable.zones import zone
 
 log = Voice(__name__)
 
-#: With so many claims under way no others are made: a store that is slow makes for fewer runs, not for a long line.
+#: With so many runs in claims under way no others are made: a store that is slow makes for fewer runs, not for a long
+#: line.
 MOST = 2048
+#: Maximum runs of one claim: a task that makes up for more of them makes several claims, one after another.
+LARGEST = 512
 
 #: Why a run does not start whose claim was refused.
 TAKEN = "it has run before, or in another process"
@@ -49,6 +53,22 @@ class _Case:
     @property
     def occurrences(self) -> list[Occurrence]:
         return [*self.started, *self.waiting] if self.waiting else self.started
+
+    def parts(self) -> "list[_Case]":
+        """Return cases of LARGEST runs at most, in the order of their due times."""
+        if len(self.started) + len(self.waiting) + len(self.closed) <= LARGEST:
+            return [self]
+        filed: list[tuple[float, str, Any]] = [(run.due, "started", (task, run)) for task, run in self.started]
+        filed += [(run.due, "waiting", (task, run)) for task, run in self.waiting]
+        filed += [(run.due, "closed", run) for run in self.closed]
+        filed.sort(key=lambda item: item[0])
+        parts = []
+        for place in range(0, len(filed), LARGEST):
+            part = _Case(self.since)
+            for _, kind, item in filed[place : place + LARGEST]:
+                getattr(part, kind).append(item)
+            parts.append(part)
+        return parts
 
     def make_claim(self, by_hand: bool) -> Claim:
         opened = [run for _, run in self.occurrences]
@@ -94,6 +114,7 @@ class Clerk(Executor):
         self._orphans: deque[list[Run]] = deque()
         self._silent: dict[str, float] = {}  # tasks with a mark in the future, and that mark
         self._cases: dict[int, _Case] = {}  # by the identity of their claim
+        self._under_way = 0  # runs of these
         self._overtaken: dict[int, _Case] = {}  # gone on without an answer
 
     def _enqueue(self, occurrence: Occurrence) -> None:
@@ -114,7 +135,7 @@ class Clerk(Executor):
     @property
     def full(self) -> bool:
         """Whether so much waits for the store that the timetable waits as well: what comes due meanwhile is late."""
-        return len(self._cases) >= MOST
+        return self._under_way >= MOST
 
     @property
     def patience_left(self) -> float:
@@ -174,10 +195,12 @@ class Clerk(Executor):
             case_of(run).closed.append(run)
         turn.started, turn.waiting, turn.closed = [], [], []
         claims: list[Claim] = []
-        for case in cases.values():
-            claim = case.make_claim(by_hand or _is_beside_the_timetable(case))
-            self._cases[id(claim)] = case
-            claims.append(claim)
+        for whole in cases.values():
+            for case in whole.parts():
+                claim = case.make_claim(by_hand or _is_beside_the_timetable(case))
+                self._cases[id(claim)] = case
+                self._under_way += _size(claim)
+                claims.append(claim)
         self.store.claim(claims)
         if self._closed:
             self.close()
@@ -191,6 +214,7 @@ class Clerk(Executor):
             for claimed in self._answers.popleft():
                 case = self._cases.pop(id(claimed.claim), None)
                 if case is not None:
+                    self._under_way -= _size(claimed.claim)
                     self._take(case, claimed, answer)
                 else:
                     self._compare(self._overtaken.pop(id(claimed.claim), None), claimed)
@@ -242,6 +266,8 @@ class Clerk(Executor):
         for key in overdue:
             answer = answer or Answer()
             case = self._overtaken[key] = self._cases.pop(key)
+            assert case.claim is not None
+            self._under_way -= _size(case.claim)
             answer.turn.started += self._leaving(case.started)
             answer.turn.waiting += self._leaving(case.waiting)
         return answer
@@ -268,6 +294,10 @@ def in_the_future(mark: float, now: float) -> str:
         "as a clock was wrong: "
         "nothing of it runs until then, or until a restart with the right clock"
     )
+
+
+def _size(claim: Claim) -> int:
+    return len(claim.opened) + len(claim.closed)
 
 
 def _is_beside_the_timetable(case: _Case) -> bool:

@@ -20,6 +20,10 @@ from tgscheduler.timetable.terms import Terms
 log = Voice(__name__)
 
 
+#: When a turn has so many runs that wait or have ended, other tasks wait for the next one.
+MOST = 2048
+
+
 class Turn:
     """What one turn of the loop has decided: runs to start, to keep in line, that do not run; and whom to ask."""
 
@@ -51,15 +55,20 @@ class Decider:
     # -- one occurrence ------------------------------------------------------------------------------------------
 
     def decide(self, popped: list[Task], now: float, turn: Turn) -> None:
-        """Decide on what is due, in order; who was not decided on before a fault is due again at once."""
+        """Decide on what is due, in order; who was not decided on, as the turn is full, is due again at once.
+
+        So is who was not decided on before a fault.
+        """
         plain = now >= self._registry.paused_until
         task = None
         try:
             for task in popped:
                 if plain and task._terms is None:
                     self.plain(task, now, turn)
-                else:
+                elif len(turn.waiting) + len(turn.closed) < MOST:
                     self.by_terms(task, now, turn)
+                else:
+                    self._registry.agenda.put(task, task._due)
         except BaseException:
             for left in popped[popped.index(task) if task else 0 :]:
                 self._registry.agenda.put(left, left._due)

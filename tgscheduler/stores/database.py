@@ -21,12 +21,17 @@ class Database(Protocol):
     #: What names an index in a FROM clause, empty where the database finds it by itself.
     hint: str
     errors: tuple[type[Exception], ...]
+    #: Python's name of the encoding of what it can hold; known from the first connection on.
+    encoding: str
 
     def prepare(self) -> None:
         """Make what can be made before the first connection."""
 
     def connect(self, writing: bool) -> Any:
         """Return a connection."""
+
+    def hurry(self, connection: Any, seconds: float) -> None:
+        """Let no call take longer than so many seconds from now on, if a call can be kept waiting for longer."""
 
     def close(self, connection: Any) -> None:
         """Disconnect."""

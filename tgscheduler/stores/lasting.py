@@ -23,7 +23,7 @@ from tgscheduler.stores import reading
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
 from tgscheduler.stores.database import Database, never_free
-from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line
+from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line, portions
 from tgscheduler.stores.migrating import migrate, migrations
 from tgscheduler.stores.nodes import this_process
 from tgscheduler.stores.peers import take_over
@@ -127,8 +127,7 @@ class DatabaseStore(Readable):
         if self._opened:
             self._writer.stop(timeout)
             self._opened = False
-        while self._idle:
-            self._disconnect(self._idle.pop())
+        self._disconnect_idle()
         return self._line.records
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -144,14 +143,12 @@ class DatabaseStore(Readable):
     def claim(self, claims: Sequence[Claim]) -> None:
         """Have claims committed; ``answer`` brings them back, in order."""
         self._check_open()
-        records = 0
         for claim in claims:
             for runs in (claim.opened, claim.closed):
-                records += len(runs)
                 for run in runs:
                     if run.id is None:
                         run._id = next(self._numbers)
-        self._hand_in(CLAIMS, list(claims), records)
+        self._hand_in_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
         """Remember runs that have ended."""
@@ -164,9 +161,11 @@ class DatabaseStore(Readable):
                 run._id = next(self._numbers)
             counts[run.state] = counts.get(run.state, 0) + run.count
         line = self._line
-        line.append(Entry(RUNS, list(runs), len(runs), clocks.elapsed()))
+        idle = not len(line)
+        for entry in portions(RUNS, runs, clocks.elapsed()):
+            line.append(entry)
         self._recorded = counts
-        if len(line) == 1:
+        if idle:
             self._writer.ring()
         if line.excess() > 0 and self.condition().down is not None:
             line.shorten()
@@ -174,22 +173,27 @@ class DatabaseStore(Readable):
     def save(self, tasks: Sequence[Known], back: bool = False) -> None:
         """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
         self._check_open()
-        self._hand_in(SAVES_BACK if back else SAVES, list(tasks), 0)
+        self._hand_in_all(SAVES_BACK if back else SAVES, tasks)
 
     def rename(self, old: str, new: str) -> None:
         """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
         self._check_open()
-        self._hand_in(RENAME, (old, new), 0)
+        self._hand_in(RENAME, (old, new))
 
     def flush(self, timeout: float) -> bool:
         """Wait until what was handed in so far is on record; say whether it is."""
         self._check_open()
         written = threading.Event()
-        self._hand_in(FLUSH, written, 0)
+        self._hand_in(FLUSH, written)
         return written.wait(timeout)
 
-    def _hand_in(self, kind: int, items: Any, records: int) -> None:
-        self._line.append(Entry(kind, items, records, clocks.elapsed()))
+    def _hand_in(self, kind: int, what: Any) -> None:
+        self._line.append(Entry(kind, what, 0, clocks.elapsed()))
+        self._writer.ring()
+
+    def _hand_in_all(self, kind: int, items: Sequence[Any]) -> None:
+        for entry in portions(kind, items, clocks.elapsed()):
+            self._line.append(entry)
         self._writer.ring()
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -297,13 +301,20 @@ class DatabaseStore(Readable):
         except BaseException:
             self._disconnect(connection)
             raise
-        while self._idle:  # they may be to a file that was replaced
-            self._disconnect(self._idle.pop())
+        self._disconnect_idle()
         return connection
 
     def _disconnect(self, connection: Any) -> None:
         self._database.close(connection)
         self._connections.pop(id(connection), None)
+
+    def _disconnect_idle(self) -> None:
+        """Let the next readers connect anew: the file may have been replaced, or the way to the server be cut."""
+        try:
+            while True:
+                self._disconnect(self._idle.pop())
+        except IndexError:
+            pass
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
@@ -318,6 +329,7 @@ class DatabaseStore(Readable):
                 yield connection
             except BaseException:
                 self._disconnect(connection)
+                self._disconnect_idle()
                 raise
             if self._opened and len(self._idle) < _IDLE:
                 self._idle.append(connection)

@@ -11,7 +11,7 @@ to the tallies is kept. Their claims, which nobody waits for any more, shrink to
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tgscheduler.stores.base import Claim
@@ -21,7 +21,7 @@ from tgscheduler.timetable.run import OK, Run
 CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH, TAKE, GIVE_UP = range(9)
 #: What waits for nobody is written so many seconds after it came, together.
 LINGER = 0.05
-#: At most so many records are written by one transaction.
+#: Maximum rows that one transaction writes; a claim that has more by itself is a transaction of its own.
 BATCH = 1024
 
 
@@ -35,6 +35,13 @@ class Entry:
         #: The number of the transaction that writes it, None while it waits.
         self.batch: int | None = None
 
+    @property
+    def rows(self) -> int:
+        """How much of a transaction it takes."""
+        if self.kind in (SAVES, SAVES_BACK):
+            return len(self.items)
+        return (len(self.items.ids) if self.kind == DROPPED else self.records) or 1
+
 
 class Dropped:
     """What is left of runs that were dropped: their tallies, what ``max_runs`` counts, and open rows to remove."""
@@ -43,6 +50,12 @@ class Dropped:
         self.tallies = Tallies()
         self.opened: dict[str, int] = {}
         self.ids: list[int] = []
+
+    def split(self) -> "Dropped":
+        """Split off as many open rows as a transaction may remove."""
+        part = Dropped()
+        part.ids, self.ids = self.ids[:BATCH], self.ids[BATCH:]
+        return part
 
 
 class Line:
@@ -99,15 +112,18 @@ class Line:
             return None
 
     def take(self, batch: int, limit: int = BATCH) -> list[Entry]:
-        """Return the oldest entries for a transaction, ``limit`` records or a little more; they stay in the line."""
+        """Return the oldest entries for a transaction, ``limit`` rows at most if no entry has more; they stay here."""
         with self._moving:
+            first = self._entries[0] if self._entries else None
+            while first is not None and first.kind == DROPPED and len(first.items.ids) > BATCH:
+                self._entries.appendleft(Entry(DROPPED, first.items.split(), 0, first.at))
             taken: list[Entry] = []
-            records = 0
+            rows = 0
             for entry in self._entries.copy():
-                if records >= limit:
+                rows += entry.rows
+                if taken and rows > limit:
                     break
                 entry.batch = batch
-                records += entry.records or 1
                 taken.append(entry)
             self._taken = len(taken)
             return taken
@@ -211,3 +227,23 @@ class Line:
 
 def _records(claim: Claim) -> int:
     return len(claim.opened) + len(claim.closed)
+
+
+def portions(kind: int, items: Sequence[Any], at: float) -> Iterator[Entry]:
+    """Yield entries of BATCH rows at most, however many are handed in by one call; one claim is never split."""
+    if kind != CLAIMS:
+        for place in range(0, len(items), BATCH):
+            part = list(items[place : place + BATCH])
+            yield Entry(kind, part, len(part) if kind == RUNS else 0, at)
+        return
+    claims: list[Claim] = []
+    records = 0
+    for claim in items:
+        many = _records(claim)
+        if claims and records + many > BATCH:
+            yield Entry(kind, claims, records, at)
+            claims, records = [], 0
+        claims.append(claim)
+        records += many
+    if claims:
+        yield Entry(kind, claims, records, at)

@@ -35,10 +35,10 @@ def migrate(database: Database, connection: Any, apply: bool, now: float) -> Non
             for statement in statements(known[number]):
                 database.execute(connection, statement)
             database.execute(connection, "INSERT INTO tg_schema (version, applied) VALUES (?, ?)", (number, now))
-        database.execute(connection, "COMMIT")
+        database.commit(connection)
     except BaseException:
         try:
-            database.execute(connection, "ROLLBACK")
+            database.rollback(connection)
         except database.errors:  # the first error tells more
             pass
         raise

@@ -51,6 +51,7 @@ class SqliteDatabase:
     hint = " INDEXED BY {}"
     locked = ""
     clock = "((julianday('now') - 2440587.5) * 86400.0)"
+    encoding = "utf-8"
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -115,6 +116,9 @@ class SqliteDatabase:
             connection.close()
             raise
         return connection
+
+    def hurry(self, connection: sqlite3.Connection, seconds: float) -> None:
+        """Do nothing: a call waits PATIENCE seconds for a lock, and for nothing else."""
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""

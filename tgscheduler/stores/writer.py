@@ -116,6 +116,8 @@ class Writer:
     def stop(self, timeout: float) -> None:
         """Write what is left, for so many seconds at most."""
         self._close_by = clocks.elapsed() + timeout
+        if (connection := self._connection) is not None:
+            self._database.hurry(connection, timeout / 3)  # so that there is time for another connection
         self._bell.put(None)
         if self._thread is not None:
             self._thread.join(timeout + 0.05)

@@ -1,0 +1,69 @@
+"""However much is handed in at once, a transaction stays small; what can stay small of it."""
+
+import pytest
+from keeping import START, claim_of, end, ended
+
+from tgscheduler import stores
+from tgscheduler.stores.base import Claim, Known
+from tgscheduler.stores.line import BATCH
+from tgscheduler.timetable.run import Run
+
+pytest_plugins = ["postgres", "keepers"]
+
+MANY = 3 * BATCH + 100
+
+
+@pytest.fixture
+def sizes(monkeypatch):
+    """Return a function that notes how many rows each statement of a store gets."""
+
+    def note(store):
+        database, sizes = store._database, []
+        for verb in ("many", "select"):
+            whole = getattr(database, verb)
+            monkeypatch.setattr(
+                database, verb, lambda *args, _whole=whole: (sizes.append(len(args[-1])), _whole(*args))[1]
+            )
+        return sizes
+
+    return note
+
+
+def test_what_one_call_hands_in_is_several_transactions(keeper, sizes):
+    store = keeper.open()
+    found = sizes(store)
+    store.save([Known(f"task {number}", "spec", mark=START) for number in range(MANY)])
+    claims = [claim_of(f"task {number}", START + 1) for number in range(MANY)]
+    keeper.claimed(store, *claims, timeout=30)
+    store.record([end(claim.opened[0]) for claim in claims])
+    assert store.flush(30)
+    assert max(found) == BATCH
+    assert store.condition() == (None, None, 0, 0)
+    assert [answer.claim for answer in keeper.answers] == claims
+    assert stores.open(keeper.url).counts() == {"ok": MANY}
+    assert stores.open(keeper.url).runs(state="running") == []
+
+
+def test_a_claim_is_granted_as_a_whole_however_large(keeper):
+    store = keeper.open()
+    opened = [Run("a", START + number) for number in range(MANY)]
+    closed = [ended("a", START - MANY + number, "missed") for number in range(MANY)]
+    (answer,) = keeper.claimed(store, Claim("a", START - MANY, START + MANY, opened, closed), timeout=30)
+    assert answer.granted
+    store.record([end(run) for run in opened])
+    assert store.flush(30)
+    assert stores.open(keeper.url).counts() == {"ok": MANY, "missed": MANY}
+
+
+def test_what_is_on_record_already_is_not_counted_twice(keeper):
+    store, other = keeper.open(), keeper.open()
+    keeper.knows(store, "a")
+    (answer,) = keeper.claimed(store, claim_of("a", START + 1))
+    run = end(answer.claim.opened[0])
+    other.record([run])
+    assert other.flush(5)
+    store.record([run])
+    assert store.flush(5)
+    assert store.condition() == (None, None, 0, 0)
+    assert keeper.conditions == []
+    assert stores.open(keeper.url).counts() == {"ok": 1}
