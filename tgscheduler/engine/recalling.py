@@ -219,7 +219,7 @@ class Recall:
         self._store.rename(old, new)
 
     def set_back(self, tasks: Iterable[Task], now: float) -> None:
-        """Keep that tasks which have never run may do so from now on: the clock was set back to before they were added."""
+        """Let tasks that have never run do so from now on: the clock was set back to before they were added."""
         moved = []
         for task in tasks:
             known = self._present.get(self._registry.label(task))

@@ -93,7 +93,7 @@ class Peers:
 
     @property
     def latest(self) -> float:
-        """By how much (seconds) a claim may be ahead of the database's clock: little more than every other process is."""
+        """By how much (seconds) a claim may be ahead of the database's clock: hardly more than every process is."""
         usual = max(0.0, min((peer.ahead for peer in self.others), default=float("inf")))
         return usual + (AHEAD if self.ahead <= AHEAD else INEXACT)
 
