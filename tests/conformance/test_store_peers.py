@@ -128,10 +128,10 @@ def test_one_of_another_machine_that_is_silent_is_waited_for_until_it_cannot_go_
         monkeypatch.setattr(peers, "_uptime", lambda: now)
         keeper.pretend(one, age=0.0, machine="another")
         other = keeper.open(patience=0.1)
-        now += peers.BY_ITSELF
+        now += peers.BY_ITSELF * peers.GONE_AFTER
         assert not one.alone()
         assert not other.flush(0.2)
-        now += peers.GONE_AFTER - peers.BY_ITSELF
+        now += (1 - peers.BY_ITSELF) * peers.GONE_AFTER
         assert other.flush(5)
     finally:
         stuck.free()
@@ -223,7 +223,7 @@ def test_a_process_of_another_machine_is_gone_once_it_was_silent_before_our_eyes
     keeper.pretend(one, age=70.0, machine="another")
     wait_for(lambda: one._writer.node in other._writer.peers._watched)
     assert keeper.orphans == []
-    later = peers.WATCHED
+    later = peers.WATCHED * peers.BEAT
     wait_for(lambda: dues(keeper.orphans) == [0.0])
 
 

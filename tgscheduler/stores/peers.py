@@ -25,13 +25,13 @@ from tgscheduler.timetable.run import Run
 #: How often (seconds) a process looks at the others, and how often while it waits for one of them.
 LOOK = 1.0
 LOOK_SOON = 0.02
-#: Maximum time (seconds) since it last saw that it is alone for which a process starts runs without claims.
-BY_ITSELF = 0.8 * GONE_AFTER
+#: For this share of GONE_AFTER a process starts runs without claims after it last saw that it is alone.
+BY_ITSELF = 0.8
 #: One that has written nothing for GONE_AFTER may be there all the same, and able to look: it gets so many seconds.
 ANSWER = 5.0
-#: A process of another machine is gone when its row has not changed for GONE_AFTER, and for so long before our eyes:
-#: the database's clock may have been stepped.
-WATCHED = 2 * BEAT
+#: A process of another machine is gone when its row has not changed for GONE_AFTER, and for so many beats before our
+#: eyes: the database's clock may have been stepped.
+WATCHED = 2
 #: A clock that is ahead of the database's by more than this (seconds), and of another process's, is wrong.
 AHEAD = 5.0
 INEXACT = 1.0
@@ -80,7 +80,7 @@ class Peers:
 
     def may_start_anyway(self) -> bool:
         """Return whether no other process can have begun, so that a run may start without its claim."""
-        return self._alone and _uptime() - self._since < BY_ITSELF
+        return self._alone and _uptime() - self._since < BY_ITSELF * GONE_AFTER
 
     @property
     def awaited(self) -> str | None:
@@ -194,7 +194,7 @@ class Peers:
         if seen != peer.seen:
             since = now
         self._watched[peer.node] = peer.seen, since
-        return now - since >= WATCHED
+        return now - since >= WATCHED * BEAT
 
     def gone(self, connection: Any) -> list[Peer]:
         """Return those that are gone and have open runs, at the start: before anything else is known."""
