@@ -36,7 +36,7 @@ WATCHED = 2
 AHEAD = 5.0
 INEXACT = 1.0
 
-_COLUMNS = "id, host, machine, process, birth, seen, alone, ahead"
+_HOLDS = "id IN (SELECT node_id FROM tg_open)"
 #: Real seconds that go on while this process or its machine stands still.
 _uptime = Clock().uptime
 
@@ -60,8 +60,8 @@ class Peers:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self.clock = database, clock
         self._select = (
-            f"SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM tg_open WHERE tg_open.node_id = tg_node.id), "  # noqa: S608
-            f"{database.clock} FROM tg_node WHERE id <> ? AND seen <> 0"
+            f"SELECT id, host, machine, process, birth, seen, alone, ahead, {_HOLDS}, {database.clock} "  # noqa: S608
+            f"FROM tg_node WHERE id <> ? AND (seen <> 0 OR {_HOLDS})"
         )
         self.process: Process | None = None
         self.node = 0
@@ -188,7 +188,7 @@ class Peers:
 
     def _is_surely_gone(self, peer: Peer, now: float) -> bool:
         assert self.process is not None
-        if is_alive(peer.process, self.process) is False:
+        if peer.seen == LEFT or is_alive(peer.process, self.process) is False:
             return True
         seen, since = self._watched.get(peer.node, (None, now))
         if seen != peer.seen:
@@ -198,15 +198,7 @@ class Peers:
 
     def gone(self, connection: Any) -> list[Peer]:
         """Return those that are gone and have open runs, at the start: before anything else is known."""
-        return [peer for peer in self._read(connection) if peer.holds and self._is_gone(peer)] + self._left(connection)
-
-    def _left(self, connection: Any) -> list[Peer]:
-        query = f"SELECT {_COLUMNS} FROM tg_node WHERE seen = 0 AND id <> ? AND id IN (SELECT node_id FROM tg_open)"  # noqa: S608
-        rows = self._database.rows(connection, query, (self.node,))
-        return [
-            Peer(node, Process(*process), LEFT, bool(alone), ahead, True, LEFT)
-            for node, *process, _, alone, ahead in rows
-        ]
+        return [peer for peer in self._read(connection) if peer.holds and self._is_gone(peer)]
 
 
 def enrol(
