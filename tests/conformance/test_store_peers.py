@@ -267,7 +267,7 @@ def test_takeovers_and_attempts_are_on_record_before_they_start(keeper):
     assert [found.attempt for found in stores.open(keeper.url).runs()] == [3]
     for takeovers in (1, 2):
         store = keeper.reopened(store)
-        (lost,) = store.lost()
+        (lost,) = store.lost() or wait_for(keeper.orphans.copy)
         again = lost.taken_over("its process is gone")
         keeper.claimed(store, Claim("a", START, START, [again], by_hand=True))
         (found,) = stores.open(keeper.url).runs()
@@ -335,7 +335,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_i
         keeper.open(auto_migrate=False)
     store = keeper.open()
     assert store.load()["a"].runs == 4
-    (lost,) = store.lost()
+    (lost,) = store.lost() or wait_for(keeper.orphans.copy)
     assert (lost.id, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
     store.record([ended("a", START + 1)])
     assert store.flush(5)
