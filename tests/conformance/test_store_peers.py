@@ -272,6 +272,7 @@ def test_takeovers_and_attempts_are_on_record_before_they_start(keeper):
         keeper.claimed(store, Claim("a", START, START, [again], by_hand=True))
         (found,) = stores.open(keeper.url).runs()
         assert (found.attempt, found.takeovers) == (3 + takeovers, takeovers)
+        keeper.orphans.clear()
 
 
 # -- clocks ------------------------------------------------------------------------------------------------------------

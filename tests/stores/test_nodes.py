@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tgscheduler.stores import nodes
 from tgscheduler.stores.migrating import migrations, statements
 from tgscheduler.stores.nodes import LEFT, Process, birth, is_gone, this_process
 
@@ -32,6 +33,9 @@ def test_a_process_of_this_machine_is_gone_with_its_number():
     try:
         other = me._replace(number=process.pid, birth=birth(process.pid) or 0)
         assert not is_gone(other, NOW, me, NOW)
+        if other.birth:  # the kernel knows it for the one that it was: no clock is asked
+            assert not is_gone(other, NOW - 1_000_000, me, NOW)
+            assert not is_gone(other, NOW + 1_000_000, me, NOW)
     finally:
         process.communicate()
     assert is_gone(other, NOW, me, NOW)
@@ -51,6 +55,22 @@ def test_of_another_machine_only_the_time_tells():
     for other in (me._replace(host="elsewhere", number=1 << 22), Process(me.host, "another boot", 1 << 22, 1)):
         assert not is_gone(other, NOW - 59, me, NOW)
         assert is_gone(other, NOW - 61, me, NOW)
+
+
+def test_a_process_of_another_user_that_is_hidden_lives(monkeypatch):
+    me = this_process()
+
+    def is_hidden(path):
+        raise FileNotFoundError(path)
+
+    def kill(number, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(nodes.Path, "read_text", is_hidden)
+    monkeypatch.setattr(nodes.os, "kill", kill)
+    assert birth(1) == 0
+    assert not is_gone(me._replace(number=1), NOW, me, NOW)
+    assert is_gone(me._replace(number=1), NOW - 61, me, NOW)
 
 
 def test_migrations_are_numbered_without_a_gap_and_the_same_for_both():
