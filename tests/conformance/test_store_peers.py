@@ -128,10 +128,10 @@ def test_one_of_another_machine_that_is_silent_is_waited_for_until_it_cannot_go_
         monkeypatch.setattr(peers, "_uptime", lambda: now)
         keeper.pretend(one, age=0.0, machine="another")
         other = keeper.open(patience=0.1)
-        now += peers.BY_ITSELF
+        now += peers.BY_ITSELF * peers.GONE_AFTER
         assert not one.alone()
         assert not other.flush(0.2)
-        now += peers.GONE_AFTER - peers.BY_ITSELF
+        now += (1 - peers.BY_ITSELF) * peers.GONE_AFTER
         assert other.flush(5)
     finally:
         stuck.free()
@@ -192,15 +192,23 @@ def test_a_batch_that_is_on_record_as_a_whole_is_nothing(keeper):
 def test_runs_of_a_process_that_dies_while_another_lives_are_found_by_that(keeper):
     one, other = keeper.open(), keeper.open()
     keeper.claimed(one, *(claim_of("a", START + number) for number in range(3)))
-    one.close(5)
-    keeper.execute("UPDATE tg_node SET seen = 1, process = ?, birth = ? WHERE id = ?",
-                   (*dead().values(), one._writer.node))  # fmt: skip
-    wait_for(lambda: keeper.orphans)
+    stuck = Stuck(one)
+    try:
+        keeper.pretend(one, **dead())
+        wait_for(lambda: keeper.orphans)
+    finally:
+        stuck.free()
     assert [(run.due - START, run.state, run.attempt) for run in keeper.orphans] == [
         (number, "running", 1) for number in (0.0, 1.0, 2.0)
     ]
     assert other.lost() == []
-    wait_for(other.alone)
+
+
+def test_runs_that_a_process_has_left_open_as_it_ended_are_found_too(keeper):
+    one, _ = keeper.open(), keeper.open()
+    keeper.claimed(one, claim_of("a", START))
+    one.close(5)
+    wait_for(lambda: dues(keeper.orphans) == [0.0])
 
 
 def test_a_process_that_lives_is_never_taken_for_gone_on_its_own_machine(keeper):
@@ -216,15 +224,18 @@ def test_a_process_that_lives_is_never_taken_for_gone_on_its_own_machine(keeper)
 def test_a_process_of_another_machine_is_gone_once_it_was_silent_before_our_eyes(keeper, monkeypatch):
     one, other = keeper.open(), keeper.open()
     keeper.claimed(one, claim_of("a", START))
-    one.close(5)
     later = 0.0
     real = peers._uptime
-    monkeypatch.setattr(peers, "_uptime", lambda: real() + later)
-    keeper.pretend(one, age=70.0, machine="another")
-    wait_for(lambda: one._writer.node in other._writer.peers._watched)
-    assert keeper.orphans == []
-    later = peers.WATCHED
-    wait_for(lambda: dues(keeper.orphans) == [0.0])
+    stuck = Stuck(one)
+    try:
+        monkeypatch.setattr(peers, "_uptime", lambda: real() + later)
+        keeper.pretend(one, age=70.0, machine="another")
+        wait_for(lambda: one._writer.node in other._writer.peers._watched)
+        assert keeper.orphans == []
+        later = peers.WATCHED * peers.BEAT
+        wait_for(lambda: dues(keeper.orphans) == [0.0])
+    finally:
+        stuck.free()
 
 
 def test_a_further_attempt_of_a_run_that_was_taken_over_is_refused(keeper):
@@ -232,7 +243,7 @@ def test_a_further_attempt_of_a_run_that_was_taken_over_is_refused(keeper):
     keeper.claimed(one, claim := claim_of("a", START))
     run = claim.opened[0]
     keeper.execute("UPDATE tg_node SET seen = 0 WHERE id = ?", (one._writer.node,))
-    (lost,) = other.lost()
+    (lost,) = other.lost() or wait_for(keeper.orphans.copy)
     again = lost.taken_over("its process is gone")
     (answer,) = keeper.claimed(other, Claim("a", START, START, [again], by_hand=True))
     assert answer.granted
@@ -256,7 +267,7 @@ def test_takeovers_and_attempts_are_on_record_before_they_start(keeper):
     assert [found.attempt for found in stores.open(keeper.url).runs()] == [3]
     for takeovers in (1, 2):
         store = keeper.reopened(store)
-        (lost,) = store.lost()
+        (lost,) = store.lost() or wait_for(keeper.orphans.copy)
         again = lost.taken_over("its process is gone")
         keeper.claimed(store, Claim("a", START, START, [again], by_hand=True))
         (found,) = stores.open(keeper.url).runs()
@@ -324,7 +335,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_i
         keeper.open(auto_migrate=False)
     store = keeper.open()
     assert store.load()["a"].runs == 4
-    (lost,) = store.lost()
+    (lost,) = store.lost() or wait_for(keeper.orphans.copy)
     assert (lost.id, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
     store.record([ended("a", START + 1)])
     assert store.flush(5)

@@ -9,7 +9,8 @@ import pytest
 from helpers import DAY, HOUR, NOON, noop, wait_for
 from processes import Process
 
-from tgscheduler import stores
+from tgscheduler import clock as clocks
+from tgscheduler import current_run, stores
 from tgscheduler.engine.schedulers import ThreadedScheduler
 
 
@@ -300,6 +301,74 @@ def test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_say
     assert run.due == at
 
 
+KILLS = """
+import os, sys, time
+from tgscheduler import stores
+from tgscheduler.engine.schedulers import ThreadedScheduler
+
+def work():
+    open("ran", "a").write("x")
+    os.kill(os.getpid(), 9)
+
+scheduler = ThreadedScheduler(store=stores.open(sys.argv[1]))
+scheduler.add_single_task(work, at=float(sys.argv[2]), taskname="it", on_lost="rerun", max_takeovers=2)
+scheduler.start()
+time.sleep(0.7)
+scheduler.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+def test_an_action_that_kills_its_process_is_taken_over_no_more_often_than_allowed(tmp_path, url):
+    script = tmp_path / "kills.py"
+    script.write_text(KILLS)
+    at = datetime.now(UTC).timestamp()
+    codes = [Process(script, url, at, cwd=tmp_path).ended() for _ in range(5)]
+    assert codes == [-9, -9, -9, 0, 0]
+    [run] = stores.open(url).runs()
+    assert (run.state, run.attempt, (tmp_path / "ran").read_text()) == ("lost", 3, "xxx")
+    assert "taken over 2 times, as often as max_takeovers allows" in run.reason
+
+
+SHARES = """
+import sys, time
+from tgscheduler import stores
+from tgscheduler.engine.schedulers import ThreadedScheduler
+
+def work(seconds):
+    open("ran", "a").write(sys.argv[2])
+    time.sleep(seconds)
+
+scheduler = ThreadedScheduler(store=stores.open(sys.argv[1]))
+seconds = 30.0 if sys.argv[2] == "a" else 0.0
+scheduler.add_interval_task(work, 3600, args=[seconds], taskname="it", on_lost="rerun")
+scheduler.start()
+print("up", flush=True)
+time.sleep(float(sys.argv[3]))
+scheduler.stop()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.realtime
+def test_a_run_whose_process_is_killed_is_run_again_by_another_that_lives(tmp_path, url):
+    script = tmp_path / "shares.py"
+    script.write_text(SHARES)
+    one = Process(script, url, "a", 20, cwd=tmp_path, name="a")
+    try:
+        one.until(lambda: (tmp_path / "ran").exists())
+        other = Process(script, url, "b", 4, cwd=tmp_path, name="b")
+        other.printed("up")
+        assert (tmp_path / "ran").read_text() == "a"
+    finally:
+        one.clean_up()
+    other.until(lambda: (tmp_path / "ran").read_text() == "ab", 3.0)
+    assert other.ended() == 0
+    [run] = stores.open(url).runs()
+    assert (run.state, run.attempt) == ("ok", 2)
+
+
 # -- the store does not answer -----------------------------------------------------------------------------------------
 
 
@@ -364,6 +433,34 @@ def test_with_pause_runs_wait_for_the_store(url, locked):
         wait_for(lambda: scheduler.counts()["ok"] > ran + 5)
     finally:
         scheduler.stop()
+
+
+@pytest.mark.realtime
+def test_no_run_starts_without_its_claim_while_another_process_uses_the_store(url, locked):
+    lock, free = locked
+    starts, schedulers = [], []
+    for _ in range(2):
+        scheduler = ThreadedScheduler(store=stores.open(url, patience=0.2), store_timeout=0.2)
+        scheduler.add_interval_task(lambda: starts.append(current_run().due), 0.05, taskname="it")
+        schedulers.append(scheduler)
+    try:
+        for scheduler in schedulers:
+            scheduler.start()
+        wait_for(lambda: len(starts) >= 3 and all(each.health()["state"] == "ok" for each in schedulers))
+        lock()
+        wait_for(lambda: all(scheduler.health()["state"] == "degraded" for scheduler in schedulers))
+        before = len(starts)
+        wait_for(lambda: all(scheduler.health()["waiting"] for scheduler in schedulers))
+        clocks.pause(0.5)
+        assert len(starts) == before
+        free()
+        wait_for(lambda: len(starts) > before + 5)
+    finally:
+        for scheduler in schedulers:
+            scheduler.stop()
+    assert len(set(starts)) == len(starts)
+    runs = stores.open(url).runs(limit=100_000)
+    assert len({run.due for run in runs}) == len(runs)
 
 
 def test_a_store_that_cannot_be_opened_is_an_error_at_the_start(tmp_path):

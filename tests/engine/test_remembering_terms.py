@@ -217,3 +217,85 @@ def test_a_catch_up_of_many_runs_makes_small_claims_and_drops_nothing(begin, url
     assert sum(map(sum, sizes)) == 8 * 1439
     assert second.health()["dropped"] == 0
     assert sum(second.counts().values()) == 8 * 1440
+
+
+# -- clocks that were wrong --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delay", [0, 600])
+@pytest.mark.parametrize("ahead", [60 * DAY, 2 * HOUR])
+def test_an_interval_that_was_added_by_a_clock_ahead_begins_again_at_the_next_start(begin, caplog, ahead, delay):
+    def schedule(scheduler):
+        scheduler.add_interval_task(noop, HOUR, taskname="it", initialdelay=delay)
+
+    begin(NOON + ahead, schedule).tick(1000)
+    second = begin(NOON, schedule)
+    second.tick(HOUR)
+    assert "it: " in caplog.text
+    assert "a clock was wrong" in caplog.text
+    third = begin(NOON + HOUR + 700, schedule)
+    third.tick(HOUR)
+    assert [due for due, _, _ in states(third) if due < ahead][:2] == [delay, delay + HOUR]
+
+
+def test_a_delay_that_is_not_over_is_no_wrong_clock(begin, caplog):
+    def schedule(scheduler):
+        scheduler.add_interval_task(noop, HOUR, taskname="it", initialdelay=5 * HOUR)
+        scheduler.add_interval_task(noop, HOUR, taskname="other", start=NOON + 5 * HOUR)
+
+    begin(NOON, schedule).tick(10)
+    second = begin(NOON + 2 * HOUR, schedule)
+    second.tick(4 * HOUR)
+    assert states(second) == states(second, "other") == [(5 * HOUR, 1, "ok"), (6 * HOUR, 1, "ok")]
+    assert "wrong" not in caplog.text
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_task_that_never_ran_is_not_silent_when_the_clock_is_put_back_to_before_it_was_added(begin, restart):
+    def schedule(scheduler):
+        scheduler.add_cron_like_task(noop, "30 * * * *", taskname="it")
+
+    scheduler = begin(NOON, schedule)
+    scheduler.tick(60)
+    if restart:
+        scheduler = begin(NOON - 2 * HOUR, schedule)
+    else:
+        scheduler.clock.step_by(-2 * HOUR)
+    scheduler.tick(HOUR)
+    assert states(scheduler) == [(-1.5 * HOUR, 1, "ok")]
+
+
+def test_a_task_that_ran_before_the_clock_was_put_back_says_until_when_it_does_not_run(begin, caplog):
+    def schedule(scheduler):
+        scheduler.add_cron_like_task(noop, "30 * * * *", taskname="it")
+
+    begin(NOON, schedule).tick(HOUR)
+    second = begin(NOON, schedule)
+    second.tick(3 * HOUR)
+    assert states(second) == [(0.5 * HOUR, 1, "ok"), (1.5 * HOUR, 1, "ok"), (2.5 * HOUR, 1, "ok")]
+    assert "it: it is on record as run until " in caplog.text
+
+
+# -- attempts ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("processmethod", ["threaded", "sequential"])
+def test_each_attempt_is_on_record_before_it_starts(begin, url, processmethod):
+    seen = []
+
+    def look():
+        reader = stores.open(url)
+        seen.append([run.attempt for run in reader.runs(state="running")])
+        reader.close(1)
+        raise OSError
+
+    scheduler = begin(
+        NOON,
+        lambda each: each.add_single_task(
+            look, taskname="it", retry=Retry(2, 1.0, jitter=0), processmethod=processmethod
+        ),
+    )
+    scheduler.tick(10)
+    assert seen == [[1], [2], [3]]
+    scheduler.stop()
+    assert stored(url)[-1][2:4] == ("failed", 3)

@@ -91,7 +91,7 @@ class Answer:
         self.turn = Turn()
         self.closed: list[Run] = []
         self.refused: list[Occurrence] = []
-        #: Refused ones of which a part lies behind the mark: no one has had that.
+        #: Tasks with occurrences behind the mark that were refused all the same: they are due again.
         self.left: list[Task] = []
         #: Runs that were in flight in processes that are gone.
         self.orphans: list[Run] = []
@@ -109,9 +109,10 @@ class Clerk(Executor):
         self.store = store
         self._patience = patience
         self._run_anyway = run_anyway
-        self.down = False
+        self.down = self._wrong = False
         self._answers: deque[list[Claimed]] = deque()
         self._orphans: deque[list[Run]] = deque()
+        self._early: set[Task] = set()  # refused as our clock is ahead; they are due again once it is right
         self._silent: dict[str, float] = {}  # tasks with a mark in the future, and that mark
         self._cases: dict[int, _Case] = {}  # by the identity of their claim
         self._under_way = 0  # runs of these
@@ -158,6 +159,7 @@ class Clerk(Executor):
     def _tell_condition(self) -> None:
         condition = self.store.condition()
         down = condition.down is not None
+        self._wrong = condition.skew > 0.0
         if down != self.down:
             self.down = down
             if self.events is not None:
@@ -218,6 +220,10 @@ class Clerk(Executor):
                     self._take(case, claimed, answer)
                 else:
                     self._compare(self._overtaken.pop(id(claimed.claim), None), claimed)
+        if self._early and not self._wrong:
+            answer = answer or Answer()
+            answer.left += self._early
+            self._early.clear()
         while self._orphans:
             answer = answer or Answer()
             answer.orphans += self._orphans.popleft()
@@ -236,7 +242,8 @@ class Clerk(Executor):
         claim = claimed.claim
         for task, run in self._leaving(case.occurrences):
             if claimed.early:
-                task._mark = claimed.mark
+                task._mark, task._final = claimed.mark, False
+                self._early.add(task)
             elif not claim.by_hand:
                 task._mark = max(task._mark, claimed.mark) if claim.until <= claimed.mark else claimed.mark
                 if claim.until > claimed.mark and task not in answer.left:
@@ -245,7 +252,7 @@ class Clerk(Executor):
         log.debug("%s: due %.3f: %s", claim.task, claim.due, TAKEN)
         if not claimed.early and claimed.mark > self.clock.now() + FUTURE and claim.task not in self._silent:
             self._silent[claim.task] = claimed.mark
-            log.warning("%s: %s", claim.task, _in_the_future(claimed.mark, self.clock.now()))
+            log.warning("%s: %s", claim.task, in_the_future(claimed.mark, self.clock.now()))
             self._tell_silent()
 
     def _tell_silent(self) -> None:
@@ -253,7 +260,7 @@ class Clerk(Executor):
         names = list(self._silent)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         mark = max(self._silent.values(), default=0.0)
-        self.trouble = f"{names[0]}{more}: {_in_the_future(mark, self.clock.now())}" if names else None
+        self.trouble = f"{names[0]}{more}: {in_the_future(mark, self.clock.now())}" if names else None
 
     def _go_on(self, answer: Answer | None) -> Answer | None:
         """Let go on what has waited for too long, and all of it where the store is down."""
@@ -287,7 +294,8 @@ class Clerk(Executor):
         return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]
 
 
-def _in_the_future(mark: float, now: float) -> str:
+def in_the_future(mark: float, now: float) -> str:
+    """Return what is said of a task whose mark is in the future."""
     return (
         f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, "
         "as a clock was wrong: "

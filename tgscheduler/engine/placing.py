@@ -10,7 +10,7 @@ from typing import Any
 from tgscheduler.clock import Clock
 from tgscheduler.engine.deciding import Decider, Turn
 from tgscheduler.engine.recalling import Recall, lost_reason
-from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.registry import Registry, is_over
 from tgscheduler.events import Events
 from tgscheduler.executors.base import Executor, Voice
 from tgscheduler.timetable.realtime import Interval
@@ -131,9 +131,15 @@ class Placing:
         """Let what follows the store's mark be due again: no one has had it, and its claim was refused as a whole."""
         with self.registry.lock:
             for task in tasks:
-                plain = task._trigger is not None and (task._terms is None or not task._terms.foreign)
-                if plain and task._entry is not None and not task._by_hand:
+                plain = task._terms is None or not task._terms.foreign
+                if task._gone or task._by_hand or task._reschedules_itself or not plain:
+                    continue
+                if task._trigger is not None:
                     self.decider.put(task, task._due_after(task._mark))
+                elif task._entry is None:
+                    self.decider.put(task, task._due)
+                if is_over(task):
+                    self.registry.release(task)
 
     # -- the wall clock was stepped ------------------------------------------------------------------------------
 
@@ -147,7 +153,7 @@ class Placing:
         agenda, foreign = self.registry.agenda, []
         for executor in self.executors.values():
             executor.shift(seconds)
-        tasks, shifted = agenda.clear(), []
+        tasks, shifted, late = agenda.clear(), [], []
         shared = self.recall is not None and not self.recall.alone
         for task in tasks:
             if (not shared or task._trigger is None) and task._shift(seconds):
@@ -157,6 +163,7 @@ class Placing:
             elif seconds > 0 or task._by_hand or task._trigger is None:
                 self.decider.put(task, task._due)
             else:
+                late.append(task)
                 if seconds < -CORRECTION:
                     task._mark = -math.inf
                 mark = task._mark  # what has run does not run again
@@ -166,6 +173,8 @@ class Placing:
                     self.decider.place(task, turn, task._due_after, max(now, mark))
         if self.recall is not None:
             self.recall.shifted(shifted, seconds)
+            if not shared:
+                self.recall.set_back(late, now)
         return foreign
 
 

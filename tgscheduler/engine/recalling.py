@@ -8,7 +8,9 @@
                  nothing ran is up to the misfire policy; changed, or never seen: it begins now
     a name       that is new takes over the history of ``formerly``
 
-Each name is asked for once after a start: a task that is cancelled and added again begins afresh.
+Each name is asked for once after a start: a task that is cancelled and added again begins afresh. What lies in the
+future, as a clock was wrong when it was written, is set right and said; what has run within the next three hours does
+not run again.
 """
 
 import math
@@ -16,6 +18,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tgscheduler.engine.clerk import in_the_future
 from tgscheduler.engine.registry import Registry
 from tgscheduler.executors.base import Voice
 from tgscheduler.stores.base import Known, LastingStore
@@ -28,6 +31,9 @@ log = Voice(__name__)
 
 #: The name under which :meth:`Recall.note_pause` keeps a pause of all tasks: no task has an empty one.
 ALL = ""
+
+#: A grid may begin so much later (seconds) than now: what is measured of the store's clock is not exact.
+CLOSE = 1.0
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -43,6 +49,8 @@ class Recall:
         self._store = store
         self._registry = registry
         self._before = store.load()
+        #: The store's clock counts for what is in the future; this process's may be behind it.
+        self._behind = store.behind()
         self._present: dict[str, Known] = {}
         self._unsaved: dict[str, Known] = {}
         self._new: dict[str, Task] = {}
@@ -86,21 +94,41 @@ class Recall:
         if task._trigger is None or (task._by_hand and due is not None and due >= now):
             return due
         spec = spec_of(task)
-        mark = known.mark
-        if mark - now > CORRECTION:  # of a clock that was wrong
-            mark = math.nextafter(now, -math.inf)
+        mark = self._sound_mark(known, now)
         if known.spec != spec:
-            self._keep(self._afresh(task, label, now))
+            self._keep(self._afresh(task, label, now), back=mark < known.mark)
             return due if due is None or due > mark else task._due_after(mark)
         if _has_grid(task):
-            if known.anchor is None or mark > now:  # a clock that was set back meanwhile: its rhythm begins again
-                self._keep(self._afresh(task, label, now), back=True)
+            if known.anchor is None or mark > now + self._behind or self._is_wrong(known, now, due):
+                self._keep(self._afresh(task, label, now), back=True)  # its rhythm begins again
                 return due
             assert isinstance(task, IntervalTask)
             task._trigger = Interval.sound(task.interval, known.anchor)
         self._keep(replace(known, mark=mark, paused_until=_paused_until(task)), back=mark < known.mark)
         task._mark = mark
         return task._due_after(mark)
+
+    def _sound_mark(self, known: Known, now: float) -> float:
+        """Return a task's mark, set right where it is of a clock that was wrong."""
+        ahead = known.mark - now - self._behind
+        if ahead <= 0.0:
+            return known.mark
+        if ahead <= CORRECTION and known.runs:  # what has run does not run again
+            log.warning("%s: %s", known.name, in_the_future(known.mark, now))
+            return known.mark
+        log.warning(
+            "%s: its last run is on record %.0f s in the future, as a clock was wrong: set right", known.name, ahead
+        )
+        return math.nextafter(now, -math.inf)
+
+    def _is_wrong(self, known: Known, now: float, due: float | None) -> bool:
+        """Return whether the first point of a grid is in the future by no delay of its task's."""
+        assert known.anchor is not None
+        ahead = known.anchor - max(now, now if due is None else due) - self._behind
+        if ahead <= CLOSE:
+            return False
+        log.warning("%s: it begins %.0f s in the future, as a clock was wrong: it begins now", known.name, ahead)
+        return True
 
     def _agree(self, task: Task, known: Known, now: float) -> Terms | None:
         """Let a task be as it was: paused, or with fewer runs left."""
@@ -122,12 +150,19 @@ class Recall:
         self._store.rename(former, label)
         if former in self.lost:
             self.lost[label] = self.lost.pop(former)
+            for run in self.lost[label]:
+                run.task = label
         log.info("%s: it takes over the history of %s", label, former)
         return replace(known, name=label)
 
     def _afresh(self, task: Task, label: str, now: float) -> Known:
-        anchor = task._trigger.anchor if isinstance(task._trigger, Interval) and _has_grid(task) else None
-        return Known(label, spec_of(task), anchor, math.nextafter(now, -math.inf), _paused_until(task))
+        ahead = max(0.0, self._store.condition().skew)  # others use the store, and its clock counts
+        anchor = None
+        if isinstance(task._trigger, Interval) and _has_grid(task):
+            anchor = task._trigger.anchor - ahead
+            if ahead:
+                task._trigger = Interval.sound(task._trigger.seconds, anchor)
+        return Known(label, spec_of(task), anchor, math.nextafter(now - ahead, -math.inf), _paused_until(task))
 
     def _keep(self, known: Known, back: bool = False) -> None:
         self._present[known.name] = known
@@ -182,6 +217,17 @@ class Recall:
         if known is not None:
             self._present[new] = replace(known, name=new)
         self._store.rename(old, new)
+
+    def set_back(self, tasks: Iterable[Task], now: float) -> None:
+        """Let tasks that have never run do so from now on: the clock was set back to before they were added."""
+        moved = []
+        for task in tasks:
+            known = self._present.get(self._registry.label(task))
+            if known is not None and known.mark > now and not known.runs and task._last is None:
+                self._present[known.name] = known = replace(known, mark=math.nextafter(now, -math.inf))
+                moved.append(known)
+        if moved:
+            self._store.save(moved, back=True)
 
     def shifted(self, tasks: Iterable[Task], seconds: float) -> None:
         """Keep the marks and grids of interval tasks that have followed a step of the wall clock."""

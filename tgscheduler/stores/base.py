@@ -231,6 +231,9 @@ class LastingStore(Store, Protocol):
     def alone(self) -> bool:
         """Return whether no other process can be using it, so that runs may start without their claims."""
 
+    def behind(self) -> float:
+        """Return by how many seconds the clock is behind the store's, 0.0 where it is not."""
+
     def claim(self, claims: Sequence[Claim]) -> None:
         """Have claims committed; ``answer`` brings each of them back, the very same object.
 

@@ -136,6 +136,10 @@ class DatabaseStore(Readable):
         """Return whether no other process can be using it, so that runs may start without their claims."""
         return self._writer.peers.may_start_anyway()
 
+    def behind(self) -> float:
+        """Return by how many seconds the clock is behind the database's, 0.0 where it is not."""
+        return max(0.0, -self._writer.peers.ahead)
+
     def claim(self, claims: Sequence[Claim]) -> None:
         """Have claims committed; ``answer`` brings them back, in order."""
         self._check_open()

@@ -25,17 +25,18 @@ from tgscheduler.timetable.run import Run
 #: How often (seconds) a process looks at the others, and how often while it waits for one of them.
 LOOK = 1.0
 LOOK_SOON = 0.02
-#: Maximum time (seconds) since it last saw that it is alone for which a process starts runs without claims.
-BY_ITSELF = 0.8 * GONE_AFTER
+#: For this share of GONE_AFTER a process starts runs without claims after it last saw that it is alone.
+BY_ITSELF = 0.8
 #: One that has written nothing for GONE_AFTER may be there all the same, and able to look: it gets so many seconds.
 ANSWER = 5.0
-#: A process of another machine is gone when its row has not changed for GONE_AFTER, and for so long before our eyes:
-#: the database's clock may have been stepped.
-WATCHED = 2 * BEAT
+#: A process of another machine is gone when its row has not changed for GONE_AFTER, and for so many beats before our
+#: eyes: the database's clock may have been stepped.
+WATCHED = 2
 #: A clock that is ahead of the database's by more than this (seconds), and of another process's, is wrong.
 AHEAD = 5.0
+INEXACT = 1.0
 
-_COLUMNS = "id, host, machine, process, birth, seen, alone, ahead"
+_HOLDS = "id IN (SELECT node_id FROM tg_open)"
 #: Real seconds that go on while this process or its machine stands still.
 _uptime = Clock().uptime
 
@@ -59,8 +60,8 @@ class Peers:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self.clock = database, clock
         self._select = (
-            f"SELECT {_COLUMNS}, EXISTS (SELECT 1 FROM tg_open WHERE tg_open.node_id = tg_node.id), "  # noqa: S608
-            f"{database.clock} FROM tg_node WHERE id <> ? AND seen <> 0"
+            f"SELECT id, host, machine, process, birth, seen, alone, ahead, {_HOLDS}, {database.clock} "  # noqa: S608
+            f"FROM tg_node WHERE id <> ? AND (seen <> 0 OR {_HOLDS})"
         )
         self.process: Process | None = None
         self.node = 0
@@ -79,7 +80,7 @@ class Peers:
 
     def may_start_anyway(self) -> bool:
         """Return whether no other process can have begun, so that a run may start without its claim."""
-        return self._alone and _uptime() - self._since < BY_ITSELF
+        return self._alone and _uptime() - self._since < BY_ITSELF * GONE_AFTER
 
     @property
     def awaited(self) -> str | None:
@@ -92,8 +93,9 @@ class Peers:
 
     @property
     def latest(self) -> float:
-        """By how much (seconds) a claim may be ahead of the database's clock: as far as every other process is."""
-        return AHEAD + max(0.0, min((peer.ahead for peer in self.others), default=float("inf")))
+        """By how much (seconds) a claim may be ahead of the database's clock: hardly more than every process is."""
+        usual = max(0.0, min((peer.ahead for peer in self.others), default=float("inf")))
+        return usual + (AHEAD if self.ahead <= AHEAD else INEXACT)
 
     # -- coming and going ---------------------------------------------------------------------------------------------
 
@@ -131,8 +133,10 @@ class Peers:
         self._since = _uptime()
         self.others = [peer for peer in self._read(connection) if not self._is_gone(peer)]
         values = (0 if self.others else 1, self.local_time(), self.node)
-        found = self._database.execute(connection, sql.ALONE.format(clock=self._database.clock), values)
+        found = self._database.rows(connection, sql.ALONE.format(clock=self._database.clock), values)
         self.on_record, self.ending = bool(found) and not self.others, False
+        if found:
+            self.ahead = found[0][0]
 
     def local_time(self) -> float | None:
         """Return the time by this process's clock, None where that has nothing to do with the host's."""
@@ -184,25 +188,17 @@ class Peers:
 
     def _is_surely_gone(self, peer: Peer, now: float) -> bool:
         assert self.process is not None
-        if is_alive(peer.process, self.process) is False:
+        if peer.seen == LEFT or is_alive(peer.process, self.process) is False:
             return True
         seen, since = self._watched.get(peer.node, (None, now))
         if seen != peer.seen:
             since = now
         self._watched[peer.node] = peer.seen, since
-        return now - since >= WATCHED
+        return now - since >= WATCHED * BEAT
 
     def gone(self, connection: Any) -> list[Peer]:
         """Return those that are gone and have open runs, at the start: before anything else is known."""
-        return [peer for peer in self._read(connection) if peer.holds and self._is_gone(peer)] + self._left(connection)
-
-    def _left(self, connection: Any) -> list[Peer]:
-        query = f"SELECT {_COLUMNS} FROM tg_node WHERE seen = 0 AND id <> ? AND id IN (SELECT node_id FROM tg_open)"  # noqa: S608
-        rows = self._database.rows(connection, query, (self.node,))
-        return [
-            Peer(node, Process(*process), LEFT, bool(alone), ahead, True, LEFT)
-            for node, *process, _, alone, ahead in rows
-        ]
+        return [peer for peer in self._read(connection) if peer.holds and self._is_gone(peer)]
 
 
 def enrol(

@@ -92,7 +92,7 @@ ENROL_AS = (
 AHEAD = "ahead = coalesce(CAST(? AS double precision) - {clock}, 0)"
 STEP = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? AND batch = ? RETURNING seen, ahead"  # noqa: S608
 STEP_ANYHOW = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? RETURNING seen, ahead"  # noqa: S608
-ALONE = f"UPDATE tg_node SET alone = ?, {AHEAD} WHERE id = ?"  # noqa: S608
+ALONE = f"UPDATE tg_node SET alone = ?, {AHEAD} WHERE id = ? RETURNING ahead"  # noqa: S608
 KNOWN = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
 #: What a batch adds to is small: sums of hours, until they are spread to the hour, the day and for ever.
 NEW_SUMS = (

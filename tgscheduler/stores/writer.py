@@ -132,8 +132,8 @@ class Writer:
         down, since, busy = self._down, self._since, self._busy
         if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
             down, since = f"{self._database.name}: no answer for {waits:.0f} s", self.clock.now() - waits
-        if down is None and not self.admitted.is_set():
-            down, since = f"{self._database.name}: {self.peers.awaited} has not noticed this process yet", since
+        if down is None and (awaited := self.peers.awaited) is not None:
+            down = f"{self._database.name}: {awaited} has not noticed this process yet"
         line = self._line
         return Condition(down, since, line.records, line.dropped, line.unwritable, self._skew())
 

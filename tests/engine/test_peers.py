@@ -1,0 +1,91 @@
+"""What the engine does with a store that other processes use as well: what they had, and clocks that differ."""
+
+import pytest
+from helpers import HOUR, NOON, noop, states
+
+from tgscheduler import stores
+from tgscheduler.stores.base import Claim, Claimed, Known
+from tgscheduler.testing import TickedScheduler
+from tgscheduler.timetable.run import Run
+
+
+@pytest.fixture
+def other(url):
+    """Another process's store at the same database."""
+    store = stores.open(url, days=None)
+    store.open(lambda claims: None, lambda condition: None)
+    yield store
+    store.close(5)
+
+
+def take(store, task, due, until=None):
+    """Have another process claim a task's occurrences, and end them well."""
+    until = due if until is None else until
+    run = Run(task, due, until=until)
+    store.claim([Claim(task, due, until, [run])])
+    run.started = run.ended = until
+    run.state = "ok"
+    store.record([run])
+    assert store.flush(5)
+
+
+def test_what_is_behind_the_mark_of_a_claim_that_is_refused_is_due_again(begin, url, other):
+    def schedule(scheduler):
+        scheduler.add_interval_task(noop, HOUR, taskname="it")
+
+    scheduler = begin(NOON, schedule)
+    scheduler.tick(1)
+    take(other, "it", NOON + HOUR, NOON + 2 * HOUR)
+    scheduler.clock.advance(4 * HOUR)  # what is due now is claimed as a whole, and refused
+    scheduler.tick(60)
+    assert states(scheduler) == [
+        (0.0, 1, "ok"),
+        (HOUR, 1, "ok"),
+        (3 * HOUR, 2, "ok"),
+    ]
+
+
+def test_a_step_of_the_clock_leaves_the_grid_of_a_store_that_others_use_alone(begin, url, other):
+    scheduler = begin(NOON, lambda each: each.add_interval_task(noop, HOUR, taskname="it"))
+    scheduler.tick(60)
+    before = other.load()["it"]
+    scheduler.clock.step_by(1800.0)
+    scheduler.tick(60)
+    scheduler.clock.step_by(-1800.0)
+    scheduler.tick(60)
+    assert other.load()["it"] == before
+    scheduler.tick(HOUR)
+    assert [run.due - NOON for run in scheduler.runs()] == [HOUR, 0.0]
+
+
+def test_a_mark_in_the_future_is_in_health_until_a_run_is_granted(begin, other):
+    scheduler = begin(NOON, lambda each: each.add_cron_task(noop, "*/10 * * * *", taskname="it"))
+    scheduler.tick(60)
+    other.save([Known("it", "Cron('*/10 * * * *')", mark=NOON + HOUR)])
+    assert other.flush(5)
+    scheduler.tick(600)
+    [reason] = scheduler.health()["reasons"]
+    assert reason.startswith("it: it is on record as run until ")
+    scheduler.tick(HOUR)
+    assert scheduler.health()["reasons"] == []
+
+
+def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, request):
+    ran = []
+    store = stores.open(url, days=None)
+    claim, condition = store.claim, store.condition
+    scheduler = TickedScheduler(start=NOON, store=store)
+    request.addfinalizer(scheduler.stop)
+    scheduler.add_interval_task(lambda: ran.append("interval"), HOUR, taskname="it", initialdelay=10)
+    scheduler.add_single_task(lambda: ran.append("single"), taskname="once", initialdelay=20)
+
+    def refuse(claims):
+        scheduler._loop.clerk.answer([Claimed(each, False, NOON, early=True) for each in claims])
+
+    store.claim, store.condition = refuse, lambda: condition()._replace(skew=3000.0)
+    scheduler.tick(HOUR + 60)
+    assert ran == []
+    store.claim, store.condition = claim, condition
+    scheduler.tick(60)
+    assert sorted(ran) == ["interval", "single"]
+    assert [(run.task, run.due - NOON, run.count) for run in scheduler.runs()] == [("once", 20.0, 1), ("it", 10.0, 2)]
