@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own, which is stopped, restarted and cut off; and a proxy in front of one."""
+"""A PostgreSQL server of a test's own, which is stopped, restarted and cut off; proxies and poolers in front of one."""
 
 import os
 import shutil
@@ -72,7 +72,7 @@ class Server:
 
 
 class Proxy:
-    """Passes bytes between clients and a port, until it is told to cut."""
+    """Passes bytes between clients and a port, until it is told to cut or to stall."""
 
     def __init__(self, port):
         self._to = port
@@ -81,6 +81,9 @@ class Proxy:
         #: ``"before"`` or ``"after"`` the next COMMIT reaches the server, the connection is cut; None: it is not.
         self.cut = None
         self.cuts = 0
+        #: Whether new connections are accepted and never answered.
+        self.silent = False
+        self._stalled = set()
         self._sockets, self._threads = [], []
         self._spawn(self._accept)
 
@@ -93,6 +96,9 @@ class Proxy:
         try:
             while True:
                 client, _ = self._listener.accept()
+                if self.silent:
+                    self._sockets.append(client)
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._to))
                 self._sockets += [client, server]
                 self._spawn(self._pass, client, server, True)
@@ -103,6 +109,8 @@ class Proxy:
     def _pass(self, source, target, is_client):
         try:
             while data := source.recv(1 << 16):
+                if source in self._stalled:
+                    continue
                 cut = self.cut if is_client and b"COMMIT" in data else None
                 if cut:
                     self.cut = None
@@ -116,6 +124,10 @@ class Proxy:
             pass
         for sock in (source, target):
             _shut(sock)
+
+    def stall(self):
+        """Pass nothing any more over the connections that there are; they stay open."""
+        self._stalled.update(self._sockets)
 
     def _mute(self, server):
         """Let no answer through any more: the client sees the connection end instead."""

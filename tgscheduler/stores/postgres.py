@@ -167,7 +167,7 @@ class PostgresDatabase:
     def commit(self, connection: _Connection) -> None:
         """Commit; whether it was, where that raises, is to be looked up."""
         connection.execute("COMMIT")
-        connection.bound = min(connection.bound, BOUND)
+        connection.bound = min(connection.bound, _Connection.bound)
 
     def tidy(self, connection: _Connection, rows: int) -> bool:
         """Do nothing: the server vacuums."""
@@ -179,7 +179,7 @@ class PostgresDatabase:
 
     def rollback(self, connection: _Connection) -> None:
         """End a transaction without a trace."""
-        connection.bound = min(connection.bound, BOUND)
+        connection.bound = min(connection.bound, _Connection.bound)
         connection.execute("ROLLBACK")
 
     def lock_node(self, connection: _Connection, node: int) -> None:

@@ -167,7 +167,7 @@ class Writer:
         self._rung = False
 
     def _prune(self) -> None:
-        self._pruned = clocks.elapsed()
+        self._pruned = self._busy = clocks.elapsed()
         if self._connection is None:
             self._reconnect()
         try:
@@ -175,6 +175,7 @@ class Writer:
         except Exception:
             self._roll_back()
             raise
+        self._busy = None
 
     def _write(self) -> None:
         """Write one batch: what waits, or only that we are there."""
