@@ -3,10 +3,12 @@
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
 
+from helpers import wait_for
 from processes import free_port
 
 PASSWORD = "s3cret-of-the-test"
@@ -69,6 +71,47 @@ class Server:
     def _control(self, *words):
         command = [self._programs / "pg_ctl", "-D", self.folder / "data", "-w", "-t", "30", *words]
         self._tools._run(*self._as_user, *command, cwd=self.folder)
+
+
+class Pooler:
+    """PgBouncer in transaction mode, in front of a server: two connections to each of its databases."""
+
+    def __init__(self, url):
+        import postgres
+
+        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if program is None:
+            postgres._missing("PgBouncer is missing: apt-get install pgbouncer")
+        self.folder = Path(tempfile.mkdtemp(prefix="tgs-pgbouncer-"))
+        self.port = free_port()
+        server = f"host={url.host} port={url.port or 5432} user={url.username}"
+        (self.folder / "pooler.ini").write_text(
+            f"[databases]\n* = {server}{f' password={url.password}' if url.password else ''}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+        )
+        command = [program, "-q", self.folder / "pooler.ini"]
+        if os.geteuid() == 0:  # it refuses to run as root
+            self.folder.chmod(0o755)
+            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+        self._log = (self.folder / "log").open("wb")
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        wait_for(lambda: self._answers() or self._process.poll() is not None)
+        assert self._process.poll() is None, (self.folder / "log").read_text(errors="replace")
+
+    def _answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    def close(self):
+        """End it."""
+        self._process.terminate()
+        self._process.wait(10)
+        self._log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Proxy:
