@@ -2,8 +2,8 @@
 
 import os
 import shutil
+import signal
 import socket
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -88,16 +88,16 @@ class Pooler:
         (self.folder / "pooler.ini").write_text(
             f"[databases]\n* = {server}{f' password={url.password}' if url.password else ''}\n"
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
-            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            f"auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            f"logfile = {self.folder}/log\npidfile = {self.folder}/pid\n"
         )
-        command = [program, "-q", self.folder / "pooler.ini"]
+        as_user = []
         if os.geteuid() == 0:  # it refuses to run as root
-            self.folder.chmod(0o755)
-            command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
-        self._log = (self.folder / "log").open("wb")
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        wait_for(lambda: self._answers() or self._process.poll() is not None)
-        assert self._process.poll() is None, (self.folder / "log").read_text(errors="replace")
+            shutil.chown(self.folder, "postgres", "postgres")
+            as_user = ["runuser", "-u", "postgres", "--"]
+        postgres._run(*as_user, program, "-q", "-d", self.folder / "pooler.ini", cwd=self.folder)
+        wait_for(self._answers)
+        self._process = int((self.folder / "pid").read_text())
 
     def _answers(self):
         try:
@@ -108,9 +108,8 @@ class Pooler:
 
     def close(self):
         """End it."""
-        self._process.terminate()
-        self._process.wait(10)
-        self._log.close()
+        os.kill(self._process, signal.SIGTERM)
+        wait_for(lambda: not self._answers())
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

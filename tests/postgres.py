@@ -66,6 +66,12 @@ def postgres_url(postgres_server):
         yield url.render_as_string(hide_password=False)
 
 
+@pytest.fixture
+def in_encoding(postgres_server):
+    """Return a function that gives the URL of a database of an encoding, as a context."""
+    return lambda name: database(postgres_server, f"TEMPLATE template0 ENCODING '{name}' LC_COLLATE 'C' LC_CTYPE 'C'")
+
+
 @pytest.fixture(scope="session")
 def pooler(postgres_server):
     """Yield PgBouncer in front of the server."""

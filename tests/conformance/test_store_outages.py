@@ -397,3 +397,19 @@ def test_a_forked_child_lets_its_parents_connections_alone(keeper, tmp_path):
     assert store.flush(5)
     assert dues(store.runs()) == [1.0, 0.0]
     assert keeper.conditions == []
+
+
+@pytest.mark.parametrize("field", ["attempt", "count", "error"])
+def test_what_cannot_be_written_leaves_nothing_open(keeper, field):
+    store = keeper.open()
+    claims = [claim_of("a", START + number) for number in range(1, 4)]
+    keeper.claimed(store, *claims)
+    runs = [end(claim.opened[0]) for claim in claims]
+    setattr(runs[1], field, object() if field == "error" else 1 << 80)
+    store.record(runs)
+    assert store.flush(10)
+    reader = stores.open(keeper.url)
+    assert dues(reader.runs(state="ok")) == [3.0, 1.0]
+    assert reader.runs(state="running") == []
+    assert reader.counts() == {"ok": 2 if field == "count" else 3}
+    assert (store.condition().down, store.condition().dropped) == (None, 1)

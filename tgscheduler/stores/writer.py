@@ -263,8 +263,7 @@ class Writer:
             self._limit, self._narrow = 1, len(entry.items)
         else:
             log.error("%s: dropped, as it cannot be written: %r (%s)", self._database.name, entry.items, error)
-            self._line.done(entries)
-            self._line.dropped += entry.records
+            self._line.strike(entry)
             if entry.kind == CLAIMS:
                 self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in entry.items])
 
