@@ -291,6 +291,7 @@ class DatabaseStore(Readable):
 
     def _connect(self) -> Any:
         """Return a connection that writes, to a database of our schema."""
+        self._disconnect_idle()  # they may be to a file that was replaced
         self._database.prepare()
         connection = self._database.connect(writing=True)
         self._connections[id(connection)] = connection
@@ -299,7 +300,6 @@ class DatabaseStore(Readable):
         except BaseException:
             self._disconnect(connection)
             raise
-        self._disconnect_idle()
         return connection
 
     def _disconnect(self, connection: Any) -> None:
