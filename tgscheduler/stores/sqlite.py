@@ -366,7 +366,7 @@ def _identity(path: str | os.PathLike[str]) -> tuple[int, int]:
 def _identity_or_none(path: str | os.PathLike[str]) -> tuple[int, int] | None:
     try:
         return _identity(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
