@@ -128,8 +128,9 @@ def test_a_connection_stalls(proxy, fleet):
     fleet.ready(fleet.start("d", url=url.render_as_string(hide_password=False)))
     fleet.live(BEFORE)
     proxy.stall()
+    proxy.silent = True
     fleet.live(fleet.rng.uniform(3.0, 8.0))
-    proxy.resume()
+    proxy.silent = False
     fleet.live(AFTER + 8.0)
     ends_well(fleet)
 
