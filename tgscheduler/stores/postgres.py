@@ -7,6 +7,7 @@ which it answers with an error, and a little later ours, for a connection over w
 
 import codecs
 import os
+import traceback
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -126,7 +127,11 @@ class PostgresDatabase:
 
     def connect(self, writing: bool) -> _Connection:
         """Return a connection; raise StoreError for a server that is too old."""
-        connection = _Connection.connect(self._url, autocommit=True, prepare_threshold=None)
+        try:
+            connection = _Connection.connect(self._url, autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            traceback.clear_frames(error.__traceback__)  # psycopg's frames hold the socket and, in a circle, the error
+            raise
         version = connection.info.server_version
         if version < _OLDEST * 10_000:
             connection.close()
