@@ -8,8 +8,8 @@
                             pidfd readable   the child has ended: reap it, finish its run
                             nothing for 30 s no sign of life: end the child's process group
 
-Only that thread forks: a child's death signal is bound to the thread that forked it, and a pipe's write end is never
-inherited by a second child. Where the platform has no pidfd, children are asked for each 50 ms.
+Only that thread forks: a child's death signal is bound to the thread that forked it. Of the pipes a child keeps the
+write end of its own, and nothing else. Where the platform has no pidfd, children are asked for each 50 ms.
 """
 
 import json
@@ -21,6 +21,7 @@ import threading
 from collections import deque
 
 from tgscheduler import clock as clocks
+from tgscheduler import forks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import capturing, child
@@ -31,7 +32,6 @@ from tgscheduler.executors.forkedrun import (
     TERM_TO_KILL,
     Child,
     be_the_child,
-    close,
     kind_of,
     last_words,
     warm_up,
@@ -124,7 +124,7 @@ class ForkedExecutor(Executor):
             warm_up()
             pipe: tuple[int, ...] = ()
             try:
-                pipe = os.pipe()
+                pipe = forks.pipe()
                 self._ring = pipe[1]
                 for fd in pipe:
                     os.set_blocking(fd, False)
@@ -136,7 +136,7 @@ class ForkedExecutor(Executor):
                 self.trouble, self._ring = f"no thread to fork from: {error}", None
                 self._again = clocks.elapsed() + AGAIN
                 for fd in pipe:
-                    os.close(fd)
+                    forks.close(fd)
             else:
                 self._thread = thread
 
@@ -187,8 +187,8 @@ class ForkedExecutor(Executor):
             with self._door:
                 if self._ring == ring:  # else another forker has begun
                     self._ring = None
-            close(bell)
-            close(ring)
+            forks.close(bell)
+            forks.close(ring)
 
     def _take_arrivals(self) -> None:
         try:
@@ -201,8 +201,8 @@ class ForkedExecutor(Executor):
         """Return for how many seconds to poll."""
         if self._groups or any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
             return 0.05
-        if self._line and self.trouble:
-            return 0.1
+        if self._line and clocks.elapsed() < self._again:
+            return AGAIN
         if not self._children:
             return 5.0
         return max(0.0, min(1.0, min(kid.timeout_at for kid in self._children.values()) - clocks.elapsed()))
@@ -220,6 +220,10 @@ class ForkedExecutor(Executor):
                 continue
             try:
                 kid = self._fork(task, run)
+            except forks.Busy:
+                self._wait_again(occurrence)
+                self._again = clocks.elapsed() + AGAIN
+                return
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
                 self._wait_again(occurrence)
                 if self.trouble is None:
@@ -243,17 +247,17 @@ class ForkedExecutor(Executor):
             self.withdraw(run, "stopped before it began")
 
     def _fork(self, task: Task, run: Run) -> Child:
-        read, write = os.pipe()
+        read, write = forks.pipe()
         me = os.getpid()
         try:
-            pid = os.fork()
+            pid = forks.fork(keep=(write,))
         except BaseException:
-            os.close(read)
-            os.close(write)
+            forks.close(read)
+            forks.close(write)
             raise
         if pid == 0:
             be_the_child((task, run), write, me)
-        os.close(write)
+        forks.close(write)
         os.set_blocking(read, False)
         try:
             os.setpgid(pid, pid)
@@ -328,7 +332,7 @@ class ForkedExecutor(Executor):
                     poller.unregister(fd)
                 except KeyError:
                     pass
-                close(fd)
+                forks.close(fd)
         self._finish(kid, status)
 
     def _finish(self, kid: Child, status: int | None) -> None:

@@ -4,13 +4,14 @@ Nothing here depends on a session's state but its timeouts, so a pooler between 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import psycopg
 from psycopg import conninfo
 
 from tgscheduler.errors import InvalidValue, StoreError
+from tgscheduler.forks import no_fork
 from tgscheduler.stores.statements import Many
 
 #: For every connection that the URL gives no other value for (seconds, or milliseconds where libpq counts those).
@@ -69,7 +70,7 @@ class PostgresDatabase:
 
     def connect(self, writing: bool) -> "psycopg.Connection[Any]":
         """Return a connection."""
-        connection = psycopg.connect(self._url, autocommit=True, prepare_threshold=None)
+        connection = _Connection.connect(self._url, autocommit=True, prepare_threshold=None)
         try:
             connection.execute(_TIMEOUTS)
         except BaseException:
@@ -80,7 +81,8 @@ class PostgresDatabase:
     def close(self, connection: "psycopg.Connection[Any]") -> None:
         """Disconnect."""
         try:
-            connection.close()
+            with no_fork:
+                connection.close()
         except psycopg.Error:  # the server went first
             pass
 
@@ -182,6 +184,29 @@ class PostgresDatabase:
             if words in text:
                 return f"{self.name}: {text}; {mend}"
         return f"{self.name}: {text}"
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection during whose calls into libpq (and its resolver and TLS) no fork happens; it may while they wait."""
+
+    def wait(self, gen: Any, *args: Any, **kw: Any) -> Any:
+        return super().wait(_in_steps(gen), *args, **kw)
+
+    @classmethod
+    def _connect_gen(cls, *args: Any, **kw: Any) -> Any:
+        return _in_steps(super()._connect_gen(*args, **kw))
+
+
+def _in_steps(calls: "Generator[Any, Any, Any]") -> "Generator[Any, Any, Any]":
+    """Yield what a generator of psycopg's waits for, and hold the gate while it goes on."""
+    ready = None
+    while True:
+        try:
+            with no_fork:
+                wanted = calls.send(ready)
+        except StopIteration as end:
+            return end.value
+        ready = yield wanted
 
 
 def _columns(statement: Many, rows: Sequence[Sequence[Any]]) -> list[str]:
