@@ -77,7 +77,7 @@ def test_every_statement_of_a_sqlite_store_is_one_that_no_fork_interrupts(tmp_pa
         scheduler = ThreadedScheduler(store=store)
         scheduler.add_interval_task(noop, 0.01, taskname="it")
         scheduler.start()
-        wait_for(lambda: scheduler.counts()["ok"] > 5)
+        wait_for(lambda ask=scheduler.counts: ask()["ok"] > 5)
         assert scheduler.runs(limit=2)
         assert scheduler.counts_by_task()["it"]
         scheduler.rename_task("it", "that")

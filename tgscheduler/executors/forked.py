@@ -49,8 +49,6 @@ SIGN_OF_LIFE = 30.0
 #: A fork or thread that the host has refused is tried again after so many seconds.
 AGAIN = 0.1
 
-_LONGEST_LINE = 1 << 20
-
 
 class ForkedExecutor(Executor):
     """Runs actions in at most ``children`` forked processes at a time."""
@@ -292,7 +290,7 @@ class ForkedExecutor(Executor):
             *lines, kid.tail = (kid.tail + data).split(b"\n")
             for line in lines:
                 self._understand(kid, line)
-            if len(kid.tail) > _LONGEST_LINE:
+            if len(kid.tail) > child.LONGEST:
                 kid.tail = b""
         return True
 
