@@ -115,6 +115,11 @@ class ForkedExecutor(Executor):
             if thread.is_alive():
                 log.error("the forker did not end; children left: %s", list(self._children))
 
+    def forget(self) -> None:
+        """In a forked copy: the children are the parent's, and so were the descriptors."""
+        super().forget()
+        self._children, self._groups, self._ring = {}, {}, None
+
     def _start_forker(self) -> None:
         with self._door:
             if self._thread is not None:
@@ -167,7 +172,10 @@ class ForkedExecutor(Executor):
                 self._launch(poller)
                 if self._closed and not self._children and not self._groups:
                     return
-                for fd, _ in poller.poll(self._patience() * 1000):
+                found = poller.poll(self._patience() * 1000)
+                if self._copied:
+                    return
+                for fd, _ in found:
                     if fd == bell:
                         os.read(bell, 4096)
                     else:
@@ -182,11 +190,12 @@ class ForkedExecutor(Executor):
                 self._reap(kid, poller, wait=True)
             self._again, self._thread = clocks.elapsed() + AGAIN, None
         finally:
-            with self._door:
-                if self._ring == ring:  # else another forker has begun
-                    self._ring = None
-            forks.close(bell)
-            forks.close(ring)
+            if not self._copied:
+                with self._door:
+                    if self._ring == ring:  # else another forker has begun
+                        self._ring = None
+                forks.close(bell)
+                forks.close(ring)
 
     def _take_arrivals(self) -> None:
         try:
