@@ -33,7 +33,7 @@ def enough():
     wait(0.01)
     return len([run for run in scheduler.runs("forked") if run.state == "ok"]) >= 2
 
-scheduler = ThreadedScheduler(store=STORE)
+scheduler = ThreadedScheduler(store=STORE, stop_timeout=0.5)
 scheduler.subscribe(lambda event: note("event"), "run-finished")
 scheduler.add_interval_task(threaded, 0.02)
 scheduler.add_interval_task(lambda: note("sequential"), 0.02, processmethod="sequential")
