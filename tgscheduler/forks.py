@@ -37,7 +37,8 @@ class Gate(ContextDecorator):
     """Lets calls in at any number, or one fork."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # a signal handler may fork in the middle of a call
+        self._changed = threading.Condition(self._lock)
         self._calls: dict[int, int] = {}  # by thread: how deep it is in calls
         self._waiting: set[int] = set()  # threads with a call that waits for a fork; they go before the next fork
         self._forks: list[int] = []  # threads that fork
@@ -45,7 +46,7 @@ class Gate(ContextDecorator):
 
     def __enter__(self) -> "Gate":
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             if self._forks and me not in self._calls and me not in self._forks:
                 self._waiting.add(me)
                 try:  # longer than a fork waits for calls: only one that hangs in somebody's fork handler is ignored
@@ -58,7 +59,7 @@ class Gate(ContextDecorator):
 
     def __exit__(self, *error: object) -> None:
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             self._calls[me] -= 1
             if not self._calls[me]:
                 del self._calls[me]
@@ -70,7 +71,7 @@ class Gate(ContextDecorator):
     def close(self, patience: float) -> bool:
         """Let no call of another thread in; wait until none is in, and return whether that is so."""
         me, end = threading.get_ident(), elapsed() + patience
-        with self._changed:
+        with self._lock:
             if me not in self._forks:
                 self._changed.wait_for(lambda: not self._forks and self._waiting <= {me}, patience)
             self._forks.append(me)
@@ -87,7 +88,7 @@ class Gate(ContextDecorator):
     def open(self) -> None:
         """Let calls in again."""
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             if me in self._forks:  # not in a child, where all was opened at once
                 self._forks.remove(me)
             self._changed.notify_all()
@@ -95,7 +96,8 @@ class Gate(ContextDecorator):
     def renew(self) -> None:
         """In a child: forget the threads that it does not have."""
         me = threading.get_ident()
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._calls = {me: self._calls[me]} if me in self._calls else {}
         self._waiting, self._forks, self._busy_since = set(), [], None
 
