@@ -62,6 +62,7 @@ class Events:
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._copies = 0  # how often this was copied by a fork: a host's "thread" may be in the copy, too
 
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
         """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
@@ -121,8 +122,9 @@ class Events:
             log.warning("a listener of the scheduler's events did not return in time; its thread is left behind")
 
     def forget(self) -> None:
-        """In a forked copy: its thread is the parent's."""
+        """In a forked copy: its thread is the parent's, and what waits to be told is told there."""
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
+        self._copies += 1
         self._queue = queue.SimpleQueue()
         self._thread = None
 
@@ -130,15 +132,16 @@ class Events:
         with self._door:
             if self._thread is not None:
                 return
-            thread = threading.Thread(target=self._serve, args=(self._queue,), name="tgscheduler-events", daemon=True)
+            work = self._queue, self._copies
+            thread = threading.Thread(target=self._serve, args=work, name="tgscheduler-events", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the host's limit on threads: what waits is told once there is one
                 return
             self._thread = thread
 
-    def _serve(self, waiting: "queue.SimpleQueue[Event | None]") -> None:
-        while (event := waiting.get()) is not None:
+    def _serve(self, waiting: "queue.SimpleQueue[Event | None]", copies: int) -> None:
+        while (event := waiting.get()) is not None and copies == self._copies:
             self._tell(event)
 
     def _tell(self, event: Event) -> None:

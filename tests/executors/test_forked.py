@@ -14,7 +14,7 @@ import pytest
 from helpers import wait_for
 
 from tgscheduler.executors import forked, forkedrun
-from tgscheduler.scheduler import ThreadedScheduler, method
+from tgscheduler.scheduler import ForkedScheduler, ThreadedScheduler, method
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_it_is_a_process_of_its_own_and_reaped_at_once(scheduler, tmp_path):
 def test_the_child_has_default_signals_an_empty_stdin_and_no_exit_handlers(tmp_path):
     program = f"""
 import atexit, signal, sys, time, json
-from tgscheduler.scheduler import ThreadedScheduler, method
+from tgscheduler.scheduler import ForkedScheduler, ThreadedScheduler, method
 atexit.register(print, "exit handler", flush=True)
 signal.signal(signal.SIGTERM, lambda *a: print("parent's handler", flush=True))
 sys.stdout.write("pending ")
@@ -350,3 +350,36 @@ def test_a_thousand_forks_beside_eight_threads_that_log_and_print(tmp_path, capf
     found = forks_beside_loggers(1000, tmp_path)
     assert [run for run in found if run.state != "ok"] == []
     assert (tmp_path / "noise.log").read_text().count("from a child") == 1000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc")
+def test_a_child_has_the_write_end_of_its_own_pipe_and_no_other_descriptor_of_ours(tmp_path):
+    def ours():
+        found = {}
+        for fd in os.listdir("/proc/self/fd"):
+            try:
+                found[int(fd)] = os.readlink(f"/proc/self/fd/{fd}")
+            except OSError:  # the folder's own
+                continue
+        return {fd: what for fd, what in found.items() if what.startswith(("pipe:", "anon_inode:", "socket:"))}
+
+    before = set(ours())
+    schedulers = [ThreadedScheduler(), ThreadedScheduler()]
+    for each in schedulers:
+        each.start()
+    for number in range(4):  # siblings, of two schedulers
+        schedulers[number % 2].add_single_task(time.sleep, args=(30,), processmethod=method.forked)
+    wait_for(lambda: all(each.health()["children"] == 2 for each in schedulers))
+    apart = ForkedScheduler()
+    apart.start()
+    try:
+        left = report(schedulers[0], tmp_path, lambda: {fd: what for fd, what in ours().items() if fd not in before})
+        assert len(left) == 1, left
+        pid = os.fork()  # by the application: it keeps none
+        if pid == 0:
+            os._exit(len(set(ours()) - before))
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    finally:
+        apart.stop()
+        for each in schedulers:
+            each.stop(0)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers import wait_for
-from inject import done
+from inject import done, program
 from probe import METHODS, again_on_time, on_time, run_once
 
 from tgscheduler.engine import health
@@ -348,3 +348,44 @@ def test_the_engine_needs_neither_a_folder_nor_a_locale_nor_an_output(tmp_path):
         scheduler.stop()
         """,
     )
+
+
+@pytest.mark.slow
+def test_what_a_forked_action_leaves_behind_goes_on_after_the_server_was_killed(tmp_path):
+    said = tmp_path / "said"
+
+    def there(what):
+        return said.exists() and what in said.read_text()
+
+    with program(
+        tmp_path,
+        f"""
+        import logging
+
+        def say(what):
+            with open({str(said)!r}, "a") as file:
+                file.write(what)
+
+        def action():
+            if os.fork() == 0:  # a daemon of the action's own
+                os.setsid()
+                say("begun ")
+                while os.getppid() != 1 and os.path.exists(f"/proc/{{server}}"):
+                    time.sleep(0.01)
+                for _ in range(100):  # more than a pipe holds
+                    logging.getLogger("app").error("x" * 5000)
+                say("ended")
+                os._exit(0)
+            time.sleep(30)
+
+        server = os.getpid()
+        scheduler = start(ThreadedScheduler())
+        scheduler.add_single_task(time.sleep, args=(30,), processmethod="forked")
+        scheduler.add_single_task(action, processmethod="forked")
+        scheduler.add_single_task(action, processmethod="forked", initialdelay=0.5)
+        time.sleep(30)
+        """,
+    ) as process:
+        wait_for(lambda: there("begun begun"))
+        os.kill(process.pid, signal.SIGKILL)
+        wait_for(lambda: there("endedended"))

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tgscheduler import clock as clocks
+from tgscheduler import forks
 from tgscheduler.engine.schedulers import Scheduler
 from tgscheduler.errors import NotSupported, WrongProcess
 from tgscheduler.executors import child
@@ -124,19 +125,17 @@ class _ChildProcess:
         pipes: list[int] = []
         try:
             for _ in range(2):
-                pipes += os.pipe()
-            self.pid = os.fork()
+                pipes += forks.pipe()
+            life_read, self._life, report_read, report = pipes
+            self.pid = forks.fork(keep=(life_read, report), standing=0.0)
         except BaseException:  # the host is at a limit
             for fd in pipes:
-                os.close(fd)
+                forks.close(fd)
             raise
-        life_read, self._life, report_read, report = pipes
         if self.pid == 0:
-            os.close(self._life)
-            os.close(report_read)
             _be_the_scheduler(scheduler, ready, life_read, report)
-        os.close(life_read)
-        os.close(report)
+        forks.close(life_read)
+        forks.close(report)
         try:
             os.setpgid(self.pid, self.pid)
         except OSError:
@@ -149,7 +148,7 @@ class _ChildProcess:
         try:
             self._reader.start()
         except BaseException:
-            os.close(report_read)
+            forks.close(report_read)
             self._reader = threading.current_thread()
             self.stop(0.0)
             raise
@@ -169,7 +168,7 @@ class _ChildProcess:
     def stop(self, timeout: float) -> None:
         life, self._life = self._life, -1
         if life >= 0:
-            os.close(life)
+            forks.close(life)
         for bound, sig in ((timeout + 2.0, signal.SIGTERM), (0.5, signal.SIGKILL), (5.0, None)):
             end = clocks.elapsed() + bound
             while self.alive() and clocks.elapsed() < end:
@@ -186,7 +185,7 @@ class _ChildProcess:
             self._reader.join(1.0)
 
     def _read(self, report: int) -> None:
-        with open(report, encoding="ascii", errors="replace") as lines:
+        with open(report, encoding="ascii", errors="replace", closefd=False) as lines:
             for line in lines:
                 try:
                     message = json.loads(line)
@@ -194,6 +193,7 @@ class _ChildProcess:
                         child.log_in_parent(message["log"])
                 except Exception as error:
                     log.warning("the scheduler's process sent what cannot be read (%s)", type(error).__name__)
+        forks.close(report)
 
 
 def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | None, life: int, report: int) -> None:

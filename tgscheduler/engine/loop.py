@@ -164,6 +164,13 @@ class Loop(Placing):
         self._requests.append((task, run))
         self.bell.put(None)
 
+    def forget(self) -> None:
+        """In a forked copy: turn no more, also where a host has replaced threads by what a fork copies."""
+        self.stopping = True
+        self.events = Events(self.clock.now)  # that nobody listens to
+        for executor in self.executors.values():
+            executor.forget()
+
     def leave(self) -> None:
         """Take note that all is drained, and when."""
         self.drained = True
@@ -203,6 +210,8 @@ class Loop(Placing):
         if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
             return self.clock.now()  # its holder may be the thread that is stopping us: look again
         try:
+            if self.stopping:  # since it was asked for, or this is a fork's copy
+                return None
             moved = self._follow_step(stepped, turn) if stepped else ()
             now = self.clock.now()
             held_up = self.clerk is not None and self.clerk.full

@@ -7,6 +7,8 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 ==================  =====================================================================
 """
 
+import _thread
+import functools
 import logging
 import os
 import threading
@@ -222,6 +224,7 @@ class Scheduler(Timetabling, Answering):
                 self._keeper.close(0.0)
                 raise
             capturing.begin()
+            _warn_of_greenlets()
             self._loop = Loop(self, self.clock, self._registry, self._ledger, self._executors, self._events, recall)
             return self._loop
         finally:
@@ -281,6 +284,8 @@ class Scheduler(Timetabling, Answering):
     def _become_a_copy(self) -> None:
         """In a forked child: nothing of the engine runs here, its locks are new, its open runs are the parent's."""
         was_running = self._loop is not None
+        if self._loop is not None:
+            self._loop.forget()
         self._registry.lock = threading.Lock()
         self._life = threading.Lock()
         self._loop = self._stopper = None
@@ -306,6 +311,19 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+@functools.cache
+def _warn_of_greenlets() -> None:
+    """Say, once, that the host has replaced threads by something else."""
+    by = str(_thread.start_new_thread.__module__).split(".")[0]
+    if by != "_thread":
+        log.warning(
+            "%s has replaced threads in this process, which is not supported: an action that computes holds up the "
+            "timetable and all other actions, and a fork copies all that runs; start the scheduler in a process "
+            "that is not patched",
+            by,
+        )
 
 
 def _own_run() -> Run | None:

@@ -69,6 +69,7 @@ class Executor:
         self.events: Events | None = None
         self._ended = ended
         self._closed = False
+        self._copied = False
 
     @property
     def abandoned(self) -> int:
@@ -110,6 +111,12 @@ class Executor:
 
     def shift(self, seconds: float) -> None:
         """Follow a step of the wall clock by so many seconds."""
+
+    def forget(self) -> None:
+        """In a forked copy: start nothing that waits, also where a host has replaced threads by what a fork copies."""
+        self._closed = self._copied = True
+        self.events = None
+        self.waiting.clear()
 
     def idle(self, but: Run | None = None) -> bool:
         """Say whether nothing runs, apart from the run ``but``."""

@@ -25,6 +25,11 @@ _RECORD_FIELDS = (
     "created", "msecs", "relativeCreated", "thread", "threadName", "process", "processName",
 )  # fmt: skip
 
+#: Maximum length of a message to the parent, in bytes. Texts of a longer log record are cut to the first of these
+#: numbers of characters by which it fits: one takes 12 bytes at most.
+LONGEST = 1 << 20
+_CUTS = (1 << 17, 1 << 14, 1 << 10)
+
 #: What every record has, or gets by being formatted; what else there is the application has added.
 _KNOWN = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime"})
 
@@ -48,7 +53,10 @@ class Pipe:
 
     def send(self, **message: Any) -> None:
         """Write one message; a parent that is gone is no error."""
-        data = json.dumps(message, default=str).encode("ascii", "replace") + b"\n"
+        self.write(_line(message))
+
+    def write(self, data: bytes) -> None:
+        """Write a line; a parent that is gone is no error."""
         try:
             while data:
                 data = data[os.write(self.fd, data) :]
@@ -62,25 +70,51 @@ class PipeHandler(logging.Handler):
     pipe: Pipe | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record with its message and traceback formatted."""
+        """Send a record with its message and traceback formatted; a bad one is told on stderr, as by other handlers."""
         if self.pipe is None:
             return
-        fields: dict[str, Any] = {name: getattr(record, name, None) for name in _RECORD_FIELDS}
-        fields.update((name, value) for name, value in record.__dict__.items() if _is_extra(name, value))
-        fields["msg"] = record.getMessage()
-        if record.exc_info and not record.exc_text:
-            record.exc_text = logging.Formatter().formatException(record.exc_info)
-        fields["exc_text"] = record.exc_text
-        fields["stack_info"] = record.stack_info
-        self.pipe.send(log=fields)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Say so on stderr: there is no other place."""
-        os.write(2, f"tgscheduler: a log record of {record.name} could not be sent\n".encode())
+        try:
+            self.pipe.write(_record_line(record))
+        except Exception:
+            self.handleError(record)
 
 
-def _is_extra(name: str, value: object) -> bool:
-    return name not in _KNOWN and (value is None or type(value) in (str, int, float, bool))
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message, default=str).encode("ascii", "replace") + b"\n"
+
+
+def _record_line(record: logging.LogRecord) -> bytes:
+    """Return the message that a log record becomes, cut where it is too long."""
+    if record.exc_info and not record.exc_text:
+        record.exc_text = logging.Formatter().formatException(record.exc_info)
+    fields: dict[str, Any] = {name: getattr(record, name, None) for name in _RECORD_FIELDS}
+    fields.update(msg=record.getMessage(), exc_text=record.exc_text, stack_info=record.stack_info)
+    extras = {name: _plain(value) for name, value in record.__dict__.items() if name not in _KNOWN}
+    line = _line({"log": {**extras, **fields}})
+    for most in _CUTS:
+        if len(line) <= LONGEST:
+            return line
+        fields = {name: _cut(value, most) for name, value in fields.items()}
+        extras = {name: _cut(value, most) for name, value in extras.items()}
+        line = _line({"log": {**extras, **fields}})
+    return line if len(line) <= LONGEST else _line({"log": fields})
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has of a value, else its text."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    try:
+        return str(value)
+    except Exception as error:
+        return f"({type(value).__name__}: its text cannot be had: {type(error).__name__})"
+
+
+def _cut(value: object, most: int) -> object:
+    if not isinstance(value, str) or len(value) <= most:
+        return value
+    head, tail = most * 3 // 4, most // 4
+    return f"{value[:head]} … [cut: {len(value) - head - tail} characters] … {value[-tail:]}"
 
 
 # Made in the parent: a handler's lock is made anew in each child by logging itself.
@@ -119,9 +153,12 @@ def settle(fd: int, die_with: int | None) -> Pipe:
 
 
 def log_in_parent(fields: dict[str, Any]) -> logging.LogRecord:
-    """Hand a record that a child sent to this process's handlers; return it."""
+    """Hand a record that a child sent to this process's handlers, and return it; what they raise is not felt."""
     record = logging.makeLogRecord(fields)
-    logging.getLogger(record.name).callHandlers(record)
+    try:
+        logging.getLogger(record.name).callHandlers(record)
+    except Exception:  # noqa: S110  # there is no other place to say it
+        pass
     return record
 
 

@@ -8,8 +8,8 @@
                             pidfd readable   the child has ended: reap it, finish its run
                             nothing for 30 s no sign of life: end the child's process group
 
-Only that thread forks: a child's death signal is bound to the thread that forked it, and a pipe's write end is never
-inherited by a second child. Where the platform has no pidfd, children are asked for each 50 ms.
+Only that thread forks: a child's death signal is bound to the thread that forked it. Of the pipes a child keeps the
+write end of its own, and nothing else. Where the platform has no pidfd, children are asked for each 50 ms.
 """
 
 import json
@@ -21,6 +21,7 @@ import threading
 from collections import deque
 
 from tgscheduler import clock as clocks
+from tgscheduler import forks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import capturing, child
@@ -31,7 +32,6 @@ from tgscheduler.executors.forkedrun import (
     TERM_TO_KILL,
     Child,
     be_the_child,
-    close,
     kind_of,
     last_words,
     warm_up,
@@ -48,8 +48,6 @@ SIGN_OF_LIFE = 30.0
 
 #: A fork or thread that the host has refused is tried again after so many seconds.
 AGAIN = 0.1
-
-_LONGEST_LINE = 1 << 20
 
 
 class ForkedExecutor(Executor):
@@ -117,6 +115,11 @@ class ForkedExecutor(Executor):
             if thread.is_alive():
                 log.error("the forker did not end; children left: %s", list(self._children))
 
+    def forget(self) -> None:
+        """In a forked copy: the children are the parent's, and so were the descriptors."""
+        super().forget()
+        self._children, self._groups, self._ring = {}, {}, None
+
     def _start_forker(self) -> None:
         with self._door:
             if self._thread is not None:
@@ -124,7 +127,7 @@ class ForkedExecutor(Executor):
             warm_up()
             pipe: tuple[int, ...] = ()
             try:
-                pipe = os.pipe()
+                pipe = forks.pipe()
                 self._ring = pipe[1]
                 for fd in pipe:
                     os.set_blocking(fd, False)
@@ -136,7 +139,7 @@ class ForkedExecutor(Executor):
                 self.trouble, self._ring = f"no thread to fork from: {error}", None
                 self._again = clocks.elapsed() + AGAIN
                 for fd in pipe:
-                    os.close(fd)
+                    forks.close(fd)
             else:
                 self._thread = thread
 
@@ -169,7 +172,10 @@ class ForkedExecutor(Executor):
                 self._launch(poller)
                 if self._closed and not self._children and not self._groups:
                     return
-                for fd, _ in poller.poll(self._patience() * 1000):
+                found = poller.poll(self._patience() * 1000)
+                if self._copied:
+                    return
+                for fd, _ in found:
                     if fd == bell:
                         os.read(bell, 4096)
                     else:
@@ -184,11 +190,12 @@ class ForkedExecutor(Executor):
                 self._reap(kid, poller, wait=True)
             self._again, self._thread = clocks.elapsed() + AGAIN, None
         finally:
-            with self._door:
-                if self._ring == ring:  # else another forker has begun
-                    self._ring = None
-            close(bell)
-            close(ring)
+            if not self._copied:
+                with self._door:
+                    if self._ring == ring:  # else another forker has begun
+                        self._ring = None
+                forks.close(bell)
+                forks.close(ring)
 
     def _take_arrivals(self) -> None:
         try:
@@ -201,8 +208,8 @@ class ForkedExecutor(Executor):
         """Return for how many seconds to poll."""
         if self._groups or any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
             return 0.05
-        if self._line and self.trouble:
-            return 0.1
+        if self._line and clocks.elapsed() < self._again:
+            return AGAIN
         if not self._children:
             return 5.0
         return max(0.0, min(1.0, min(kid.timeout_at for kid in self._children.values()) - clocks.elapsed()))
@@ -220,6 +227,10 @@ class ForkedExecutor(Executor):
                 continue
             try:
                 kid = self._fork(task, run)
+            except forks.Busy:
+                self._wait_again(occurrence)
+                self._again = clocks.elapsed() + AGAIN
+                return
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
                 self._wait_again(occurrence)
                 if self.trouble is None:
@@ -243,17 +254,17 @@ class ForkedExecutor(Executor):
             self.withdraw(run, "stopped before it began")
 
     def _fork(self, task: Task, run: Run) -> Child:
-        read, write = os.pipe()
+        read, write = forks.pipe()
         me = os.getpid()
         try:
-            pid = os.fork()
+            pid = forks.fork(keep=(write,))
         except BaseException:
-            os.close(read)
-            os.close(write)
+            forks.close(read)
+            forks.close(write)
             raise
         if pid == 0:
             be_the_child((task, run), write, me)
-        os.close(write)
+        forks.close(write)
         os.set_blocking(read, False)
         try:
             os.setpgid(pid, pid)
@@ -288,7 +299,7 @@ class ForkedExecutor(Executor):
             *lines, kid.tail = (kid.tail + data).split(b"\n")
             for line in lines:
                 self._understand(kid, line)
-            if len(kid.tail) > _LONGEST_LINE:
+            if len(kid.tail) > child.LONGEST:
                 kid.tail = b""
         return True
 
@@ -328,7 +339,7 @@ class ForkedExecutor(Executor):
                     poller.unregister(fd)
                 except KeyError:
                     pass
-                close(fd)
+                forks.close(fd)
         self._finish(kid, status)
 
     def _finish(self, kid: Child, status: int | None) -> None:

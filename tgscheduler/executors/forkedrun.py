@@ -6,6 +6,7 @@ import signal
 import sys
 from typing import Any
 
+from tgscheduler import forks
 from tgscheduler.executors import child
 from tgscheduler.executors.base import Occurrence, describe, perform
 from tgscheduler.timetable import run as runs
@@ -95,14 +96,6 @@ def kind_of(task: Task, number: object) -> type[BaseException] | None:
     return retry.on[number]
 
 
-def close(fd: int) -> None:
-    """Close a file descriptor that may be closed already."""
-    try:
-        os.close(fd)
-    except OSError:
-        pass  # an action has closed it
-
-
 def last_words(status: int) -> str:
     """Return how a child ended that said nothing of its action."""
     code = os.waitstatus_to_exitcode(status)
@@ -117,9 +110,11 @@ def last_words(status: int) -> str:
 
 def _pidfd(pid: int) -> int | None:
     try:
-        return os.pidfd_open(pid)
+        pidfd = os.pidfd_open(pid)
+        forks.own(pidfd)
     except (AttributeError, OSError):
         return None
+    return pidfd
 
 
 def warm_up() -> None:

@@ -382,6 +382,7 @@ class DatabaseStore(Readable):
     def _in_child(self) -> None:
         """Be inert in a forked child: whatever is open belongs to the parent."""
         self._inert, self._opened = True, False
+        self._writer.forget()
         connections = list(self._connections.values())
         for connection in connections:  # for ever: to be freed would close it
             never_free(connection)

@@ -17,6 +17,7 @@ from psycopg.pq import TransactionStatus
 
 from tgscheduler.clock import elapsed
 from tgscheduler.errors import InvalidValue, StoreError
+from tgscheduler.forks import no_fork
 from tgscheduler.stores.statements import Many
 
 #: For every connection that the URL gives no other value for (seconds, or milliseconds where libpq counts those).
@@ -69,6 +70,10 @@ class _Connection(psycopg.Connection[Any]):
     #: Maximum duration of a call (seconds); another thread may change it while a call waits.
     bound = BOUND
 
+    @classmethod
+    def _connect_gen(cls, *args: Any, **kw: Any) -> Any:
+        return _in_steps(super()._connect_gen(*args, **kw))
+
     def wait(self, gen: Any, *args: Any, **kw: Any) -> Any:
         """Do what a generator of psycopg's does between its waits; raise NoAnswer past the bound."""
         try:
@@ -78,12 +83,25 @@ class _Connection(psycopg.Connection[Any]):
             raise
 
 
+def _in_steps(calls: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+    """Yield what a generator of psycopg's waits for; no fork happens while it goes on."""
+    ready = None
+    while True:
+        try:
+            with no_fork:
+                wanted = calls.send(ready)
+        except StopIteration as end:
+            return end.value
+        ready = yield wanted
+
+
 def _within(steps: Generator[Any, Any, Any], connection: _Connection) -> Generator[Any, Any, Any]:
     """Yield what a generator of psycopg's waits for; it goes on ten times a second at least."""
     began, ready = elapsed(), None
     while True:
         try:
-            wanted = steps.send(ready)
+            with no_fork:  # in libpq, its resolver and TLS; a fork may happen while it waits
+                wanted = steps.send(ready)
         except StopIteration as end:
             return end.value
         if elapsed() - began > connection.bound:
@@ -147,7 +165,8 @@ class PostgresDatabase:
     def close(self, connection: _Connection) -> None:
         """Disconnect."""
         try:
-            connection.close()
+            with no_fork:
+                connection.close()
         except psycopg.Error:  # the server went first
             pass
 

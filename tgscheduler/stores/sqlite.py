@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from tgscheduler.clock import elapsed, pause
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
+from tgscheduler.forks import no_fork
 from tgscheduler.stores.database import never_free
 from tgscheduler.stores.statements import Many
 
@@ -95,6 +96,7 @@ class SqliteDatabase:
                 raise
             raise StoreError(f"{self.name}: cannot be created: {error.strerror}; mind its folder's owner") from error
 
+    @no_fork
     def connect(self, writing: bool) -> sqlite3.Connection:
         """Return a connection to the file, which is there."""
         if not self.path.is_file():
@@ -137,7 +139,8 @@ class SqliteDatabase:
         if self._tidying is not None and self._tidying is not threading.current_thread():
             self._tidying.join(PATIENCE)
         try:
-            connection.close()
+            with no_fork:
+                connection.close()
         except sqlite3.Error:  # a transaction that could not be ended: its file is gone, or the disk is
             pass
 
@@ -171,6 +174,7 @@ class SqliteDatabase:
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
+    @no_fork
     def begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that writes."""
         connection.execute("BEGIN IMMEDIATE")
@@ -182,10 +186,12 @@ class SqliteDatabase:
             self._kept = connection
             raise Moved(f"{self.name} or its log was removed or replaced")
 
+    @no_fork
     def begin_migration(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that no other migration can be in at the same time."""
         connection.execute("BEGIN IMMEDIATE")
 
+    @no_fork
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commit; whether it was, where that raises, is to be looked up."""
         connection.execute("COMMIT")
@@ -201,7 +207,7 @@ class SqliteDatabase:
             return False
         if self._log > _LONG:
             self._log = 0
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            self.rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
             return True
         if self._untidy >= _UNTIDY:
             self._untidy = 0
@@ -217,15 +223,17 @@ class SqliteDatabase:
         try:
             connection = self._tidier = self.connect(writing=False)
             try:
-                connection.execute("PRAGMA query_only = 0")
+                self.execute(connection, "PRAGMA query_only = 0")
                 for _ in range(2):  # the second time there is little left
-                    _, self._log, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    [(_, self._log, _)] = self.rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
             finally:
                 self._tidier = None
-                connection.close()
+                with no_fork:
+                    connection.close()
         except (sqlite3.Error, OSError):  # the writer will say what is wrong
             pass
 
+    @no_fork
     def rollback(self, connection: sqlite3.Connection) -> None:
         """End a transaction without a trace."""
         if connection.in_transaction:
@@ -240,24 +248,29 @@ class SqliteDatabase:
     def lock_tasks(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
         """Nothing to do: a transaction locks the whole file."""
 
+    @no_fork
     def execute(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> int:
         """Execute one statement; return how many rows it has changed."""
         return connection.execute(sql, values).rowcount
 
+    @no_fork
     def insert(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any]) -> int:
         """Insert a row; return its id."""
         return int(connection.execute(f"{sql} RETURNING id", values).fetchall()[0][0])
 
+    @no_fork
     def many(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
         """Execute a statement for many rows; return how many rows it has changed."""
         return sum(connection.execute(*part).rowcount for part in _parts(statement, rows))
 
+    @no_fork
     def select(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> list[Any]:
         """Return what a statement finds for many rows."""
         return [row for part in _parts(statement, rows) for row in connection.execute(*part).fetchall()]
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
+    @no_fork
     def rows(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return all rows of a statement."""
         return connection.execute(sql, values).fetchall()

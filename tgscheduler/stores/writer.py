@@ -19,6 +19,7 @@ from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
+from tgscheduler.errors import WrongProcess
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition
 from tgscheduler.stores.batch import Batch, Contested
@@ -121,6 +122,11 @@ class Writer:
         self._bell.put(None)
         if self._thread is not None:
             self._thread.join(timeout + 0.05)
+
+    def forget(self) -> None:
+        """In a forked copy: write nothing, also where a host has replaced the thread by what a fork copies."""
+        self._connection, self._close_by = None, 0.0
+        self._connect = _refuse
 
     @property
     def alive(self) -> bool:
@@ -424,6 +430,10 @@ class Writer:
             what(argument)
         except Exception:
             log.exception("%s: a listener of the store has failed", self._database.name)
+
+
+def _refuse() -> Any:
+    raise WrongProcess("the store is open in the parent of this process")
 
 
 def drain(line: deque[Claim]) -> Iterator[Claim]:
