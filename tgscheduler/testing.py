@@ -125,6 +125,7 @@ class TickedScheduler(Scheduler):
         where = here()  # asking for it costs more than all else of a run
         for executor in inline:
             executor.where = where
+            executor.take_context()  # a test sets up its surroundings when it likes
         try:
             while not loop.stopping:
                 turn()

@@ -31,6 +31,7 @@ from tgscheduler.errors import SchedulerError
 from tgscheduler.events import NAMES, Event
 from tgscheduler.scheduler import _configured, start_scheduler
 from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
+from tgscheduler.timetable.actions import check_result
 from tgscheduler.timetable.tasks import Task
 
 _ours = logging.getLogger("tgscheduler")
@@ -139,7 +140,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
 
     def _run(self, when: str, hook: Hook) -> None:
         try:
-            hook()
+            check_result(hook(), "it")
         except BaseException as error:
             what = " ".join("".join(traceback.format_exception_only(error)).split())
             self.bus.log(f"{when}: {name_of(hook)} raised {what}", level=40)
