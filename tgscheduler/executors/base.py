@@ -29,6 +29,7 @@ class Voice(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log; what a handler raises goes nowhere, as there is no other place to say it."""
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        self.logger.disabled = False
         try:
             self.logger.log(level, msg, *args, **kwargs)
         except Exception:  # noqa: S110
@@ -36,6 +37,21 @@ class Voice(logging.LoggerAdapter[logging.Logger]):
 
 
 log = Voice("tgscheduler.task")
+
+_ours = logging.getLogger("tgscheduler")
+
+
+def enable_loggers() -> None:
+    """Enable our loggers again after a ``dictConfig`` or ``fileConfig`` that disabled all loggers it does not name.
+
+    That is the default of both, and no choice. What was chosen for a logger by its name stays: levels, handlers,
+    propagation.
+    """
+    if _ours.disabled:
+        for name, logger in list(logging.root.manager.loggerDict.items()):
+            if name.partition(".")[0] == _ours.name and isinstance(logger, logging.Logger):
+                logger.disabled = False
+
 
 #: A traceback's text is cut to this many characters, and to so many chained exceptions.
 LONGEST_ERROR = 16_000

@@ -200,7 +200,10 @@ class _CherryPyLog(logging.Handler):
         if self._is_handled(record):
             return
         try:
-            cherrypy.log.error(self.format(record), "SCHEDULER", record.levelno)
+            if not cherrypy.log.error_log.disabled:
+                cherrypy.log.error(self.format(record), "SCHEDULER", record.levelno)
+            elif logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+                logging.lastResort.handle(record)  # a dictConfig has disabled CherryPy's loggers
         except Exception:
             self.handleError(record)
 
