@@ -121,6 +121,12 @@ def test_a_long_chain_of_exceptions_is_cut(executor):
     assert len(run.error) < 20_000
 
 
+def test_an_error_can_be_written_anywhere_and_is_bounded_whatever_its_text(executor):
+    run = end_of(executor, submit(executor, raiser(ValueError("no file caf\udce9" + "\udcff" * 20_000))))
+    assert len(run.error.encode()) < 20_000
+    assert "no file caf\\udce9" in run.error
+
+
 def test_endless_recursion_is_a_failure(executor):
     def recurse():
         recurse()

@@ -381,7 +381,8 @@ def _describe(error: BaseException) -> str:
             break
     if len(parts) % 2 == 0:
         parts[-1] = "\n(more exceptions before this one)\n\n"
-    text = "".join(reversed(parts)).rstrip("\n")
+    # A name that is not UTF-8, of a file or in a message, must not keep a log or a store from taking the text.
+    text = "".join(reversed(parts)).rstrip("\n").encode("utf-8", "backslashreplace").decode()
     if len(text) > LONGEST_ERROR:
         text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
     return text
