@@ -102,6 +102,22 @@ def test_a_hook_that_raises_stops_the_start_with_its_name(tmp_path):
     assert "Scheduler started" not in log
 
 
+def test_a_hook_that_makes_its_work_and_does_not_do_it_stops_the_start(tmp_path):
+    program = """
+    async def schedule():
+        mark("never")
+
+    startup.call_on_startup.append(schedule)
+    serve()
+    """
+    with Server(tmp_path, program) as server:
+        assert server.end() == 70
+    assert server.marks() == []
+    [line] = lines_with(server.log(), "call_on_startup: __main__.schedule raised tgscheduler.errors.UnfinishedAction")
+    assert "it returned a coroutine" in line
+    assert "never awaited" not in server.log()
+
+
 def test_a_hook_that_stops_the_engine_starts_nothing(tmp_path):
     program = """
     startup.call_on_startup += [lambda: scheduler.add_single_task(print, taskname="x"), engine.stop, lambda: mark("no")]

@@ -9,6 +9,7 @@ from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 import pytest
 
 from tgscheduler.errors import InvalidType, UnfinishedAction
+from tgscheduler.rehearsal import simulate
 from tgscheduler.scheduler import SingleTask, ThreadedIntervalTask, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.actions import check_callable, check_result
@@ -98,6 +99,9 @@ def test_other_functions_that_would_never_do_their_work_are_refused_too():
     with pytest.raises(InvalidType, match=r"^trigger\.next_after: .*asyncio\.run"):
         ThreadedScheduler().add_task(int, type("Trigger", (), {"next_after": coroutine})())
 
+    with pytest.raises(InvalidType, match=r"^schedule: .*asyncio\.run"):
+        simulate(coroutine, 0.0, 1)
+
     with pytest.raises(InvalidType, match=r"Mine\.execute: .*asyncio\.run"):
 
         class Mine(SingleTask):
@@ -173,6 +177,15 @@ def test_an_action_that_returns_its_work_has_failed_with_that_reason(action, wha
     assert run.reason.startswith(f"the action returned {what} and its work was not done; ")
     assert run.error == run.reason
     assert [record.getMessage() for record in caplog.records] == [f"it: failed: {run.reason}"]
+
+
+def test_an_action_that_was_replaced_by_a_coroutine_function_fails():
+    scheduler = TickedScheduler()
+    task = scheduler.add_single_task(int)
+    task.action = coroutine
+    scheduler.tick(1)
+    scheduler.stop()
+    assert [run.state for run in scheduler.runs()] == ["failed"]
 
 
 def test_a_coroutine_that_somebody_else_drives_is_left_alone():
