@@ -10,7 +10,7 @@ not seen                          what a wrapper makes and drops itself
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
 from functools import partial
-from types import CoroutineType, FunctionType, MethodType
+from types import BuiltinFunctionType, CoroutineType, FunctionType, MethodType, MethodWrapperType
 from typing import Any
 
 from tgscheduler.errors import InvalidType, UnfinishedAction
@@ -18,6 +18,9 @@ from tgscheduler.errors import InvalidType, UnfinishedAction
 #: The flags of a function whose call runs none of its body.
 LAZY = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
+#: What most actions return, if not None: told by one look, where the abstract classes take 5,000 instructions.
+_PLAIN = frozenset({bool, int, float, str, bytes, list, dict, tuple, set})
+_BUILTIN = (BuiltinFunctionType, MethodWrapperType)
 _RESULTS = (Awaitable, Generator, AsyncGenerator)
 _AWAIT_IT = "coroutines are not run here: give a plain function, such as def job(): asyncio.run(work())"
 _ITERATE_IT = "give a plain function that goes through it, such as def job(): for _ in work(): pass"
@@ -37,44 +40,47 @@ def check_callable(what: str, function: object) -> None:
 
 def check_result(result: object, who: str = "the action") -> None:
     """Raise UnfinishedAction if somebody has returned the work instead of doing it."""
-    if not issubclass(type(result), _RESULTS):
+    kind = type(result)
+    if kind in _PLAIN or not issubclass(kind, _RESULTS):
         return
     mend = _AWAIT_IT
     if isinstance(result, Coroutine):
-        kind = "a coroutine"
+        what = "a coroutine"
         if isinstance(result, CoroutineType) and inspect.getcoroutinestate(result) == inspect.CORO_CREATED:
             result.close()  # or its end would warn that it was never awaited
     elif isinstance(result, Awaitable):
-        kind = f"an awaitable ({type(result).__name__})"
+        what = f"an awaitable ({kind.__name__})"
     else:
-        kind = "a generator" if isinstance(result, Generator) else "an async generator"
+        what = "a generator" if isinstance(result, Generator) else "an async generator"
         mend = _ITERATE_IT
-    raise UnfinishedAction(f"{who} returned {kind} and its work was not done; {mend}")
+    raise UnfinishedAction(f"{who} returned {what} and its work was not done; {mend}")
 
 
 def _made_by(function: Any) -> str | None:
     """Return what a call makes instead of doing the work; None: nothing, as far as can be seen."""
-    if _is_marked(function):
-        return "a coroutine"
     while (kind := type(function)) is not FunctionType:  # not by isinstance: a mock claims the class of its spec
-        if issubclass(kind, partial):
-            function = function.func
-        elif kind is MethodType:
+        if kind is MethodType:
             function = function.__func__
-        elif issubclass(kind, type) or type(kind.__call__) not in (FunctionType, MethodType, partial):
+        elif kind in _BUILTIN or issubclass(kind, type):
             return None
-        else:
-            function = kind.__call__
-        if _is_marked(function):
+        elif issubclass(kind, partial):
+            function = function.func
+        elif _is_marked(function):
             return "a coroutine"
+        elif type(kind.__call__) in (FunctionType, MethodType, partial):
+            function = kind.__call__
+        else:
+            return None
     flags = function.__code__.co_flags
+    if flags & inspect.CO_COROUTINE or (function.__dict__ and _is_marked(function)):
+        return "a coroutine"
     if flags & inspect.CO_ASYNC_GENERATOR:
         return "an async generator"
     return "a generator" if flags & inspect.CO_GENERATOR else None
 
 
 def _is_marked(function: object) -> bool:
-    """Return whether it is an ``async def``, or marked as one (``inspect.markcoroutinefunction``)."""
+    """Return whether it is marked as an ``async def`` (``inspect.markcoroutinefunction``)."""
     try:
         return inspect.iscoroutinefunction(function)
     except Exception:  # an object whose attributes cannot be had
