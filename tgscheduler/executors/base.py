@@ -256,7 +256,8 @@ class Executor:
         run.where = where
         run.started = now()
         run.state = RUNNING
-        failure = self.own_context().run(perform, occurrence)
+        context = self.own_context() if self._decimals else self._context.copy()
+        failure = context.run(perform, occurrence)
         if failure is not None or task._terms is not None:
             self._finish_with_terms(occurrence, failure)
         elif running.pop(run, None) is None:
