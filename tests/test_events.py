@@ -107,7 +107,7 @@ def test_an_event_is_a_plain_value():
 @pytest.mark.parametrize(
     ("callback", "names", "error", "said"),
     [
-        (None, None, InvalidType, "subscribe: expected a callable that takes an event, got None"),
+        (None, None, InvalidType, "subscribe: expected a callable, got None"),
         (print, "run-end", InvalidValue, "subscribe: expected names among run-started, .*, got 'run-end'"),
         (print, ["run-started", "started"], InvalidValue, "got 'started'"),
         (print, [3], InvalidValue, "got 3"),

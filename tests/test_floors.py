@@ -19,7 +19,14 @@ FLOORS = {
     "F0": [
         *("errors", "clock", "forks", "timetable", "timetable.zones", "timetable.cron", "timetable.cronlike"),
         *("timetable.checks", "timetable.days", "timetable.compose", "timetable.realtime", "timetable.walltime"),
-        *("timetable.asking", "timetable.words", "timetable.triggers", "timetable.policy", "timetable.run"),
+        *(
+            "timetable.actions",
+            "timetable.asking",
+            "timetable.words",
+            "timetable.triggers",
+            "timetable.policy",
+            "timetable.run",
+        ),
     ],
     "F1": [
         *("timetable.terms", "timetable.tasks", "timetable.daytasks", "timetable.variants", "timetable.agenda"),

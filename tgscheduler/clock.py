@@ -2,9 +2,14 @@
 
 Everything else is handed a :class:`Clock` and asks it; tests hand in a virtual one. Times are POSIX seconds
 (float), durations seconds.
+
+The clocks are functions of a ``time`` module of our own. A test of the application that freezes time (freezegun,
+``mock.patch("time.time")``) replaces those of the shared one, wherever a name stands for them, and may do so while
+this module is imported; a scheduler that runs beside it goes on in real time.
 """
 
 import functools
+import importlib.util
 import queue
 import re
 import threading
@@ -12,6 +17,7 @@ import time
 import zoneinfo
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 #: A loop never sleeps longer than this (seconds), so that a stepped wall clock is noticed.
 LONGEST_WAIT = 30.0
@@ -22,11 +28,23 @@ STEP = 1.0
 Bell = queue.SimpleQueue[None]
 """What a loop sleeps on: ``bell.put(None)`` wakes it, from any thread and from a signal handler."""
 
-elapsed = time.monotonic
+
+def _own_time() -> ModuleType:
+    spec = importlib.util.find_spec("time")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_time = _own_time()
+
+elapsed: Callable[[], float] = _time.monotonic
 """Real seconds since some moment, for bounds on real threads and processes whatever the clock in use."""
 
 pause = time.sleep
-"""Sleep really, in seconds: for polling real threads and processes."""
+"""Sleep really, in seconds: for polling real threads and processes. The shared function: gevent's lets others go on."""
 
 
 class Clock:
@@ -39,10 +57,10 @@ class Clock:
         self._offset = self.now() - self.uptime()
 
     #: Return the wall clock's time in POSIX seconds. (Both are asked for each run: C functions, no frame of ours.)
-    now: Callable[[], float] = staticmethod(time.time)
+    now: Callable[[], float] = staticmethod(_time.time)
 
     #: Return monotonic seconds: for durations, never for dates.
-    elapsed: Callable[[], float] = staticmethod(time.monotonic)
+    elapsed: Callable[[], float] = staticmethod(_time.monotonic)
 
     def uptime(self) -> float:
         """Return seconds that go on while the machine is suspended, where the platform has such a clock.
@@ -76,8 +94,8 @@ class Clock:
 
 def _suspended() -> float:
     """Return how long the machine has been suspended since its start, as far as the platform tells."""
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    return 0.0 if boottime is None else time.clock_gettime(boottime) - time.monotonic()
+    boottime = getattr(_time, "CLOCK_BOOTTIME", None)
+    return 0.0 if boottime is None else _time.clock_gettime(boottime) - _time.monotonic()
 
 
 _zone_lock = threading.Lock()

@@ -7,6 +7,7 @@
      |    +-- DuplicateTask              the name belongs to another task
      |    +-- ConfigError                a setting that cannot be: file, line, key, mend
      +-- InvalidType (TypeError)         a value of the wrong kind: an interval '60'
+     |    +-- UnfinishedAction           an action returned a coroutine or a generator instead of doing its work
      +-- StoreError (OSError)            a store that cannot be opened or read: what, why, mend
      +-- WrongProcess (RuntimeError)     asked in a process that cannot do it
      +-- NotSupported (NotImplementedError)  this platform has no such method
@@ -23,6 +24,10 @@ class InvalidValue(SchedulerError, ValueError):
 
 class InvalidType(SchedulerError, TypeError):
     """A value of the wrong type; the message says what is expected and how to mend it."""
+
+
+class UnfinishedAction(InvalidType):
+    """An action returned an awaitable or a generator: its work was not done, and its run has failed."""
 
 
 class DuplicateTask(InvalidValue):

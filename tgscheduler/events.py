@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.timetable.actions import check_callable
 from tgscheduler.timetable.run import Run
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,7 @@ class Events:
 
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
         """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
-        if not callable(callback):
-            raise InvalidType(f"subscribe: expected a callable that takes an event, got {callback!r}")
+        check_callable("subscribe", callback)
         chosen = NAMES if names is None else (names,) if isinstance(names, str) else names
         if not isinstance(chosen, Iterable):
             raise InvalidType(f"subscribe: expected the names of events, got {names!r}")

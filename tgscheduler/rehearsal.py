@@ -25,6 +25,7 @@ from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.executors.base import brief
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
+from tgscheduler.timetable.actions import check_callable
 from tgscheduler.timetable.preview import Outlook
 from tgscheduler.timetable.telling import stamp, zone_in_words
 from tgscheduler.timetable.triggers import check_moment, check_seconds
@@ -159,6 +160,7 @@ def simulate(
         return _look_ahead(schedule, begin, begin + length, timezone)
     if not callable(schedule):
         raise InvalidType(f"schedule: expected a function that adds tasks, or a Scheduler, got {schedule!r}")
+    check_callable("schedule", schedule)
     ticked = _stage(begin, timezone) if scheduler is None else scheduler
     if not isinstance(ticked, TickedScheduler):
         raise InvalidType(f"scheduler: expected a TickedScheduler, whose clock can be set, got {scheduler!r}")

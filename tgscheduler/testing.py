@@ -9,6 +9,16 @@
 
     with installed(scheduler):     # the module-level functions serve it meanwhile
         jobs.schedule()
+
+Its clock is the only one that it asks. To freeze what an action asks (``datetime.now()``), start at the frozen time and
+move both by the same steps::
+
+    with freeze_time("2025-03-30") as frozen:        # freezegun
+        scheduler = TickedScheduler(start=time.time())
+        frozen.tick(60)
+        scheduler.tick(60)
+
+Real schedulers go on in real time meanwhile.
 """
 
 import queue
@@ -127,6 +137,7 @@ class TickedScheduler(Scheduler):
         where = here()  # asking for it costs more than all else of a run
         for executor in inline:
             executor.where = where
+            executor.take_context()  # a test sets up its surroundings when it likes
         try:
             while not loop.stopping:
                 turn()

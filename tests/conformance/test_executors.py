@@ -1,7 +1,10 @@
 """One suite over every executor: an occurrence in, its end out, exactly once."""
 
+import contextvars
+import decimal
 import threading
 from collections import deque
+from contextvars import ContextVar
 
 import pytest
 from helpers import wait_for
@@ -11,6 +14,7 @@ from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
 from tgscheduler.scheduler import SingleTask, current_run
+from tgscheduler.timetable.policy import Retry
 from tgscheduler.timetable.run import MOVES, Run
 
 
@@ -33,13 +37,25 @@ def raiser(error):
 
 
 @pytest.fixture(params=[SequentialExecutor, ThreadedExecutor, ForkedExecutor], ids=lambda kind: kind.method)
-def executor(request):
-    executor = request.param(Clock(), deque())
-    executor.start()
-    yield executor
-    executor.close()
-    wait_for(executor.idle)
-    executor.abandon()
+def make_executor(request):
+    made = []
+
+    def make():
+        executor = request.param(Clock(), deque())
+        executor.start()
+        made.append(executor)
+        return executor
+
+    yield make
+    for executor in made:
+        executor.close()
+        wait_for(executor.idle)
+        executor.abandon()
+
+
+@pytest.fixture
+def executor(make_executor):
+    return make_executor()
 
 
 def submit(executor, action, *args, name="it"):
@@ -48,13 +64,13 @@ def submit(executor, action, *args, name="it"):
     return run
 
 
-def work(executor):
+def work_on(executor):
     if isinstance(executor, SequentialExecutor):
         executor.work()
 
 
 def end_of(executor, run):
-    wait_for(lambda: work(executor) or run.ended)
+    wait_for(lambda: work_on(executor) or run.ended)
     return run
 
 
@@ -103,6 +119,12 @@ def test_a_long_chain_of_exceptions_is_cut(executor):
     run = end_of(executor, submit(executor, raiser(error)))
     assert "link 1999" in run.error
     assert len(run.error) < 20_000
+
+
+def test_an_error_can_be_written_anywhere_and_is_bounded_whatever_its_text(executor):
+    run = end_of(executor, submit(executor, raiser(ValueError("no file caf\udce9" + "\udcff" * 20_000))))
+    assert len(run.error.encode()) < 20_000
+    assert "no file caf\\udce9" in run.error
 
 
 def test_endless_recursion_is_a_failure(executor):
@@ -172,3 +194,66 @@ def test_a_run_that_was_given_up_does_not_end_again(executor):
 def test_finish_and_withdraw_of_an_unknown_run_say_so(executor):
     assert not executor.finish(Run("x", 0.0), "ok")
     assert not executor.withdraw(Run("x", 0.0), "because")
+
+
+async def work():
+    pass
+
+
+def test_an_action_that_returns_its_work_has_failed_with_that_reason(executor):
+    run = end_of(executor, submit(executor, lambda: work()))
+    assert run.state == "failed"
+    assert run.reason.startswith("the action returned a coroutine and its work was not done; ")
+    assert run.error == run.reason
+
+
+# -- a context of its own ------------------------------------------------------------------------------------------
+
+variable = ContextVar("variable", default="nothing")
+
+
+def note(path):
+    path.write_text(f"{variable.get()} {decimal.getcontext().prec}")
+    variable.set("from another run")
+    decimal.getcontext().prec = 3
+    decimal.setcontext(decimal.Context(prec=2))
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["decimal used before", "decimal not used before"])
+def test_each_run_has_a_copy_of_the_context_that_the_scheduler_was_started_in(make_executor, tmp_path, used):
+    executor = contextvars.Context().run(start_in_context, make_executor, used)
+    here = variable.get(), decimal.getcontext().prec
+    for number in range(3):
+        path = tmp_path / str(number)
+        assert end_of(executor, submit(executor, note, path)).state == "ok"
+        assert path.read_text() == f"the application's {50 if used else 28}"
+    assert (variable.get(), decimal.getcontext().prec) == here
+
+
+def start_in_context(make_executor, used):
+    variable.set("the application's")
+    if used:
+        decimal.getcontext().prec = 50
+    executor = make_executor()
+    variable.set("of later")
+    if used:
+        decimal.getcontext().prec = 60
+    return executor
+
+
+def test_the_next_attempt_has_a_context_of_its_own_too(executor, tmp_path):
+    path = tmp_path / "seen"
+
+    def action():
+        with path.open("a") as seen:
+            seen.write(f"{variable.get()} ")
+        variable.set("of the first attempt")
+        raise ValueError
+
+    task = SingleTask("it", action).configure(retry=Retry(2, delay=0.0))
+    run = Run("it", 0.0)
+    for _ in range(2):
+        executor.submit((task, run))
+        before = len(executor._ended)
+        wait_for(lambda before=before: work_on(executor) or len(executor._ended) > before)
+    assert (run.attempt, path.read_text()) == (3, "nothing nothing ")

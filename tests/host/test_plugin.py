@@ -102,6 +102,22 @@ def test_a_hook_that_raises_stops_the_start_with_its_name(tmp_path):
     assert "Scheduler started" not in log
 
 
+def test_a_hook_that_makes_its_work_and_does_not_do_it_stops_the_start(tmp_path):
+    program = """
+    async def schedule():
+        mark("never")
+
+    startup.call_on_startup.append(schedule)
+    serve()
+    """
+    with Server(tmp_path, program) as server:
+        assert server.end() == 70
+    assert server.marks() == []
+    [line] = lines_with(server.log(), "call_on_startup: __main__.schedule raised tgscheduler.errors.UnfinishedAction")
+    assert "it returned a coroutine" in line
+    assert "never awaited" not in server.log()
+
+
 def test_a_hook_that_stops_the_engine_starts_nothing(tmp_path):
     program = """
     startup.call_on_startup += [lambda: scheduler.add_single_task(print, taskname="x"), engine.stop, lambda: mark("no")]
@@ -330,10 +346,15 @@ def test_a_child_of_the_application_does_not_shut_its_parent_down(tmp_path):
 
 @pytest.mark.parametrize(
     ("where", "when"),
-    [("bare", "import"), ("error_file", "hook"), ("root", "import"), ("root", "hook"), ("ours", "hook")],
+    [
+        *(("bare", "import"), ("error_file", "hook"), ("root", "import"), ("root", "hook"), ("ours", "hook")),
+        *(("disabling", "import"), ("disabling", "hook"), ("disabling", "running"), ("disabling_root", "running")),
+    ],
 )
 def test_a_failing_task_is_seen_once_wherever_the_log_goes(tmp_path, where, when):
     program = f"""
+    import logging.config
+
     def fail():
         raise LookupError("broken inside")
 
@@ -350,10 +371,19 @@ def test_a_failing_task_is_seen_once_wherever_the_log_goes(tmp_path, where, when
     def ours():
         root("tgscheduler")
 
+    def disabling():
+        logging.config.dictConfig({{"version": 1}})
+
+    def disabling_root():
+        handlers = {{"own": {{"class": "logging.FileHandler", "filename": "own.log"}}}}
+        logging.config.dictConfig({{"version": 1, "handlers": handlers, "root": {{"handlers": ["own"]}}}})
+
     engine.unsubscribe("start", cherrypy.server.start)
     engine.unsubscribe("stop", cherrypy.server.stop)
     if "{when}" == "hook":
         startup.call_on_startup.append({where})
+    elif "{when}" == "running":
+        scheduler.add_single_task({where}, processmethod="sequential")
     else:
         {where}()
     for name in ("sequential", "threaded", "forked"):
@@ -367,7 +397,7 @@ def test_a_failing_task_is_seen_once_wherever_the_log_goes(tmp_path, where, when
     """
     with Server(tmp_path, program) as server:
         assert server.end() == 0
-    names = {"bare": "log", "error_file": "error.log"}
+    names = {"bare": "log", "error_file": "error.log", "disabling": "log"}
     place = names.get(where, "own.log")
     for name in ("log", "error.log", "own.log"):
         path = tmp_path / name
@@ -379,5 +409,5 @@ def test_a_failing_task_is_seen_once_wherever_the_log_goes(tmp_path, where, when
         assert text.count("Traceback (most recent call last)") == 3 * expected
         assert text.count("LookupError: broken inside") == 3 * expected
     assert server.marks() == ["1" if where == "ours" else "0"], "after the stop only what the application put there"
-    if where in names:
+    if where in ("bare", "error_file"):
         assert "SCHEDULER a threaded one: " in (tmp_path / place).read_text()

@@ -25,7 +25,8 @@ from tgscheduler.engine.recalling import Recall
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
 from tgscheduler.events import Events
-from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe
+from tgscheduler.executors import capturing
+from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe, enable_loggers
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.timetable.plan import slots
 from tgscheduler.timetable.policy import method
@@ -201,6 +202,8 @@ class Loop(Placing):
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
+        capturing.go_on()
+        enable_loggers()
         if len(self.ledger.ended) > self.slack:
             self.settle()
         if self.clerk is not None:

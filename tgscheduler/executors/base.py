@@ -3,15 +3,18 @@
 import logging
 import os
 import socket
+import sys
 import threading
 import traceback
 from collections import deque
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple
 
 from tgscheduler.clock import Bell, Clock
+from tgscheduler.errors import UnfinishedAction
 from tgscheduler.events import Events
+from tgscheduler.timetable.actions import check_result
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
 from tgscheduler.timetable.tasks import Task
@@ -26,6 +29,7 @@ class Voice(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
         """Log; what a handler raises goes nowhere, as there is no other place to say it."""
         kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
+        self.logger.disabled = False
         try:
             self.logger.log(level, msg, *args, **kwargs)
         except Exception:  # noqa: S110
@@ -33,6 +37,21 @@ class Voice(logging.LoggerAdapter[logging.Logger]):
 
 
 log = Voice("tgscheduler.task")
+
+_ours = logging.getLogger("tgscheduler")
+
+
+def enable_loggers() -> None:
+    """Enable our loggers again after a ``dictConfig`` or ``fileConfig`` that disabled all loggers it does not name.
+
+    That is the default of both, and no choice. What was chosen for a logger by its name stays: levels, handlers,
+    propagation.
+    """
+    if _ours.disabled:
+        for name, logger in list(logging.root.manager.loggerDict.items()):
+            if name.partition(".")[0] == _ours.name and isinstance(logger, logging.Logger):
+                logger.disabled = False
+
 
 #: A traceback's text is cut to this many characters, and to so many chained exceptions.
 LONGEST_ERROR = 16_000
@@ -70,6 +89,13 @@ class Executor:
         self._ended = ended
         self._closed = False
         self._copied = False
+        self.take_context()
+
+    def take_context(self) -> None:
+        """Let each run from now on have a copy of the present context: that in which the scheduler is started."""
+        self._context = copy_context()
+        #: What an action would change in place, for all that have it: each run gets its own.
+        self._decimals = _decimal_contexts(self._context)
 
     @property
     def abandoned(self) -> int:
@@ -213,13 +239,20 @@ class Executor:
         if self.bell is not None and (occurrence[0]._terms is not None or (self.events and self.events.wanted)):
             self.bell.put(None)
 
+    def own_context(self) -> Context:
+        """Return a new context for one run."""
+        context = self._context.copy()
+        for variable, value in self._decimals:
+            context.run(variable.set, value.copy())
+        return context
+
     def carry_out(self, occurrence: Occurrence, where: Where) -> bool:
         """Begin, perform and finish an occurrence in this thread; say whether it has run."""
         task, run = occurrence
         if task._terms is not None or task._gone or self.events is None or self.events.wanted:
             if not self.begin(occurrence, where):
                 return False
-            self._finish_with_terms(occurrence, perform(occurrence))
+            self._finish_with_terms(occurrence, self.own_context().run(perform, occurrence))
             return True
         # What nearly every run is: begin and finish without their calls.
         running, now = self.running, self.clock.now
@@ -230,7 +263,8 @@ class Executor:
         run.where = where
         run.started = now()
         run.state = RUNNING
-        failure = perform(occurrence)
+        context = self.own_context() if self._decimals else self._context.copy()
+        failure = context.run(perform, occurrence)
         if failure is not None or task._terms is not None:
             self._finish_with_terms(occurrence, failure)
         elif running.pop(run, None) is None:
@@ -253,7 +287,7 @@ class Executor:
         elif failure is None:
             self.finish(run, OK)
         else:
-            self.finish(run, FAILED, failure.text, kind=failure.kind)
+            self.finish(run, FAILED, failure.text, failure.reason, failure.kind)
 
     def withdraw(self, run: Run, reason: str) -> bool:
         """End a run that has not begun as cancelled; say whether this call did."""
@@ -267,31 +301,40 @@ class Executor:
 
 
 class Failure(NamedTuple):
-    """How an action has failed: its traceback's text, and the exception's class."""
+    """How an action has failed: its traceback's text, the exception's class, and the reason where that says it all."""
 
     text: str
     kind: type[BaseException]
+    reason: str | None = None
 
 
 def perform(occurrence: Occurrence) -> Failure | None:
-    """Execute a task; return how it failed, None where it did not.
+    """Execute a task in the present context, which is the run's own; return how it failed, None where it did not.
 
     Whatever the action raises ends here, SystemExit and KeyboardInterrupt included: it is logged once with the task's
     name, and never reaches the thread that runs it.
     """
-    token = _current.set(occurrence)
+    _current.set(occurrence)
     try:
-        occurrence[0].execute()
+        result = occurrence[0].execute()
+        if result is not None:
+            check_result(result)
     except BaseException as error:
-        text = describe(error)
+        reason = str(error) if isinstance(error, UnfinishedAction) else None
+        text = reason or describe(error)
         _report(*occurrence, error, text)
         # One that the application keeps must not keep our frames and its locals; its own __setattr__ may raise.
         BaseException.with_traceback(error, None)
-        return Failure(text, type(error))
-    else:
-        return None
-    finally:
-        _current.reset(token)
+        return Failure(text, type(error), reason)
+    return None
+
+
+def _decimal_contexts(context: Context) -> list[tuple[ContextVar[Any], Any]]:
+    """Return the variables that hold a ``decimal.Context``, each with a copy of it; usually there is one or none."""
+    decimal = sys.modules.get("decimal")  # where nobody has imported it there is none
+    if decimal is None:
+        return []
+    return [(variable, value.copy()) for variable, value in context.items() if isinstance(value, decimal.Context)]
 
 
 def current_run() -> CurrentRun | None:
@@ -309,7 +352,10 @@ def current_run() -> CurrentRun | None:
 
 def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
     if type(task).handle_exception is Task.handle_exception:
-        log.error("%s: the action raised %s\n%s", run.task, _name(error), text)
+        if isinstance(error, UnfinishedAction):
+            log.error("%s: failed: %s", run.task, text)
+        else:
+            log.error("%s: the action raised %s\n%s", run.task, _name(error), text)
         return
     try:
         task.handle_exception()
@@ -343,7 +389,8 @@ def _describe(error: BaseException) -> str:
             break
     if len(parts) % 2 == 0:
         parts[-1] = "\n(more exceptions before this one)\n\n"
-    text = "".join(reversed(parts)).rstrip("\n")
+    # A name that is not UTF-8, of a file or in a message, must not keep a log or a store from taking the text.
+    text = "".join(reversed(parts)).rstrip("\n").encode("utf-8", "backslashreplace").decode()
     if len(text) > LONGEST_ERROR:
         text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
     return text

@@ -2,6 +2,14 @@
 
 A handler on the root logger would see the lines as well, but would also count as one: ``logging.basicConfig`` would do
 nothing any more. So the lines are taken where records are made, by a factory in front of the one that is there.
+
+::
+
+    another's factory --> ours --> another's factory --> ours --> logging.LogRecord
+                          keeps                          passes on
+
+The application may set its own factories before and after ours, and take them away in any order. So each of ours calls
+the one that it was put in front of, for ever, and of several in one chain the outermost keeps the line.
 """
 
 import copy
@@ -21,34 +29,52 @@ _format = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s").f
 
 _lock = threading.Lock()
 _users = 0
-_before: Callable[..., logging.LogRecord] = logging.getLogRecordFactory()
+_thread = threading.local()
+
+
+class _Factory:
+    """A record factory in front of another one."""
+
+    def __init__(self, before: Callable[..., logging.LogRecord]) -> None:
+        self.before = before
+
+    def __call__(self, *args: Any, **kw: Any) -> logging.LogRecord:
+        current = _current.get()
+        outer: _Factory | None = getattr(_thread, "outer", None)
+        if current is None or outer not in (None, self):  # the same one again: a factory logs something itself
+            return self.before(*args, **kw)
+        _thread.outer = self
+        try:
+            record = self.before(*args, **kw)
+        finally:
+            _thread.outer = outer
+        keep(current[1], record)
+        return record
 
 
 def begin() -> None:
     """Capture from now on; each call is ended by :func:`end`."""
-    global _users, _before
+    global _users
     with _lock:
         _users += 1
-        if _users == 1 and logging.getLogRecordFactory() is not _make:
-            _before = logging.getLogRecordFactory()
-            logging.setLogRecordFactory(_make)
+        go_on()
+
+
+def go_on() -> None:
+    """Capture also if the application has set another factory meanwhile, which may call ours or not."""
+    factory = logging.getLogRecordFactory()
+    if type(factory) is not _Factory:
+        logging.setLogRecordFactory(_Factory(factory))
 
 
 def end() -> None:
-    """End what one call of :func:`begin` began; a factory that somebody has set meanwhile stays."""
+    """End what one call of :func:`begin` began; under a factory that somebody has set meanwhile ours stays."""
     global _users
     with _lock:
         _users -= 1
-        if _users == 0 and logging.getLogRecordFactory() is _make:
-            logging.setLogRecordFactory(_before)
-
-
-def _make(*args: Any, **kw: Any) -> logging.LogRecord:
-    record = _before(*args, **kw)
-    current = _current.get()
-    if current is not None:
-        keep(current[1], record)
-    return record
+        factory = logging.getLogRecordFactory()
+        if _users == 0 and isinstance(factory, _Factory):
+            logging.setLogRecordFactory(factory.before)
 
 
 def keep(run: Run, record: logging.LogRecord) -> None:

@@ -263,7 +263,7 @@ class ForkedExecutor(Executor):
             forks.close(write)
             raise
         if pid == 0:
-            be_the_child((task, run), write, me)
+            self.own_context().run(be_the_child, (task, run), write, me)
         forks.close(write)
         os.set_blocking(read, False)
         try:
@@ -356,7 +356,8 @@ class ForkedExecutor(Executor):
         elif outcome is not None and outcome["state"] == runs.OK:
             self.finish(run, runs.OK)
         elif outcome is not None:
-            self.finish(run, runs.FAILED, error=str(outcome.get("error")), kind=kind_of(kid.task, outcome.get("kind")))
+            error, reason, kind = str(outcome.get("error")), outcome.get("reason"), outcome.get("kind")
+            self.finish(run, runs.FAILED, error, None if reason is None else str(reason), kind_of(kid.task, kind))
         elif status is None:
             reason = "the child's end was taken by somebody else (SIGCHLD ignored, or waitpid(-1) in the application)"
             task_log.error("%s: lost: %s", run.task, reason)

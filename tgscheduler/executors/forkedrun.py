@@ -75,7 +75,8 @@ def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
         if failure is None:
             pipe.send(state=runs.OK)
         else:
-            pipe.send(state=runs.FAILED, error=failure.text, kind=_number_of(occurrence[0], failure.kind))
+            kind = _number_of(occurrence[0], failure.kind)
+            pipe.send(state=runs.FAILED, error=failure.text, reason=failure.reason, kind=kind)
     finally:
         os._exit(0)
 

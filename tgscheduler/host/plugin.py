@@ -31,6 +31,7 @@ from tgscheduler.errors import SchedulerError
 from tgscheduler.events import NAMES, Event
 from tgscheduler.scheduler import _configured, start_scheduler
 from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
+from tgscheduler.timetable.actions import check_result
 from tgscheduler.timetable.tasks import Task
 
 _ours = logging.getLogger("tgscheduler")
@@ -139,7 +140,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
 
     def _run(self, when: str, hook: Hook) -> None:
         try:
-            hook()
+            check_result(hook(), "it")
         except BaseException as error:
             what = " ".join("".join(traceback.format_exception_only(error)).split())
             self.bus.log(f"{when}: {name_of(hook)} raised {what}", level=40)
@@ -199,7 +200,10 @@ class _CherryPyLog(logging.Handler):
         if self._is_handled(record):
             return
         try:
-            cherrypy.log.error(self.format(record), "SCHEDULER", record.levelno)
+            if not cherrypy.log.error_log.disabled:
+                cherrypy.log.error(self.format(record), "SCHEDULER", record.levelno)
+            elif logging.lastResort is not None and record.levelno >= logging.lastResort.level:
+                logging.lastResort.handle(record)  # a dictConfig has disabled CherryPy's loggers
         except Exception:
             self.handleError(record)
 

@@ -59,7 +59,7 @@ class SqliteDatabase:
         if not str(path) or str(path) == ":memory:" or "\0" in str(path):
             raise InvalidValue(f"store: expected the path of a file, got {str(path)!r}; to keep nothing say 'memory'")
         self.path = Path(path).absolute()
-        self.name = f"sqlite:///{self.path}"
+        self.name = f"sqlite:///{_shown(self.path)}"
         self._file: tuple[int, int] | None = None
         #: Its log and the log's index, as the connection that writes has them open.
         self._logs: dict[str, tuple[int, int] | None] = {}
@@ -81,7 +81,9 @@ class SqliteDatabase:
             )
         self._rescue()
         if not self.path.parent.is_dir():
-            raise StoreError(f"{self.name}: there is no folder {self.path.parent}; make it, or name another one")
+            raise StoreError(
+                f"{self.name}: there is no folder {_shown(self.path.parent)}; make it, or name another one"
+            )
         try:
             if self.path.is_symlink() and not (self.path.exists() and self.path.stat().st_size):
                 raise StoreError(f"{self.name}: a symbolic link to nothing; name the file itself")
@@ -107,7 +109,7 @@ class SqliteDatabase:
                 "open it after the fork, in a program of its own, or by method.threaded"
             )
         connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rw", uri=True, isolation_level=None, check_same_thread=False,
+            _uri(self.path), uri=True, isolation_level=None, check_same_thread=False,
             cached_statements=256, timeout=PATIENCE,
         )  # fmt: skip
         try:
@@ -342,7 +344,7 @@ class SqliteDatabase:
         beside.unlink(missing_ok=True)
         _create(beside)
         try:
-            with_all = sqlite3.connect(f"file:{quote(str(beside))}?mode=rw", uri=True, isolation_level=None)
+            with_all = sqlite3.connect(_uri(beside), uri=True, isolation_level=None)
             try:
                 connection.backup(with_all)
             finally:
@@ -373,6 +375,16 @@ def _create(path: Path) -> None:
         os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
     finally:
         os.close(descriptor)
+
+
+def _shown(path: Path) -> str:
+    """Return a path as text that can be written anywhere, also where a folder's name is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _uri(path: Path) -> str:
+    """Return the URI by which SQLite opens a file that is there, and makes none."""
+    return f"file:{quote(os.fsencode(path))}?mode=rw"
 
 
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int]:

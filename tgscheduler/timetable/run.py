@@ -167,6 +167,7 @@ class CurrentRun:
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger whose lines begin with the task's name, and whose records have task, due and attempt."""
+        _action_log.disabled = False  # a dictConfig disables what it does not name
         return _TaskLog(_action_log, {"task": self.task, "due": self.due, "attempt": self.attempt})
 
     def __repr__(self) -> str:

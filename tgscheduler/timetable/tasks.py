@@ -11,12 +11,13 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import time, timedelta
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Unpack
 
 from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import triggers
+from tgscheduler.timetable.actions import LAZY, check_callable, check_result
 from tgscheduler.timetable.compose import ask
 from tgscheduler.timetable.policy import PLAIN, Policy, method
 from tgscheduler.timetable.terms import Options, Terms
@@ -114,13 +115,15 @@ class Task:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        for verb in ("execute", "reschedule", "handle_exception"):
+            check_callable(f"{cls.__qualname__}.{verb}", getattr(cls, verb))
         cls._reschedules_itself = not str(getattr(cls.reschedule, "__module__", None)).startswith(f"{__package__}.")
 
     def __init__(self, name: str | None, action: Action, args: Args = None, kw: Kw = None) -> None:
         if name is not None:
             name = check_name(name)
-        if not callable(action):
-            raise InvalidType(f"action: expected a callable, got {action!r}")
+        if type(action) is not FunctionType or action.__code__.co_flags & LAZY or action.__dict__:
+            check_callable("action", action)  # what nearly every call has is checked without a call
         self.name = name
         self.action = action
         self.args = () if args is None else _check_args(args)
@@ -130,12 +133,13 @@ class Task:
         self._by_hand = self._final = self._gone = False
         self._due = self._mark = self._added = 0.0
 
-    def execute(self) -> None:
-        """Call the action, and nothing else."""
-        if self.kw:
-            self.action(*self.args, **self.kw)
-        else:  # an empty mapping proxy costs ten times as much as none
-            self.action(*self.args)
+    def execute(self) -> object:
+        """Call the action, and nothing else; raise UnfinishedAction if it returned its work instead of doing it."""
+        # an empty mapping proxy costs ten times as much as none
+        result = self.action(*self.args, **self.kw) if self.kw else self.action(*self.args)
+        if result is not None:
+            check_result(result)
+        return None
 
     def reschedule(self, scheduler: Planner) -> None:
         """Put the task into the scheduler for its next time: for subclasses; the loop itself asks the trigger."""
@@ -350,6 +354,7 @@ def check_trigger(trigger: object) -> None:
             "trigger: expected an object with next_after(moment), such as Cron('0 9 * * 1-5') or "
             f"either(Weekdays(...), Monthdays(...)), got {trigger!r}"
         )
+    check_callable("trigger.next_after", trigger.next_after)  # type: ignore[attr-defined]
 
 
 def check_name(name: object) -> str | None:
