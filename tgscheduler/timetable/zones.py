@@ -10,6 +10,7 @@ import math
 import zoneinfo
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from tgscheduler.clock import posix_zone
 from tgscheduler.errors import InvalidType, InvalidValue
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -21,7 +22,7 @@ END = 253_402_128_000
 
 
 def zone(name: str | None) -> zoneinfo.ZoneInfo:
-    """Return the zone of an IANA name, None being UTC.
+    """Return the zone of an IANA name, None being UTC, or of ``TZ=`` and a POSIX rule.
 
     Raises InvalidValue, with the nearest name, when there is none of that name.
     """
@@ -32,8 +33,11 @@ def zone(name: str | None) -> zoneinfo.ZoneInfo:
 
 @functools.lru_cache(maxsize=1024)
 def _zone(name: str) -> zoneinfo.ZoneInfo:
+    if name.startswith("right/"):
+        plain = name.removeprefix("right/")
+        raise InvalidValue(f"{name!r} counts leap seconds, which POSIX time does not; write {plain!r}")
     try:
-        return zoneinfo.ZoneInfo(name)
+        return posix_zone(name.removeprefix("TZ=")) if name.startswith("TZ=") else zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidValue(f"{name!r} is no time zone{_nearest(name)}") from None
 
