@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from tgscheduler.clock import Bell, Clock
 from tgscheduler.events import Events
+from tgscheduler.messages import printable
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
 from tgscheduler.timetable.tasks import Task
@@ -336,7 +337,7 @@ def _describe(error: BaseException) -> str:
             break
     if len(parts) % 2 == 0:
         parts[-1] = "\n(more exceptions before this one)\n\n"
-    text = "".join(reversed(parts)).rstrip("\n")
+    text = "".join(reversed(parts)).rstrip("\n").encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) > LONGEST_ERROR:
         text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
     return text
@@ -353,8 +354,7 @@ def _from_action(error: BaseException) -> TracebackType | None:
 def brief(error: BaseException) -> str:
     """Return an exception as one short line, for reasons and health; never raise."""
     try:
-        text = " ".join(str(error).split())[:200]
-        text = text if text.isprintable() else ascii(text)
+        text = printable(" ".join(str(error).split()), 200)
     except BaseException as second:
         text = f"(its text cannot be had: {_name(second)})"
     return f"{_name(error)}: {text}" if text else _name(error)
