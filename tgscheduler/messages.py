@@ -53,6 +53,13 @@ def printable(text: str, longest: int | None = None) -> str:
     return text[:longest]
 
 
+def clean(text: str) -> str:
+    """Return text that every database and file takes: a NUL and lone halves of a character pair are spelled out."""
+    if text.isascii():
+        return text.replace("\0", "\\x00") if "\0" in text else text
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def without(text: str, secrets: Iterable[str]) -> str:
     """Return a text in which secrets are hidden, as they are and in the forms that URLs, reprs and quotes give them."""
     forms = {form for secret in secrets for form in (secret, quote(secret, ""), quote_plus(secret), repr(secret)[1:-1])}

@@ -6,6 +6,7 @@ import pytest
 from processes import Process
 
 from tgscheduler import stores
+from tgscheduler.messages import clean
 from tgscheduler.testing import TickedScheduler
 
 LOGS = """
@@ -58,3 +59,17 @@ def test_a_run_in_memory_has_its_lines_too_and_only_the_last_ones():
     assert len(run.log) <= 8_100
     assert run.log.startswith("…\n")
     assert run.log.endswith("line 999\n")
+
+
+def test_the_bound_counts_what_is_spelled_out():
+    def work():
+        logging.getLogger("jobs").warning("\ud800\0" * 4000)
+
+    scheduler = TickedScheduler()
+    scheduler.add_single_task(work, taskname="it", processmethod="sequential")
+    scheduler.tick(1)
+    [run] = scheduler.runs("it")
+    scheduler.stop()
+    assert len(run.log) <= 8_100
+    assert run.log.endswith("\\ud800\\x00\n")
+    assert clean(run.log) == run.log, "a store makes it no longer"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from tgscheduler.clock import Bell, Clock
 from tgscheduler.events import Events
-from tgscheduler.messages import printable
+from tgscheduler.messages import clean, printable
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
 from tgscheduler.timetable.tasks import Task
@@ -337,7 +337,7 @@ def _describe(error: BaseException) -> str:
             break
     if len(parts) % 2 == 0:
         parts[-1] = "\n(more exceptions before this one)\n\n"
-    text = "".join(reversed(parts)).rstrip("\n").encode("utf-8", "backslashreplace").decode("utf-8")
+    text = clean("".join(reversed(parts)).rstrip("\n"))  # before it is cut: that makes it longer
     if len(text) > LONGEST_ERROR:
         text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
     return text

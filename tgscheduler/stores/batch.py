@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+from tgscheduler.messages import clean
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Known
 from tgscheduler.stores.database import Database
@@ -187,10 +188,3 @@ def rounds(pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
             parts.append([])
         parts[place].append((key, value))
     return parts
-
-
-def clean(text: str) -> str:
-    """Return text that every database takes: a NUL and lone halves of a character pair are spelled out."""
-    if text.isascii():
-        return text.replace("\0", "\\x00") if "\0" in text else text
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
