@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tgscheduler import scheduler
 from tgscheduler.scheduler import IntervalTask, MonthdayTask, Run, Task, WeekdayTask
+from tgscheduler.timetable import zones
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _STATES = {"stopped": "The scheduler is off", "ok": "All is well", "degraded": "Degraded", "failed": "Failed"}
@@ -37,7 +38,7 @@ class Html(str):
 def render(facts: Facts, refresh: float | None) -> str:
     """Return the page; it loads itself again after ``refresh`` seconds (None: never)."""
     now = datetime.now(UTC).timestamp()
-    zone = ZoneInfo(scheduler._get_scheduler().timezone)
+    zone = zones.zone(scheduler._get_scheduler().timezone)
     again = f'<meta http-equiv="refresh" content="{float(refresh):g}">' if refresh else ""
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -1,16 +1,22 @@
 """The clock: how a loop sleeps, how a step of the wall clock is noticed, and the name of the host's zone."""
 
+import json
 import os
 import queue
+import shutil
+import struct
 import subprocess
 import sys
 import time
+from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from tgscheduler import clock
 from tgscheduler.clock import LONGEST_WAIT, Clock
+from tgscheduler.timetable import zones
 
 
 class Still(Clock):
@@ -130,20 +136,29 @@ def test_the_real_clock_goes():
     assert real.step() == 0.0
 
 
-def zone_in(**environment):
-    """Return what a fresh process takes for the host's zone."""
-    code = "from tgscheduler import clock; print(clock.local_zone()); print(clock.local_zone())"
-    clean = {key: value for key, value in os.environ.items() if key != "TZ"}
-    found = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    first, second = found.stdout.split()
-    assert first == second
-    return first
+_PROBE = """
+import json, time
+from tgscheduler import clock
+from tgscheduler.timetable import zones
+name = clock.local_zone()
+assert clock.local_zone() is name
+zone = zones.zone(name)
+moments = range(1577836800, 2208988800, 3 * 3600 + 60)
+differ = [moment for moment in moments if time.localtime(moment).tm_gmtoff != zones.offset(moment, zone)]
+print(json.dumps([name, len(differ)]))
+"""
+
+
+def probe(tz, *command, **environment):
+    """Return a fresh process's zone, how often it differs from libc's in 2020 to 2040, and what was logged."""
+    clean = {key: value for key, value in os.environ.items() if key not in ("TZ", "TZDIR")}
+    done = subprocess.run(
+        [*command, sys.executable, "-W", "error", "-c", _PROBE],
+        env={**clean, **({} if tz is None else {"TZ": tz}), **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    name, differ = json.loads(done.stdout)
+    return name, differ, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -152,15 +167,115 @@ def zone_in(**environment):
         ("America/New_York", "America/New_York"),
         (":Asia/Kathmandu", "Asia/Kathmandu"),
         ("UTC", "UTC"),
+        ("", "UTC"),
+        (":", "UTC"),
+        ("posix/Asia/Tokyo", "Asia/Tokyo"),
+        ("/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin"),
+        (":/usr/share/zoneinfo/posix/Europe/Berlin", "Europe/Berlin"),
+        ("EST5EDT", "EST5EDT"),
+        # POSIX rules
+        ("JST-9", "Etc/GMT-9"),
+        ("UTC0", "UTC"),
+        ("<+03>-3", "Etc/GMT-3"),
+        ("EST+5", "Etc/GMT+5"),
+        ("IST-5:30", "TZ=<+0530>-05:30"),
+        ("LMT+0:00:44", "TZ=<-000044>00:00:44"),
+        ("EST5EDT,M3.2.0,M11.1.0", "TZ=EST5EDT,M3.2.0,M11.1.0"),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "TZ=CET-1CEST,M3.5.0,M10.5.0/3"),
+        ("LHST-10:30LHDT-11,M10.1.0,M4.1.0", "TZ=LHST-10:30LHDT-11,M10.1.0,M4.1.0"),
+        ("<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "TZ=<-02>2<-01>,M3.5.0/-1,M10.5.0/0"),
+        ("AAA5BBB,J60,J300/25", "TZ=AAA5BBB,J60,J300/25"),
     ],
 )
-def test_the_host_s_zone_is_an_iana_name(tz, name):
-    assert zone_in(TZ=tz) == name
+def test_the_zone_is_the_c_librarys(tz, name):
+    assert probe(tz) == (name, 0, "")
 
 
-def test_an_odd_setting_keeps_nobody_from_starting():
-    assert ZoneInfo(zone_in(TZ="Nowhere/AtAll"))
+@pytest.mark.parametrize("tz", ["Nowhere/AtAll", "X", "../../etc/passwd", "/no/such/file", "Asia/Tokyo "])
+def test_a_setting_that_is_unreadable_is_warned_of_once(tz):
+    name, differ, said = probe(tz)
+    assert differ == 0
+    assert f"TZ={tz!r}" in said
+    assert f"calendar tasks use {name}: set tg.scheduler.timezone" in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("tz", "name"), [("XST5XDT", "TZ=XST5XDT,M3.2.0,M11.1.0"), ("XXX24", "UTC"), ("XXX-24:30", "UTC")]
+)
+def test_what_the_c_library_alone_understands_is_warned_of(tz, name):
+    found, _, said = probe(tz)
+    assert found == name
+    assert f"TZ={tz!r}, is not one that Python and the C library read alike; calendar tasks use {name}" in said
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/share/zoneinfo/right/Europe/Berlin"), reason="the host has no such data")
+def test_a_zone_that_counts_leap_seconds_is_warned_of():
+    name, _, said = probe("right/Europe/Berlin")  # glibc itself stays in summer time when the file's years are over
+    assert name == "Europe/Berlin"
+    assert "calendar tasks use Europe/Berlin" in said
+
+
+def test_a_name_that_only_python_knows_is_not_the_c_librarys_zone(tmp_path):
+    name, differ, said = probe("Asia/Tokyo", TZDIR=str(tmp_path))
+    assert (zones.offset(0, zones.zone(name)), differ) == (0, 0)
+    assert "TZ='Asia/Tokyo', is not one" in said
+
+
+@pytest.mark.parametrize(
+    ("zone", "package"),
+    [
+        *((zone, package) for zone in ("Europe/Kyiv", "Australia/Lord_Howe", "UTC") for package in (False, True)),
+        ("Africa/Casablanca", False),
+    ],
+)
+def test_a_copy_is_known_by_what_it_says(tmp_path, zone, package):
+    """Python may have its data from the package, whose files differ from the host's byte by byte."""
+    shutil.copy(f"/usr/share/zoneinfo/{zone}", tmp_path / "localtime")
+    name, differ, said = probe(str(tmp_path / "localtime"), **({"PYTHONTZPATH": ""} if package else {}))
+    assert (differ, said) == (0, "")
+    assert zones.zone(name).utcoffset(datetime(1990, 7, 1)) == ZoneInfo(zone).utcoffset(datetime(1990, 7, 1))
+    assert name == zone or zone == "UTC"
+
+
+def test_a_copy_that_is_like_no_zone_is_followed_by_its_rule(tmp_path):
+    head = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 1, 1, 4)
+    tail = b"\0" + struct.pack(">lbb", 7 * 3600, 0, 0) + b"+07\0"
+    rule = b"\n<+07>-7<+08>,M3.5.0,M10.5.0/3\n"
+    (tmp_path / "localtime").write_bytes(head + bytes(4) + tail + head + bytes(8) + tail + rule)
+    assert probe(str(tmp_path / "localtime")) == ("TZ=<+07>-7<+08>,M3.5.0,M10.5.0/3", 0, "")
+
+
+@pytest.mark.skipif(
+    subprocess.run(["/usr/bin/env", "unshare", "-rm", "true"], stderr=subprocess.DEVNULL).returncode != 0,
+    reason="no mount namespaces",
+)
+@pytest.mark.parametrize(
+    ("content", "name", "warns"),
+    [
+        (Path("/usr/share/zoneinfo/Europe/Kyiv"), "Europe/Kyiv", False),  # a copy, as in a container
+        ("../usr/share/zoneinfo/Pacific/Apia", "Pacific/Apia", False),  # a link
+        ("/usr/share/zoneinfo/right/Asia/Tokyo", "Asia/Tokyo", False),
+        ("/usr/share/zoneinfo/No/Where", "UTC", True),
+        (b"garbage", "UTC", True),
+        (None, "UTC", False),
+    ],
+    ids=str,
+)
+def test_etc_localtime(tmp_path, content, name, warns):
+    localtime = tmp_path / "localtime"
+    if isinstance(content, str):
+        localtime.symlink_to(content)
+    elif content is not None:
+        localtime.write_bytes(content.read_bytes() if isinstance(content, Path) else content)
+    mounted = f'mount --bind {tmp_path} /etc && exec "$@"'
+    found, differ, said = probe(None, "unshare", "-rm", "sh", "-c", mounted, "sh")
+    assert (found, differ) == (name, 0)
+    assert bool(said) == warns
+    if warns:
+        assert "the host's time zone, /etc/localtime, is not one" in said
 
 
 def test_the_host_s_zone_can_be_asked_for_again():
-    assert clock.local_zone() == clock.local_zone() == zone_in(**{k: v for k, v in os.environ.items() if k == "TZ"})
+    assert clock.local_zone() is clock.local_zone()
+    assert clock.local_zone() == probe(os.environ.get("TZ"))[0]

@@ -82,6 +82,19 @@ def test_the_folders_of_the_packages(write, package, tmp_path):
     assert config.app_sections()["/static"] == {"tools.staticdir.dir": f"{deep}/static"}
 
 
+def test_a_doubled_percent_before_a_name_stands_for_itself(write, tmp_path):
+    lines = {
+        "'%%(user)s'": "%(user)s",
+        "'%%(top_level_dir)s'": "%(top_level_dir)s",
+        "'%%%(top_level_dir)s'": f"%{tmp_path}",
+        "'%%%%(x)s and 5%% of %d'": "%%(x)s and 5%% of %d",
+        "['%%(a)s', {'b': '%%(c)s'}]": ["%(a)s", {"b": "%(c)s"}],
+    }
+    path = write("dev.cfg", "[global]", *(f"key{number} = {line}" for number, line in enumerate(lines)))
+    update_config(configfile=path)
+    assert [config.get(f"key{number}") for number in range(len(lines))] == list(lines.values())
+
+
 def test_without_modulename_both_folders_are_the_files(write, tmp_path, monkeypatch):
     write("deploy/dev.cfg", "[global]", "a = '%(top_level_dir)s|%(package_dir)s'")
     monkeypatch.chdir(tmp_path / "deploy")
@@ -162,6 +175,9 @@ def test_other_sections_get_one_warning_each(write, caplog):
         ("a = " + "[" * 500 + "]" * 500, "a: expected a Python literal"),
         ("a = True\0", "a: expected a Python literal"),
         ("a = '%(home)s'", "a: %(home)s is not known; known are %(top_level_dir)s and %(package_dir)s"),
+        ("a = '%(home)s'", "text that has it says %%(home)s"),
+        ("a = '''x'''", "a: expected a Python literal: a string in quotes"),
+        ("a = '''x'''", "got '''x'''; triple quotes are not read: write 'one line\\nand the next'"),
         ("a = '%(a)s'", "a: %(a)s is not known"),
         ("a = [{'x': '%()s'}]", "a: %()s is not known"),
         ("just words", "expected key = value or a [section], got 'just words'"),
@@ -187,6 +203,8 @@ def test_a_bad_line_is_named(write, line, said):
         (["['/']", "a = 1", "tg.scheduler = True"], "line 3 [/] tg.scheduler: is a setting of the whole server"),
         (["[global]", "x = 1", '["/"]', "x = yes"], 'line 4 [/] x: expected a Python literal'),
         (["[global]", "x = 1", '["/"]', "x = '%(y)s'"], "line 4 [/] x: %(y)s is not known"),
+        (["[global]", "a = 1", "b = '''", "one", "two'''", "c = 1"], "line 3 [global] b: expected a Python literal"),
+        (["[global]", 'b = """one', "[/]", "c = 1", 'b = 2"""'], "line 2 [global] b: expected a Python literal"),
     ],
 )  # fmt: skip
 def test_a_bad_structure_is_named(write, lines, said):

@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "tgscheduler"
 #: The floors from the ground up; in each row, a room knows those that stand before it.
 FLOORS = {
     "F0": [
-        *("errors", "clock", "forks", "timetable", "timetable.zones", "timetable.cron", "timetable.cronlike"),
+        *("messages", "errors", "clock", "forks", "timetable", "timetable.zones", "timetable.cron"),
+        "timetable.cronlike",
         *("timetable.checks", "timetable.days", "timetable.compose", "timetable.realtime", "timetable.walltime"),
         *(
             "timetable.actions",

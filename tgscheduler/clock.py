@@ -10,14 +10,21 @@ this module is imported; a scheduler that runs beside it goes on in real time.
 
 import functools
 import importlib.util
+import io
+import logging
+import os
 import queue
 import re
-import threading
+import struct
 import time
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import TypeGuard
+
+log = logging.getLogger(__name__)
 
 #: A loop never sleeps longer than this (seconds), so that a stepped wall clock is noticed.
 LONGEST_WAIT = 30.0
@@ -98,22 +105,173 @@ def _suspended() -> float:
     return 0.0 if boottime is None else _time.clock_gettime(boottime) - _time.monotonic()
 
 
-_zone_lock = threading.Lock()
-_zone_name: str | None = None
+# -- the host's time zone -----------------------------------------------------------------------------------------
+
+_LOCALTIME = "/etc/localtime"
+_ZONE_FOLDER = "/usr/share/zoneinfo"
+#: What a file's path has before the zone's name; ``right/`` counts leap seconds, which POSIX time does not.
+_BEFORE_NAME = re.compile(r"(?:.*/zoneinfo[^/]*/)?(?:(?:posix|right)/)?")
+_ABBREVIATION, _SHIFT = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)", r"([+-]?)(\d{1,2})((?::\d\d){0,2})"
+_RULE = re.compile(rf"{_ABBREVIATION}{_SHIFT}(?P<summer>{_ABBREVIATION}[^,]*)?(?P<dates>,.+)?")
+#: What the C library assumes of a rule that names a summer time without its dates.
+_SUMMER = ",M3.2.0,M11.1.0"
+#: No zone changes twice within so many seconds.
+_SAMPLE = 5 * 86400
+_YEAR = 365 * 86400
+
+#: Moments (POSIX seconds), each with the C library's offset from UTC (seconds).
+_Offsets = list[tuple[int, int]]
 
 
+@functools.cache
 def local_zone() -> str:
-    """Return the IANA name of the host's time zone, ``'UTC'`` where the host has none."""
-    global _zone_name
-    with _zone_lock:
-        if _zone_name is None:
-            import tzlocal  # 20 ms that only a calendar task has to pay
+    """Return the name of the host's time zone: the one of the C library, and so of ``datetime.astimezone()``.
 
-            try:
-                _zone_name = tzlocal.get_localzone_name() or "UTC"
-            except Exception:  # an odd /etc/localtime or TZ must not keep an application from starting
-                _zone_name = "UTC"
-        return _zone_name
+    It is an IANA name if one is found, else ``TZ=`` and a POSIX rule. Logs one warning if the host's setting is
+    unreadable.
+    """
+    name, doubt = _find_zone()
+    if doubt is not None:
+        log.warning(
+            "the host's time zone, %s, is not one that Python and the C library read alike; calendar tasks use %s: "
+            "set tg.scheduler.timezone, or TZ, to an IANA name such as 'Europe/Berlin'", doubt, name,
+        )  # fmt: skip
+    return name
+
+
+def posix_zone(rule: str) -> zoneinfo.ZoneInfo:
+    """Return the zone of a POSIX rule such as ``CET-1CEST,M3.5.0,M10.5.0/3``; raise ValueError if it is none.
+
+    It is read from a zone file in memory, which has nothing but the rule for the years after its last change.
+    """
+    if not _RULE.fullmatch(rule):
+        raise ValueError(f"no POSIX rule: {rule!r}")
+    block = b"TZif2" + bytes(15) + struct.pack(">6l", 0, 0, 0, 0, 1, 4) + struct.pack(">lbb", 0, 0, 0) + b"UTC\0"
+    file = io.BytesIO(b"%s%s\n%s\n" % (block, block, rule.encode("ascii")))
+    zone = zoneinfo.ZoneInfo.from_file(file, f"TZ={rule}")
+    for month in (1, 7):
+        datetime(2000, month, 1, tzinfo=zone).utcoffset()  # raises for 24 hours or more
+    return zone
+
+
+def _find_zone() -> tuple[str, str | None]:
+    """Return the zone's name, and the host's setting if it does not say so.
+
+    A zone is taken only if it has the offsets that the C library has, which may know other names than Python does.
+    """
+    setting = os.environ.get("TZ")
+    text = None if setting is None else setting.removeprefix(":")
+    if text == "":
+        return "UTC", None
+    file = os.path.join(os.environ.get("TZDIR") or _ZONE_FOLDER, text or _LOCALTIME)
+    said = file if setting is None else f"TZ={setting!r}"
+    names, rule, footer = _names_of(text, file), _name_of_rule(text), _footer(file)
+    now = int(time.time())
+    recent = _libc_offsets(now - _YEAR, now + _YEAR)
+    for name in (*names, rule):
+        if _agrees(name, recent):
+            return name, None
+    is_unread = footer is None and (text is not None or os.path.lexists(file))
+    since_1970 = _libc_offsets(0, 68 * _YEAR)
+    for name in _all_names():
+        if _agrees(name, since_1970):
+            return name, said if is_unread else None
+    last_rule = _name_of_rule(footer)
+    if _agrees(last_rule, recent):
+        return last_rule, None
+    nearest = (*names, rule, last_rule, _fixed(_libc_offset(now)), "UTC")
+    return next(name for name in nearest if _agrees(name, [])), said
+
+
+def _names_of(text: str | None, file: str) -> list[str]:
+    """Return the names that TZ, or the host's zone file and what it links to, may stand for."""
+    paths = [file if text is None else text]
+    if os.path.islink(file):
+        paths += [os.path.join(os.path.dirname(file), os.readlink(file)), os.path.realpath(file)]
+    names = [_BEFORE_NAME.sub("", path, count=1) for path in paths]
+    return [name for name in names if name not in ("localtime", "posixrules")]
+
+
+def _all_names() -> Iterator[str]:
+    """Yield all names that Python knows, the usual one of several for the same zone first."""
+    try:
+        yield Path("/etc/timezone").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        pass
+    yield "UTC"
+    import importlib.resources  # only the rare host needs it
+
+    for folder in (*map(Path, zoneinfo.TZPATH), importlib.resources.files("tzdata") / "zoneinfo"):
+        table = folder / "zone1970.tab"
+        if table.is_file():
+            lines = table.read_text(encoding="utf-8").splitlines()
+            yield from (line.split("\t")[2] for line in lines if line.count("\t") > 1 and line[0] != "#")
+            break
+    yield from sorted(zoneinfo.available_timezones() - {"localtime"})
+
+
+def _libc_offset(moment: int) -> int:
+    return time.localtime(moment).tm_gmtoff
+
+
+def _libc_offsets(start: int, end: int) -> _Offsets:
+    """Return offsets from ``start`` to ``end``: every few days, and a minute before and after each change."""
+    found: _Offsets = []
+    for sample in range(start, end, _SAMPLE):
+        offset = _libc_offset(sample)
+        if found and found[-1][1] != offset:
+            low, high = sample - _SAMPLE, sample
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (low, middle) if _libc_offset(middle) == offset else (middle, high)
+            found += [(moment, _libc_offset(moment)) for moment in (high - 60, high + 60)]
+        found.append((sample, offset))
+    return found
+
+
+def _agrees(name: str | None, offsets: _Offsets) -> TypeGuard[str]:
+    """Return whether there is a zone of that name and it has these offsets."""
+    if name is None:
+        return False
+    try:
+        zone = posix_zone(name[3:]) if name.startswith("TZ=") else zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return all(
+        datetime.fromtimestamp(moment, zone).utcoffset() == timedelta(seconds=offset) for moment, offset in offsets
+    )
+
+
+def _name_of_rule(text: str | None) -> str | None:
+    """Return the name of the zone of a POSIX rule, None if it is no rule."""
+    found = _RULE.fullmatch(text or "")
+    if found is None:
+        return None
+    if found["summer"]:
+        return f"TZ={text}{'' if found['dates'] else _SUMMER}"
+    hours, minutes, seconds, *_ = (int(part or 0) for part in f"{found[2]}{found[3]}:0:0".split(":"))
+    offset = hours * 3600 + minutes * 60 + seconds
+    return _fixed(offset if found[1] == "-" else -offset)
+
+
+def _fixed(offset: int) -> str:
+    """Return the name of a zone whose offset (seconds) never changes."""
+    if offset % 3600 == 0 and -12 <= offset // 3600 <= 14:
+        return f"Etc/GMT{-offset // 3600:+d}" if offset else "UTC"
+    minutes, seconds = divmod(abs(offset), 60)
+    shift = f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}".removesuffix(":00")
+    return f"TZ=<{'+' if offset > 0 else '-'}{shift.replace(':', '')}>{'-' if offset > 0 else ''}{shift}"
+
+
+def _footer(file: str) -> str | None:
+    """Return the POSIX rule at the end of a zone file, empty if it has none, None if the file is unreadable."""
+    try:
+        content = Path(file).read_bytes()
+    except (OSError, ValueError):
+        return None
+    if content[:4] != b"TZif":
+        return None
+    return content.rsplit(b"\n", 2)[-2].decode("ascii", "replace") if content.endswith(b"\n") else ""
 
 
 @functools.cache

@@ -14,7 +14,6 @@ was set last wins; a file or a dict with one bad value changes nothing.
 import ast
 import difflib
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple
 
 from tgscheduler import stores
 from tgscheduler.errors import ConfigError, SchedulerError
+from tgscheduler.messages import LONGEST, printable, redact, shown
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.policy import MISFIRES, ON_LOST, OVERLAPS, Policy
 
@@ -29,9 +29,6 @@ Values = dict[str, Any]
 
 #: What people write where Python says True, False or None.
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
-
-#: What stands before the host in a URL is for nobody's eyes.
-_PASSWORD = re.compile(r"://[^/@]*@")
 
 _LITERAL = "a Python literal: a string in quotes, a number, True, False, None, a list or a dict on one line"
 
@@ -96,7 +93,7 @@ def _store(key: str, value: Any) -> None:
 
 
 def _refuse(key: str, value: Any) -> None:
-    raise ConfigError(f"{key}: expected {SETTINGS[key].expected}, got {_show(value)}")
+    raise ConfigError(f"{key}: expected {SETTINGS[key].expected}, got {shown(value)}")
 
 
 SETTINGS: dict[str, Setting] = {
@@ -275,16 +272,16 @@ def update(values: Mapping[str, Any]) -> None:
     """
     where = "config.update()"
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where}: expected a dict, got {_show(values)}")
+        raise ConfigError(f"{where}: expected a dict, got {shown(values)}")
     flat: Values = {}
     sections: dict[str, Values] = {}
     for key, value in values.items():
         if not isinstance(key, str):
-            raise ConfigError(f"{where}: expected keys that are strings, got {_show(key)}")
+            raise ConfigError(f"{where}: expected keys that are strings, got {shown(key)}")
         if key != "global" and not key.startswith("/"):
             flat[key] = value
         elif not isinstance(value, Mapping):
-            raise ConfigError(f"{where} {key}: expected a dict of keys and values, got {_show(value)}")
+            raise ConfigError(f"{where} {redact(key)}: expected a dict of keys and values, got {shown(value)}")
         elif key != "global":
             sections[key] = dict(value)
     flat.update(values.get("global", {}))
@@ -332,7 +329,7 @@ def update_config(
 def check(key: Any, value: Any, where: str) -> None:
     """Raise ConfigError, one line with ``where``, unless key and value can be; keys that are not ours always can."""
     if not isinstance(key, str):
-        raise ConfigError(f"{where}: expected keys that are strings, got {_show(key)}")
+        raise ConfigError(f"{where}: expected keys that are strings, got {shown(key)}")
     setting = SETTINGS.get(key)
     if setting is None:
         _check_spelling(key, where)
@@ -367,18 +364,22 @@ def check_all() -> None:
 
 
 def explain(where: str, key: str, text: str) -> str:
-    """Return what to say of a value in a file that is no Python literal; where the key is wrong, raise that."""
+    """Return what to say of a value in a file that is no Python literal; where the key is wrong, raise that.
+
+    ``text`` is the value without its secrets.
+    """
     mend = _mend(key, text)
+    if text.startswith(("'''", '"""')):
+        mend = r"; triple quotes are not read: write 'one line\nand the next'"
     if key in SETTINGS:
         try:
             SETTINGS[key].check(key, text)
         except SchedulerError as error:  # wrong in quotes as well: that may say what is near
             near = str(error).partition("; ")[2]
             mend = mend or (near and f"; {near}")
-        shown = _PASSWORD.sub("://***@", text)[:100]
-        return f"{where} {key}: expected {SETTINGS[key].expected}, got {shown}{mend}"
+        return f"{where} {key}: expected {SETTINGS[key].expected}, got {printable(text, LONGEST)}{mend}"
     _check_spelling(key, where)
-    return f"{where} {key}: expected {_LITERAL}; got {_PASSWORD.sub('://***@', text)[:100]}{mend}"
+    return f"{where} {redact(key)}: expected {_LITERAL}; got {printable(text, LONGEST)}{mend}"
 
 
 def reset() -> None:
@@ -401,9 +402,9 @@ def _check_spelling(key: str, where: str) -> None:
     ours = key.lower().startswith("tg.scheduler")
     near = difflib.get_close_matches(key.lower(), SETTINGS, n=1, cutoff=0.6 if ours else 0.85)
     if near and (ours or key.lower().startswith("tg")):
-        raise ConfigError(f"{where} {key}: unknown key; did you mean {near[0]}?")
+        raise ConfigError(f"{where} {redact(key)}: unknown key; did you mean {near[0]}?")
     if ours:
-        raise ConfigError(f"{where} {key}: unknown key; expected one of {', '.join(SETTINGS)}")
+        raise ConfigError(f"{where} {redact(key)}: unknown key; expected one of {', '.join(SETTINGS)}")
 
 
 def _mend(key: str, value: Any) -> str:
@@ -424,15 +425,8 @@ def _mend(key: str, value: Any) -> str:
                 SETTINGS[key].check(key, candidate)
         except SchedulerError:
             continue
-        return f"; write {_show(candidate)}"
+        return f"; write {shown(candidate)}"
     return ""
-
-
-def _show(value: Any) -> str:
-    try:
-        return _PASSWORD.sub("://***@", repr(value))[:100]
-    except Exception:
-        return f"<{type(value).__name__}>"
 
 
 def _merge(flat: Values, sections: dict[str, Values]) -> None:

@@ -22,6 +22,7 @@ from configobj import ConfigObj, ConfigObjError, Section
 
 from tgscheduler import configlogging
 from tgscheduler.errors import ConfigError
+from tgscheduler.messages import redact, shown
 
 log = logging.getLogger("tgscheduler.config")
 
@@ -30,7 +31,8 @@ Explain = Callable[[str, str, str], str]
 #: The sections from the file's top down to the one that is meant.
 Place = tuple[str, ...]
 
-_NAME = re.compile(r"%\(([^)]*)\)s")
+_NAME = re.compile(r"(%+)\(([^)]*)\)s")
+_TRIPLE = ("'''", '"""')
 _SECTION = re.compile(r"\s*((?:\[\s*)+)(.*?)\s*\]")
 _KEY = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[^#='\"\s][^=]*?)\s*=")
 
@@ -52,6 +54,7 @@ class ConfigFile:
             raise ConfigError(f"{path}: cannot be read: it is not encoded in UTF-8 ({error.reason})") from None
         self._lines: dict[tuple[Place, str], int] = {}
         self._places: list[Place] = []
+        self._begins: dict[int, int] = {}
         self._index()
         self._take(self._parse(explain))
 
@@ -61,34 +64,56 @@ class ConfigFile:
         return f"{self.path}{f' line {line}' if line else ''}{_names(section)}"
 
     def interpolate(self, section: Place, key: str, value: Any) -> Any:
-        """Put the folders into every string of a value; raise ConfigError for another name."""
+        """Put the folders into every string of a value; raise ConfigError for another name.
+
+        A doubled % before a name stands for itself, as with :mod:`configparser`; any other % does in any case.
+        """
         if isinstance(value, str):
-            return _NAME.sub(lambda match: self._folder(section, key, match[1]), value)
+            return _NAME.sub(lambda match: self._folder(section, key, match), value)
         if isinstance(value, (list, tuple)):
             return type(value)(self.interpolate(section, key, item) for item in value)
         if isinstance(value, dict):
             return {name: self.interpolate(section, key, item) for name, item in value.items()}
         return value
 
-    def _folder(self, section: Place, key: str, name: str) -> str:
-        if name not in self._folders:
-            known = " and ".join(f"%({folder})s" for folder in self._folders)
-            mend = f"; a format says *({name})s" if section[0] == "logging" else ""
-            raise ConfigError(f"{self.where(section, key)} {key}: %({name})s is not known; known are {known}{mend}")
-        return self._folders[name]
+    def _folder(self, section: Place, key: str, match: re.Match[str]) -> str:
+        marks, name = match.groups()
+        escaped = "%" * (len(marks) // 2)
+        if len(marks) % 2 == 0:
+            return f"{escaped}({name})s"
+        if name in self._folders:
+            return f"{escaped}{self._folders[name]}"
+        known = " and ".join(f"%({folder})s" for folder in self._folders)
+        name = name if match[0] in redact(match.string) else "..."  # it is in a password
+        mend = f"a format says *({name})s" if section[0] == "logging" else f"text that has it says %%({name})s"
+        where = f"{self.where(section, key)} {redact(key)}"
+        raise ConfigError(f"{where}: %({name})s is not known; known are {known}; {mend}")
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _index(self) -> None:
-        """Find the line of each section and key, and the section of each line."""
+        """Find the line of each section and key, and the section of each line.
+
+        Lines within triple quotes belong to the line on which those begin.
+        """
         place: Place = ()
+        opened = 0
+        quotes = ""
         for number, line in enumerate(self._text, 1):
+            if quotes:
+                self._begins[number] = opened
+                self._places.append(place)
+                quotes = "" if quotes in line else quotes
+                continue
             heading, key = _SECTION.match(line), _KEY.match(line)
             if heading:
                 place = (*place[: heading[1].count("[") - 1], _unquote(heading[2]))
                 self._lines.setdefault((place, ""), number)
             elif key:
                 self._lines.setdefault((place, _unquote(key[1])), number)
+                value = line[key.end() :].strip()
+                if value.startswith(_TRIPLE) and value[:3] not in value[3:]:
+                    opened, quotes = number, value[:3]
             self._places.append(place)
 
     def _parse(self, explain: Explain) -> ConfigObj:
@@ -96,6 +121,7 @@ class ConfigFile:
             return ConfigObj(self._text, unrepr=True, interpolation=False, raise_errors=True)
         except ConfigObjError as error:
             number = error.line_number or 1
+            number = self._begins.get(number, number)
         line, place = self._text[number - 1].strip(), self._places[number - 1]
         where = f"{self.path} line {number}{_names(place)}"
         heading, key = _SECTION.match(line), _KEY.match(line)
@@ -103,18 +129,22 @@ class ConfigFile:
             first = self._lines[place, ""]
             if first != number:
                 raise ConfigError(f"{where}: the section stands twice, first on line {first}; make them one")
-            raise ConfigError(f"{where}: expected a section such as [global], below it [[name]], got {line[:100]!r}")
+            raise ConfigError(f"{where}: expected a section such as [global], below it [[name]], got {shown(line)}")
         if key is None:
-            raise ConfigError(f"{where}: expected key = value or a [section], got {line[:100]!r}")
+            raise ConfigError(f"{where}: expected key = value or a [section], got {shown(line)}")
         name = _unquote(key[1])
         first = self._lines[place, name]
         if first != number:
-            raise ConfigError(f"{where} {name}: the key stands twice, first on line {first}; take one of them out")
-        raise ConfigError(explain(where, name, line[key.end() :].partition("#")[0].strip()))
+            raise ConfigError(
+                f"{where} {redact(name)}: the key stands twice, first on line {first}; take one of them out"
+            )
+        # Of the whole line: the secret may begin in what was taken for the key.
+        text = redact(line)[key.end() :] or "***"
+        raise ConfigError(explain(where, name, text.partition("#")[0].strip()))
 
     def _take(self, parsed: ConfigObj) -> None:
         for key in parsed.scalars:
-            raise ConfigError(f"{self.where((), key)} {key}: stands before any section; put [global] above it")
+            raise ConfigError(f"{self.where((), key)} {redact(key)}: stands before any section; put [global] above it")
         for name in parsed.sections:
             section = parsed[name]
             if name == "logging":
@@ -181,7 +211,7 @@ def _package_folders(modulename: str) -> tuple[Path, Path]:
 
 
 def _names(place: Place) -> str:
-    return "".join(" " + "[" * depth + name + "]" * depth for depth, name in enumerate(place, 1))
+    return "".join(" " + "[" * depth + redact(name) + "]" * depth for depth, name in enumerate(place, 1))
 
 
 def _unquote(text: str) -> str:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from tgscheduler.errors import ConfigError
+from tgscheduler.messages import redact, shown
 
 log = logging.getLogger("tgscheduler.config")
 
@@ -57,14 +58,14 @@ def read(section: Any, where: Callable[..., str], interpolate: Callable[..., Any
     for kind in (*section.scalars, *section.sections):
         at = ("logging", kind)
         if kind not in _KEYS or kind not in section.sections:
-            place = where(at) if kind in section.sections else f"{where(('logging',), kind)} {kind}"
+            place = where(at) if kind in section.sections else f"{where(('logging',), kind)} {redact(kind)}"
             raise ConfigError(f"{place}: expected one of [[formatters]], [[handlers]], [[loggers]]")
         for key in section[kind].scalars:
-            raise ConfigError(f"{where(at, key)} {key}: expected a section [[[{key}]]], got a value")
+            raise ConfigError(f"{where(at, key)} {redact(key)}: expected a section [[[{redact(key)}]]], got a value")
         for name in section[kind].sections:
             entries = definitions[kind, name] = {}
             for key, value in section[kind][name].items():
-                place = f"{where((*at, name), key)} {key}"
+                place = f"{where((*at, name), key)} {redact(key)}"
                 if key not in _KEYS[kind]:
                     log.warning("%s: is no key that is known here, and is left out", place)
                     continue
@@ -161,8 +162,12 @@ class _Handler:
         try:
             handler = self.kind(*self.args)
         except Exception as error:
-            shown = ", ".join(map(repr, self.args))
-            raise ConfigError(f"{self.where}: {self.kind.__name__}({shown}) cannot be made: {error}") from None
+            # Arguments of the others may be a user and a password.
+            is_plain = issubclass(self.kind, logging.StreamHandler)
+            args = redact(", ".join(map(repr, self.args))) if is_plain else "..."
+            raise ConfigError(
+                f"{self.where}: {self.kind.__name__}({args}) cannot be made: {redact(str(error))}"
+            ) from None
         handler.setLevel(self.level)
         if self.formatter is not None:
             handler.setFormatter(self.formatter)
@@ -175,17 +180,17 @@ class _Logger:
     def __init__(self, entries: dict[str, Entry], handlers: dict[str, _Handler]) -> None:
         qualname = entries.get("qualname", Entry(None, ""))
         if not (qualname.value is None or isinstance(qualname.value, str)):
-            raise ConfigError(f"{qualname.where}: expected a logger's name in quotes, got {qualname.value!r}")
+            raise ConfigError(f"{qualname.where}: expected a logger's name in quotes, got {shown(qualname.value)}")
         self.qualname: str | None = qualname.value
         self.level = _level(entries.get("level"))
         propagate = entries.get("propagate", Entry(1, ""))
         if propagate.value not in (0, 1):
-            raise ConfigError(f"{propagate.where}: expected 0 or 1, got {propagate.value!r}")
+            raise ConfigError(f"{propagate.where}: expected 0 or 1, got {shown(propagate.value)}")
         self.propagate = bool(propagate.value)
         names = entries.get("handlers", Entry([], ""))
         wanted = [names.value] if isinstance(names.value, str) else names.value
         if not isinstance(wanted, (list, tuple)):
-            raise ConfigError(f"{names.where}: expected a list of handlers' names, got {wanted!r}")
+            raise ConfigError(f"{names.where}: expected a list of handlers' names, got {shown(wanted)}")
         self.handlers = list(wanted)
         for name in wanted:
             _known(names, name, handlers, "handler")
@@ -196,13 +201,13 @@ def _formatter(entries: dict[str, Entry]) -> logging.Formatter:
     date = entries.get("datefmt", Entry(None, ""))
     for entry in (form, date):
         if not (entry.value is None or isinstance(entry.value, str)):
-            raise ConfigError(f"{entry.where}: expected a string, got {entry.value!r}")
+            raise ConfigError(f"{entry.where}: expected a string, got {shown(entry.value)}")
     try:
         # TurboGears writes *(message)s, as %(...)s is interpolation.
         return logging.Formatter(form.value and form.value.replace("*(", "%("), date.value)
     except ValueError as error:
         raise ConfigError(
-            f"{form.where}: expected a format such as '*(message)s', got {form.value!r} ({error})"
+            f"{form.where}: expected a format such as '*(message)s', got {shown(form.value)} ({redact(str(error))})"
         ) from None
 
 
@@ -214,12 +219,14 @@ def _level(entry: Entry | None) -> int | None:
         return value
     if isinstance(value, str) and value.upper() in names:
         return names[value.upper()]
-    raise ConfigError(f"{entry.where}: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL in quotes, got {value!r}")
+    raise ConfigError(
+        f"{entry.where}: expected one of DEBUG, INFO, WARNING, ERROR, CRITICAL in quotes, got {shown(value)}"
+    )
 
 
 def _known(entry: Entry, name: Any, table: dict[str, Any], what: str) -> Any:
     if not isinstance(name, str) or name not in table:
-        raise ConfigError(f"{entry.where}: there is no {what} {name!r}; defined are {', '.join(table) or 'none'}")
+        raise ConfigError(f"{entry.where}: there is no {what} {shown(name)}; defined are {', '.join(table) or 'none'}")
     return table[name]
 
 
@@ -228,7 +235,9 @@ def _handler_class(entry: Entry) -> type[logging.Handler]:
     kind = getattr(logging, plain, None) or getattr(logging.handlers, plain, None)
     if isinstance(kind, type) and issubclass(kind, logging.Handler):
         return kind
-    raise ConfigError(f"{entry.where}: expected one of logging's handlers such as 'StreamHandler', got {entry.value!r}")
+    raise ConfigError(
+        f"{entry.where}: expected one of logging's handlers such as 'StreamHandler', got {shown(entry.value)}"
+    )
 
 
 # -- args='(sys.stdout,)' ------------------------------------------------------------------------------------------
@@ -246,7 +255,7 @@ def _arguments(where: str, value: Any) -> tuple[Any, ...]:
         return tuple(_STREAMS.get(text) or ast.literal_eval(item) for text, item in texts)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise ConfigError(
-            f"{where}: expected literals, sys.stdout or sys.stderr, such as '(sys.stdout,)', got {value!r} ({error})"
+            f"{where}: expected literals, sys.stdout or sys.stderr, such as '(sys.stdout,)', got what is none ({error})"
         ) from None
 
 

@@ -13,6 +13,8 @@
      +-- NotSupported (NotImplementedError)  this platform has no such method
 """
 
+from tgscheduler.messages import printable
+
 
 class SchedulerError(Exception):
     """The root of all errors of this package."""
@@ -39,7 +41,7 @@ class ConfigError(InvalidValue):
 
     def __init__(self, message: str) -> None:
         # A key, a path or another library's message may hold anything; a log line must stay one.
-        super().__init__("".join(char if char.isprintable() else ascii(char)[1:-1] for char in message))
+        super().__init__(printable(message))
 
 
 class StoreError(SchedulerError, OSError):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from processes import Process
 
 from tgscheduler import stores
+from tgscheduler.messages import clean
 from tgscheduler.testing import TickedScheduler
 
 LOGS = """
@@ -175,3 +176,15 @@ def test_any_order_of_factories_and_schedulers_keeps_each_line_once(steps):
         for scheduler in schedulers:
             scheduler.stop()
         logging.setLogRecordFactory(at_first)
+def test_the_bound_counts_what_is_spelled_out():
+    def work():
+        logging.getLogger("jobs").warning("\ud800\0" * 4000)
+
+    scheduler = TickedScheduler()
+    scheduler.add_single_task(work, taskname="it", processmethod="sequential")
+    scheduler.tick(1)
+    [run] = scheduler.runs("it")
+    scheduler.stop()
+    assert len(run.log) <= 8_100
+    assert run.log.endswith("\\ud800\\x00\n")
+    assert clean(run.log) == run.log, "a store makes it no longer"

@@ -6,6 +6,8 @@ import pytest
 from helpers import wait_for
 from probe import METHODS, on_time, run_once
 
+from tgscheduler.executors import base
+from tgscheduler.messages import clean
 from tgscheduler.scheduler import ThreadedScheduler, method
 
 pytestmark = pytest.mark.realtime
@@ -115,6 +117,15 @@ def test_an_evil_exception_is_a_failure_with_a_bounded_text(processmethod, caplo
             assert run_once(probe.scheduler, int, method=processmethod, name=f"after {kind}").state == "ok"
     said = [record.getMessage().partition(": ")[0] for record in caplog.records]
     assert said == list(EVIL)
+
+
+@pytest.mark.parametrize("text", ["\ud800" * 100_000, "\0" * 100_000, "ü\udfff\0" * 50_000, "x\n" * 100_000])
+def test_a_text_is_bounded_after_what_has_no_encoding_is_spelled_out(text):
+    error = ValueError(text)
+    assert len(base.describe(error)) <= base.LONGEST_ERROR + 3
+    assert clean(base.describe(error)) == base.describe(error), "a store makes it no longer"
+    assert len(base.brief(error)) <= 200 + len("ValueError: ")
+    assert base.brief(error).isprintable()
 
 
 class Marker:

@@ -298,7 +298,6 @@ BOUNDS = {
     "configobj": {">="},
     "cronsim": {">="},
     "tzdata": set(),
-    "tzlocal": {">="},
     "sqlalchemy": {">=", "<3"},
     "psycopg": {">="},
 }
@@ -342,7 +341,7 @@ def test_what_is_asked_for_is_bounded():
         ("cherrypy>=18.10,<19", "cherrypy"),
         ("configobj>=5.0.9", "configobj"),
         ("tzdata", "tzdata\n    leftpad"),
-        ("tzlocal>=5", "tzlocal @ https://example.invalid/tzlocal.zip"),
+        ("cronsim>=2.8", "cronsim @ https://example.invalid/cronsim.zip"),
         ("SQLAlchemy>=2.0,<3", "SQLAlchemy"),
     ],
 )

@@ -104,6 +104,18 @@ class Closed(dict):
             "at 00:00 on every second day of month and on Monday (both must match) in every third month, "
             "UTC (cron 0 0 */2 */3 1)",
         ),
+        (Cron("0 3 * * 0,7"), "at 03:00 on Sunday, UTC (cron 0 3 * * 0,7)"),
+        (Cron("0 3 * * sun,1,7"), "at 03:00 on Monday and Sunday, UTC (cron 0 3 * * sun,1,7)"),
+        (Cron("0 3 * * 5-7,0"), "at 03:00 on Friday through Sunday, UTC (cron 0 3 * * 5-7,0)"),
+        (Cron("0 3 * * 1-3,2"), "at 03:00 on Monday through Wednesday, UTC (cron 0 3 * * 1-3,2)"),
+        (Cron("0 3 * * 0L,7L"), "at 03:00 on the last Sunday of the month, UTC (cron 0 3 * * 0L,7L)"),
+        (Cron("0 3 * * 0#1,7#1"), "at 03:00 on the first Sunday of the month, UTC (cron 0 3 * * 0#1,7#1)"),
+        (Cron("0 3 1-5,3-9 * *"), "at 03:00 on every day of month from 1 through 9, UTC (cron 0 3 1-5,3-9 * *)"),
+        (Cron("0 3 * * 0-4"), "at 03:00 on Sunday through Thursday, UTC (cron 0 3 * * 0-4)"),
+        (
+            Cron("0 3 13 * 0,7"),
+            "at 03:00 on the 13th day of the month or on Sunday (either suffices), UTC (cron 0 3 13 * 0,7)",
+        ),
         (either(MONDAY, Interval(60)), "every Monday at 03:00, Europe/Berlin; or every minute"),
         (MONDAY.except_on([]), "every Monday at 03:00, Europe/Berlin"),
         (MONDAY.except_on([CHRISTMAS]), "every Monday at 03:00, Europe/Berlin, except on 2025-12-25"),

@@ -141,6 +141,11 @@ def test_without_a_name_the_zone_is_utc():
         ("Europe", ""),  # a folder of the zone database
         ("UTC\0", ""),
         ("\ud800", ""),
+        ("TZ=", ""),
+        ("TZ=Nowhere", ""),
+        ("TZ=JST-9\n", ""),
+        ("TZ=XXX24", ""),
+        ("TZ=\ud800-9", ""),
     ],
 )
 def test_an_unknown_zone_is_refused_with_the_nearest_name(name, hint):
@@ -148,6 +153,29 @@ def test_an_unknown_zone_is_refused_with_the_nearest_name(name, hint):
         zones.zone(name)
     assert f"{name!r} is no time zone" in str(caught.value)
     assert hint in str(caught.value)
+
+
+def test_a_zone_that_counts_leap_seconds_is_refused():
+    with pytest.raises(InvalidValue, match="counts leap seconds, which POSIX time does not; write 'Europe/Berlin'"):
+        zones.zone("right/Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        ("CET-1CEST,M3.5.0,M10.5.0/3", "Europe/Berlin"),
+        ("NST3:30NDT,M3.2.0,M11.1.0", "America/St_Johns"),
+        ("<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "Australia/Lord_Howe"),
+        ("GMT0IST,M3.5.0/1,M10.5.0", "Europe/Dublin"),
+    ],
+)
+def test_a_posix_rule_is_a_zone_with_its_clock_changes(rule, name):
+    ruled, named, end = zones.zone(f"TZ={rule}"), zones.zone(name), 4_102_444_800
+    moment = 1_748_779_200
+    while (change := zones.next_change(moment, named, end)) is not None:
+        assert zones.next_change(moment, ruled, end) == change
+        assert zones.offset(change, ruled) == zones.offset(change, named)
+        moment = change
 
 
 @pytest.mark.parametrize("name", [5, b"UTC", ["UTC"], ZoneInfo("UTC"), 3600.0])

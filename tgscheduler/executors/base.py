@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from tgscheduler.clock import Bell, Clock
 from tgscheduler.errors import UnfinishedAction
 from tgscheduler.events import Events
+from tgscheduler.messages import clean, printable
 from tgscheduler.timetable.actions import check_result
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
@@ -389,8 +390,7 @@ def _describe(error: BaseException) -> str:
             break
     if len(parts) % 2 == 0:
         parts[-1] = "\n(more exceptions before this one)\n\n"
-    # A name that is not UTF-8, of a file or in a message, must not keep a log or a store from taking the text.
-    text = "".join(reversed(parts)).rstrip("\n").encode("utf-8", "backslashreplace").decode()
+    text = clean("".join(reversed(parts)).rstrip("\n"))  # before it is cut: that makes it longer
     if len(text) > LONGEST_ERROR:
         text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
     return text
@@ -407,8 +407,7 @@ def _from_action(error: BaseException) -> TracebackType | None:
 def brief(error: BaseException) -> str:
     """Return an exception as one short line, for reasons and health; never raise."""
     try:
-        text = " ".join(str(error).split())[:200]
-        text = text if text.isprintable() else ascii(text)
+        text = printable(" ".join(str(error).split()), 200)
     except BaseException as second:
         text = f"(its text cannot be had: {_name(second)})"
     return f"{_name(error)}: {text}" if text else _name(error)

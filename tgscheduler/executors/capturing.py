@@ -20,6 +20,7 @@ from typing import Any
 
 from tgscheduler.executors.base import _current
 from tgscheduler.executors.base import log as task_log
+from tgscheduler.messages import clean
 from tgscheduler.timetable.run import Run
 
 #: So many characters of a run's lines are kept, the last ones.
@@ -82,7 +83,7 @@ def keep(run: Run, record: logging.LogRecord) -> None:
     if record.name == task_log.logger.name:  # its failure is in the run's error
         return
     try:
-        text = f"{run.log}{_format(copy.copy(record))}\n"  # a copy: formatting leaves its traces on a record
+        text = f"{run.log}{clean(_format(copy.copy(record)))}\n"  # a copy: formatting leaves its traces on a record
     except Exception:  # arguments that do not fit: logging itself says so
         return
     if len(text) > LONGEST:

@@ -7,6 +7,7 @@ import cherrypy
 import tgscheduler.host
 from tgscheduler import config
 from tgscheduler.errors import ConfigError
+from tgscheduler.messages import redact
 
 
 def start_server(root: Any, script_name: str = "") -> None:
@@ -37,5 +38,6 @@ def _configure_cherrypy() -> None:
         cherrypy.config.update(values)
     except Exception as error:
         raise ConfigError(
-            f"[global]: CherryPy refuses one of {', '.join(values)}: {type(error).__name__}: {error}"
+            f"[global]: CherryPy refuses one of {redact(', '.join(values))}: "
+            f"{type(error).__name__}: {redact(str(error))}"
         ) from None

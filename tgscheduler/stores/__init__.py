@@ -9,10 +9,12 @@
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tgscheduler.errors import InvalidType, InvalidValue, StoreError
+from tgscheduler.messages import shown
 
 if TYPE_CHECKING:
     from tgscheduler.stores.lasting import DatabaseStore
@@ -32,7 +34,7 @@ def open(  # the name that reads well where it is used: stores.open(url)
     InvalidValue for a URL that cannot be, StoreError where psycopg is missing.
     """
     if not isinstance(url, str):
-        raise InvalidType(f"store: expected a URL such as 'sqlite:///scheduler.db', got {url!r}")
+        raise InvalidType(f"store: expected a URL such as 'sqlite:///scheduler.db', got {shown(url)}")
     scheme = url.partition(":")[0].lower()
     if scheme == "memory" and url.lower() in ("memory", "memory:", "memory://"):
         from tgscheduler.stores.memory import MemoryStore
@@ -52,7 +54,7 @@ def open(  # the name that reads well where it is used: stores.open(url)
         from tgscheduler.stores.postgres import PostgresDatabase
 
         return DatabaseStore(PostgresDatabase(f"postgresql:{url.partition(':')[2]}"), **options)
-    raise InvalidValue(_unknown(scheme))
+    raise InvalidValue(_unknown(url, scheme))
 
 
 def check(url: str) -> None:
@@ -69,11 +71,11 @@ def path_of(url: str, folder: str | os.PathLike[str] | None = None) -> Path | No
     return sqlite.path_of(url, folder).absolute()
 
 
-def _unknown(scheme: str) -> str:
+def _unknown(url: str, scheme: str) -> str:
     """Return what is wrong, without the URL: it may have a password."""
     near = difflib.get_close_matches({"postgres": "postgresql", "file": "sqlite"}.get(scheme, scheme), _SCHEMES, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    return (
-        "store: expected 'memory', 'sqlite:///file.db' or 'postgresql://user@host/database', "
-        f"got one that begins with {scheme[:20]!r}{hint}"
+    got = (
+        f"one that begins with {scheme[:20]!r}" if re.match(r"[a-z][a-z0-9+.-]*://", url.lower()) else "something else"
     )
+    return f"store: expected 'memory', 'sqlite:///file.db' or 'postgresql://user@host/database', got {got}{hint}"

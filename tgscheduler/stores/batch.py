@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
+from tgscheduler.messages import clean
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Known
 from tgscheduler.stores.database import Database
@@ -226,10 +227,3 @@ def rounds(pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
             parts.append([])
         parts[place].append((key, value))
     return parts
-
-
-def clean(text: str, encoding: str) -> str:
-    """Return text that a database takes: a NUL, and what its encoding does not have, is spelled out."""
-    if text.isascii():
-        return text.replace("\0", "\\x00") if "\0" in text else text
-    return text.replace("\0", "\\x00").encode(encoding, "backslashreplace").decode(encoding)

@@ -7,6 +7,7 @@ which it answers with an error, and a little later ours, for a connection over w
 
 import codecs
 import os
+import re
 import traceback
 from collections.abc import Generator, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from psycopg.pq import TransactionStatus
 from tgscheduler.clock import elapsed
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.forks import no_fork
+from tgscheduler.messages import without
 from tgscheduler.stores.statements import Many
 
 #: For every connection that the URL gives no other value for (seconds, or milliseconds where libpq counts those).
@@ -42,6 +44,10 @@ _TYPES = {"i": "bigint", "f": "double precision", "t": "text"}
 #: Any number will do, if it is always the same.
 _MIGRATION = 0x7467_7363_6865_6475
 _NODES = _MIGRATION + 1
+#: An @ that stands for itself ends the password: with one more, a part of the password is taken for the host.
+_URL = re.compile(r"[^:]*:(//)?[^@/?\0]*@?[^@\0]*")
+#: Parts of the URL that no message may have.
+_SECRET = ("password", "sslpassword", "passfile")
 _MENDS = (
     ("password authentication failed", "mind user and password in the URL, or the server's pg_hba.conf"),
     ("no password supplied", "the server asks for a password: it belongs in the URL or in ~/.pgpass"),
@@ -121,17 +127,19 @@ class PostgresDatabase:
 
     def __init__(self, url: str) -> None:
         try:
+            if not _URL.fullmatch(url):
+                raise ValueError
             parts = conninfo.conninfo_to_dict(url)
             for number in str(parts.get("port") or 0).split(","):
                 int(number or 0)
         except (psycopg.ProgrammingError, ValueError):  # their texts have parts of the URL: the password, perhaps
             raise InvalidValue(
                 "store: expected postgresql://user:password@host:port/database, got something that is no such URL; "
-                "special characters in it are written as %XX"
+                "special characters in it are written as %XX, an @ as %40 and a / as %2F"
             ) from None
         defaults = {key: value for key, value in _DEFAULTS.items() if key not in parts}
         self._url = conninfo.make_conninfo(url, client_encoding="utf8", **defaults)
-        self._password = str(parts.get("password") or "")
+        self._secrets = [str(parts[key]) for key in _SECRET if parts.get(key)]
         user, port = parts.get("user"), parts.get("port")
         self.name = (
             f"postgresql://{f'{user}@' if user else ''}{parts.get('host') or ''}{f':{port}' if port else ''}"
@@ -262,9 +270,7 @@ class PostgresDatabase:
 
     def describe(self, error: BaseException) -> str:
         """Return what is wrong and how to mend it, in one line without a password."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        if len(self._password) > 2:
-            text = text.replace(self._password, "***")
+        text = " ".join(without(str(error), self._secrets).split()) or type(error).__name__
         if isinstance(error, StoreError):
             return text
         for words, mend in _MENDS:

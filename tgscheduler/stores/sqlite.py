@@ -20,6 +20,7 @@ from urllib.parse import quote
 from tgscheduler.clock import elapsed, pause
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.forks import no_fork
+from tgscheduler.messages import shown
 from tgscheduler.stores.database import never_free
 from tgscheduler.stores.statements import Many
 
@@ -442,8 +443,9 @@ def path_of(url: str, folder: str | os.PathLike[str] | None) -> Path:
     """Return the path that a ``sqlite:`` URL means; a relative one starts at ``folder``, None: where the process is."""
     found = re.fullmatch(r"sqlite:///([^?#]+)", url)
     if found is None:
+        odd = re.search(r"[?#]", url)
+        mend = f"a file's name cannot have {odd[0]!r} in it here" if odd else "to keep nothing say 'memory'"
         raise InvalidValue(
-            f"store: expected 'sqlite:///file.db' or 'sqlite:////folder/file.db', got {url!r}; "
-            "to keep nothing say 'memory'"
+            f"store: expected 'sqlite:///file.db' or 'sqlite:////folder/file.db', got {shown(url)}; {mend}"
         )
     return Path(folder or "", found[1])

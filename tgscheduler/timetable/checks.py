@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.messages import shown
 from tgscheduler.timetable import zones
 
 #: Longest interval, delay or moment (seconds); beyond it someone has given milliseconds.
@@ -59,7 +60,7 @@ def check_moment(what: str, value: object, timezone: str | None) -> float:
 
 def _number(what: str, value: object, unit: str, other: str) -> float:
     if isinstance(value, bool) or not hasattr(value, "__float__") or isinstance(value, (str, bytes)):
-        raise InvalidType(f"{what}: expected a number of {unit} or {other}, got {value!r}")
+        raise InvalidType(f"{what}: expected a number of {unit} or {other}, got {shown(value)}")
     try:
         number = float(value)
     except (OverflowError, ValueError):  # an int of 400 digits, a signalling NaN

@@ -1,5 +1,6 @@
 """A trigger in plain English: what a page, a log line or ``explain`` says of it."""
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -8,6 +9,7 @@ from typing import Any
 
 from cronsim.explain import explain
 
+from tgscheduler.messages import printable
 from tgscheduler.timetable import cron, zones
 from tgscheduler.timetable.checks import TimeOnDay
 from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, zones_of
@@ -125,10 +127,29 @@ def _part(parsed: cron.Cron, place: int) -> str:
 
 
 def _explained(fields: list[str]) -> str:
-    said = explain(" ".join(fields))
+    *others, weekday = fields
+    said = explain(" ".join([*map(_distinct, others), _distinct(weekday, same=(0, 7))]))
     # cronsim 2.8 counts 21th, 22th, 23th, 31th (explain.py: ordinal)
     said = re.sub(r"\b([23])([123])th\b", lambda found: f"{found[1]}{found[2]}{_SUFFIXES[found[2]]}", said)
     return said[0].lower() + said[1:]
+
+
+def _distinct(field: str, same: tuple[int, int] | None = None) -> str:
+    """Return a field without repetition: cronsim says each item. ``same`` are two numbers for one day."""
+    items = field.split(",")
+    if len(items) == 1:
+        return field
+    if not all(re.fullmatch(r"\d+(-\d+)?", item) for item in items):
+        if same:
+            items = [re.sub(rf"^{same[0]}(?=$|\D)(?!-)", str(same[1]), item) for item in items]
+        return ",".join(dict.fromkeys(items))
+    ranges = [range(int(item.partition("-")[0]), int(item.rpartition("-")[2]) + 1) for item in items]
+    numbers = set(itertools.chain(*ranges))
+    if same and numbers.issuperset(same):
+        numbers.discard(same[0])
+    if len(numbers) == sum(map(len, ranges)):
+        return field
+    return ",".join(_runs(sorted(numbers), str)).replace(" to ", "-")
 
 
 def _either(trigger: Either) -> str:
@@ -224,5 +245,5 @@ def _shown(what: object) -> str:
         text = what if isinstance(what, str) else repr(what)
     except Exception:
         text = f"a {type(what).__qualname__}"
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    text = printable(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

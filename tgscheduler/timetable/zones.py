@@ -10,7 +10,9 @@ import math
 import zoneinfo
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from tgscheduler.clock import posix_zone
 from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.messages import shown
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
@@ -21,21 +23,24 @@ END = 253_402_128_000
 
 
 def zone(name: str | None) -> zoneinfo.ZoneInfo:
-    """Return the zone of an IANA name, None being UTC.
+    """Return the zone of an IANA name, None being UTC, or of ``TZ=`` and a POSIX rule.
 
     Raises InvalidValue, with the nearest name, when there is none of that name.
     """
     if name is not None and not isinstance(name, str):
-        raise InvalidType(f"timezone: expected an IANA name such as 'Europe/Berlin', got {name!r}")
+        raise InvalidType(f"timezone: expected an IANA name such as 'Europe/Berlin', got {shown(name)}")
     return _zone("UTC" if name is None else name)
 
 
 @functools.lru_cache(maxsize=1024)
 def _zone(name: str) -> zoneinfo.ZoneInfo:
+    if name.startswith("right/"):
+        plain = name.removeprefix("right/")
+        raise InvalidValue(f"{shown(name)} counts leap seconds, which POSIX time does not; write {shown(plain)}")
     try:
-        return zoneinfo.ZoneInfo(name)
+        return posix_zone(name.removeprefix("TZ=")) if name.startswith("TZ=") else zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidValue(f"{name!r} is no time zone{_nearest(name)}") from None
+        raise InvalidValue(f"{shown(name)} is no time zone{_nearest(name)}") from None
 
 
 def _nearest(name: str) -> str:
