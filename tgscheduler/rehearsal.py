@@ -11,9 +11,8 @@ The fires are those of the preview (``timetable.preview``), which asks the very 
 
 import heapq
 import itertools
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -202,11 +201,9 @@ def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | 
 
 def _fires(outlook: Outlook, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
     """Yield the fires of one task within the time; what it raises is a remark."""
-    label, trigger, due = outlook.label, outlook.trigger, outlook.due
+    label = outlook.label
     try:
-        if due is not None and due < start and trigger is not None and outlook.left is None:
-            outlook = replace(outlook, due=trigger.next_after(math.nextafter(start, -math.inf)), by_hand=False)
-        for fire in outlook.fires():
+        for fire in outlook.fires(start):
             if fire.fire_at >= end:
                 return
             if fire.fire_at >= start:

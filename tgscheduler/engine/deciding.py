@@ -11,7 +11,7 @@ from tgscheduler.clock import Clock
 from tgscheduler.engine.registry import Registry, is_over
 from tgscheduler.errors import InvalidValue
 from tgscheduler.executors.base import Occurrence, Voice, brief
-from tgscheduler.timetable.plan import ONCE, Part, Verdict, decide, fire_time, judge, overlaps
+from tgscheduler.timetable.plan import ONCE, Part, Verdict, decide, fire_time, judge, overlaps, pause_reason
 from tgscheduler.timetable.policy import PLAIN, method
 from tgscheduler.timetable.run import RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.tasks import Task
@@ -168,12 +168,9 @@ class Decider:
         assert terms is not None
         if terms.paused_until <= now:  # it is over
             terms.paused_until = -math.inf
-        until = max(terms.paused_until, self._registry.paused_until)
-        paused = None
-        if now < until:
-            paused = "paused" if until == math.inf else f"paused until {until:.3f}"
-            if task._trigger is None and not task._reschedules_itself:
-                return Verdict([], due)  # what runs once is kept until then
+        paused = pause_reason(now, max(terms.paused_until, self._registry.paused_until))
+        if paused is not None and task._trigger is None and not task._reschedules_itself:
+            return Verdict([], due)  # what runs once is kept until then
         running = self._running(task)
         return judge(
             due,

@@ -10,7 +10,7 @@ from tgscheduler.engine.looking import Looking
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.executors.base import brief
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.compose import Between, Either, ExceptOn
+from tgscheduler.timetable.compose import Between, Either, ExceptOn, ask
 from tgscheduler.timetable.policy import PLAIN
 from tgscheduler.timetable.preview import Fire, Outlook
 from tgscheduler.timetable.tasks import Task
@@ -84,7 +84,8 @@ class Explaining(Looking):
             following = twin._first_due(now, delay) if waits else twin._due_after_stop(now)
             by_hand, trigger, terms = twin._by_hand, twin._trigger, twin._terms
         elif not entered and not gone and trigger is not None:  # it is being decided on, or asked
-            following = trigger.next_after(now)
+            handled = now if terms is None else now - terms.policy.jitter
+            following = ask(trigger, max(due, handled))
         held = registry.paused_until if terms is None else max(terms.paused_until, registry.paused_until)
         return Outlook(
             name,
@@ -96,6 +97,7 @@ class Explaining(Looking):
             by_hand,
             held if held > now else -math.inf,
             trigger is None and not task._reschedules_itself,
+            now,
         )
 
     def _timetable(self, task: Task, outlook: Outlook, tz: ZoneInfo) -> Iterator[str]:

@@ -12,7 +12,6 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -249,14 +248,11 @@ def fire_time(label: str, due: float, policy: Policy) -> float:
     return due + policy.jitter * spread(label, due) if policy.jitter else due
 
 
-def upcoming(
-    trigger: Trigger | None, due: float | None, end: float = math.inf, left: int | None = None
-) -> Iterator[float]:
-    """Yield the due times from ``due`` (the next one; None: there is none) on: what the loop will go through."""
-    while due is not None and due <= end and left != 0:
-        yield due
-        left = None if left is None else left - 1
-        due = None if trigger is None else ask(trigger, due)
+def pause_reason(now: float, until: float) -> str | None:
+    """Return the reason for which nothing runs at ``now``, None when no pause lasts ``until`` a later moment."""
+    if now >= until:
+        return None
+    return "paused" if until == math.inf else f"paused until {until:.3f}"
 
 
 def _overlap(last: Run | None) -> str | None:
