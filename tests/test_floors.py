@@ -18,7 +18,14 @@ PACKAGE = Path(__file__).parent.parent / "tgscheduler"
 FLOORS = {
     "F0": [
         *("errors", "clock", "timetable", "timetable.zones", "timetable.cron", "timetable.cronlike"),
-        *("timetable.checks", "timetable.days", "timetable.compose", "timetable.realtime", "timetable.walltime"),
+        *(
+            "timetable.checks",
+            "timetable.days",
+            "timetable.search",
+            "timetable.compose",
+            "timetable.realtime",
+            "timetable.walltime",
+        ),
         *("timetable.asking", "timetable.words", "timetable.triggers", "timetable.policy", "timetable.run"),
     ],
     "F1": [

@@ -24,6 +24,9 @@ from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING, Run
 #: A stretch of missed calendar occurrences is counted up to here; beyond it the Run says "at least".
 MOST_COUNTED = 10_000
 
+#: A local name: it is compared with in each decision.
+_NEVER = math.inf
+
 #: So many occurrences of a task wait in its line at most (``overlap='queue'``, ``misfire='run_all'``).
 LONGEST_LINE = 1000
 
@@ -59,7 +62,7 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
             return ONCE
         return Decision(1, due, _overlap(last), None, None)
     following = trigger.next_after(due)
-    if following is not None and not due < following < math.inf:  # as ask() does, without its call
+    if following is not None and not due < following < _NEVER:  # as ask() does, without its call
         raise no_later(following, due)
     if by_hand and not on_its_day(trigger, due):
         return Decision(0, due, None, None, following)

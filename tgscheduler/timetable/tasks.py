@@ -310,11 +310,10 @@ class IntervalTask(Task):
             return due
         if terms.trigger is not None:
             return super()._first_due(now, delay)
-        due = (now if terms.start is None else terms.start) + (delay or 0.0)
-        grid = self._trigger = Interval.sound(self._seconds, due)
-        if due < now:  # its grid has begun already
-            due = grid.next_after(math.nextafter(now, -math.inf))
-        return due if due <= terms.end else None
+        begin = (now if terms.start is None else terms.start) + (delay or 0.0)
+        grid = self._trigger = Interval.sound(self._seconds, begin)
+        first = grid.next_after(math.nextafter(max(now, begin), -math.inf))  # its grid may have begun already
+        return first if first is not None and first <= terms.end else None
 
     def _put_at(self, due: float) -> None:
         if self._terms is None or self._terms.trigger is None:
