@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from tgscheduler import config
 from tgscheduler.engine.explaining import warnings
@@ -25,7 +26,7 @@ from tgscheduler.executors.base import brief
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.preview import Outlook
-from tgscheduler.timetable.telling import stamp, zone_in_words
+from tgscheduler.timetable.telling import none_until_in_words, stamp, zone_in_words
 from tgscheduler.timetable.triggers import check_moment, check_seconds
 
 #: A simulation ends after so many fires.
@@ -192,22 +193,26 @@ def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | 
         if outlook.trigger is None and not outlook.single:
             remarks.append(f"{outlook.label}: it reschedules itself, only its next fire is known")
         remarks += [f"{outlook.label}: {warning}" for warning in warnings(outlook.trigger)]
-        streams.append(_fires(outlook, start, end, remarks))
+        streams.append(_fires(outlook, start, end, remarks, zones.zone(task.timezone)))
     merged = heapq.merge(*streams, key=lambda fire: fire.fire_at)
     fires = list(itertools.islice(merged, MOST_FIRES))
     truncated = next(merged, None) is not None
     return Simulation(start, end, timezone or scheduler.timezone, fires, timetables, remarks, truncated)
 
 
-def _fires(outlook: Outlook, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
+def _fires(outlook: Outlook, start: float, end: float, remarks: list[str], tz: ZoneInfo) -> Iterator[SimulatedFire]:
     """Yield the fires of one task within the time; what it raises is a remark."""
-    label = outlook.label
+    label, fire, runs = outlook.label, None, 0
     try:
         for fire in outlook.fires(start):
+            runs += 1
             if fire.fire_at >= end:
                 return
             if fire.fire_at >= start:
                 yield SimulatedFire(fire.due, fire.fire_at, label, fire.note)
+        until = outlook.none_until(fire, runs)
+        if until is not None:
+            remarks.append(f"{label}: {none_until_in_words(until, tz)}")
     except Exception as error:  # a trigger of the application's own
         remarks.append(f"{label}: its trigger raised {brief(error)}")
 

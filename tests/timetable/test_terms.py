@@ -105,7 +105,7 @@ def test_options_are_chosen_before_a_task_is_added():
     assert WeekdayTask("day", [1], 3, int).configure(timezone="Asia/Tokyo").timezone == "Asia/Tokyo"
 
 
-def test_only_a_trigger_of_somebody_else_is_foreign():
+def test_a_trigger_of_somebody_else_or_of_several_is_slow():
     class Own(Interval):
         pass
 
@@ -114,11 +114,12 @@ def test_only_a_trigger_of_somebody_else_is_foreign():
             return None
 
     terms = Terms()
-    for trigger, foreign in (
+    for trigger, slow in (
         (Interval(3), False),
         (Interval(3).between(0, 9), False),
         (Own(3), True),
+        (Interval(3).except_on(()), True),
         (Foreign(), True),
     ):
         terms.take_trigger(trigger)
-        assert terms.foreign == foreign
+        assert terms.slow == slow

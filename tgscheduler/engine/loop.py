@@ -224,7 +224,7 @@ class Loop(Placing):
             if asked is not None:
                 self._enact(asked, by_hand=True)
         if stepped:
-            self._place_foreign(moved, turn)
+            self._place_slow(moved, turn)
             self._enact(turn)  # one that was wrong is booked
             self.events.publish("clock-stepped", seconds=stepped, before=now - stepped, after=now)
         for task, due in turn.asked:

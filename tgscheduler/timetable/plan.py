@@ -16,10 +16,11 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tgscheduler.timetable.asking import stretch
-from tgscheduler.timetable.compose import Trigger, ask, no_later, on_its_day
+from tgscheduler.timetable.compose import Trigger, ask, look, no_later, on_its_day
 from tgscheduler.timetable.policy import LATE, Policy, spread
 from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING, Run
+from tgscheduler.timetable.search import STEPS, Search
 
 #: A stretch of missed calendar occurrences is counted up to here; beyond it the Run says "at least".
 MOST_COUNTED = 10_000
@@ -50,12 +51,15 @@ class Decision:
 ONCE = Decision(1, None, None, None, None)
 
 
-def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False) -> Decision:
+def decide(
+    due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False, walk: bool = True
+) -> Decision | None:
     """Decide on a task whose fire time ``due`` has come.
 
     What was missed since ``due`` runs as one run (misfire: run once), unless the last run has not ended: then it is
     skipped (overlap: skip), and the reason names that run. A trigger whose answer is no later moment is an error: it
-    would be asked for ever.
+    would be asked for ever. Without ``walk`` the decision is None where a trigger would be asked for each occurrence
+    that was missed.
     """
     if trigger is None:
         if last is None:
@@ -68,6 +72,8 @@ def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by
         return Decision(0, due, None, None, following)
     if following is None or following > now:
         return Decision(1, due, None if last is None else _overlap(last), None, following)
+    if not walk and type(trigger) is not Interval:
+        return None
     count, until, note = _stretch(trigger, due, now)
     return Decision(count, until, _overlap(last), note, ask(trigger, now))
 
@@ -182,19 +188,23 @@ def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
 def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float]:
     """Return the last fires from ``due``, which is one, to ``horizon``: ``most`` of them at most.
 
-    A trigger only knows what follows: it is asked from further and further back, until there are enough.
+    A trigger only knows what follows: it is asked from further and further back, until there are enough, or the search
+    is at its end.
     """
+    search, found = Search(STEPS + 8 * most), [due]
     back = most * trigger.seconds if isinstance(trigger, Interval) else 1.0
     while True:
         begin = horizon - back
         fire: float | None = due if begin <= due else ask(trigger, _before(begin))
         fires: deque[float] = deque(maxlen=most)
         while fire is not None and fire <= horizon:
+            if search.spent:
+                return found
             fires.append(fire)
-            fire = ask(trigger, fire)
+            fire = look(trigger, fire, search).fire
         if begin <= due or len(fires) == most:
             return list(fires)
-        back *= 4
+        found, back = list(fires) or found, back * 4
 
 
 def _leave(parts: list[Part], left: int) -> tuple[list[Part], int]:

@@ -15,10 +15,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask
+from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask, look, none_until
 from tgscheduler.timetable.plan import Part, fire_time, judge, pause_reason
 from tgscheduler.timetable.policy import PLAIN, Policy
 from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING
+from tgscheduler.timetable.search import Search
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
 #: More times of day than this in one gap are counted.
@@ -43,8 +44,8 @@ class Fire(NamedTuple):
 class Outlook:
     """What decides on a task's coming fires, as it stood at ``now``.
 
-    ``due``: the next due time, None: there is none. ``left``: how many runs it may still have. ``single``: it runs
-    once. Where ``trigger`` is None only the next fire is known.
+    ``due``: the next due time, None: there is none; ``unfound``: its trigger found none up to there. ``left``: how many
+    runs it may still have. ``single``: it runs once. Where ``trigger`` is None only the next fire is known.
     """
 
     label: str
@@ -57,6 +58,7 @@ class Outlook:
     paused_until: float = -math.inf
     single: bool = False
     now: float = -math.inf
+    unfound: float | None = None
 
     def fires(self, since: float = -math.inf) -> Iterator[Fire]:
         """Yield the coming fires, in order; without end where the timetable has none.
@@ -81,6 +83,16 @@ class Outlook:
                 yield Fire(part.due, now, self._note(part, paused, notes))
             if due is not None and left is None and self.trigger is not None:
                 due = self._skip(self.trigger, due, since)
+
+    def none_until(self, last: Fire | None, runs: int) -> float | None:
+        """Return up to which moment nothing was found after the ``last`` fire, None where nothing is to come at all.
+
+        ``runs``: how many fires there were.
+        """
+        if self.unfound is not None or self.trigger is None or (self.left is not None and runs >= self.left):
+            return self.unfound
+        until = None if last is None else none_until(self.trigger, last.due)
+        return until if until is not None and until <= self.end else None
 
     def _skip(self, trigger: Trigger, due: float, since: float) -> float | None:
         """Return the first due time that may begin at ``since`` or later, with all of its jitter."""
@@ -107,25 +119,26 @@ def _before(moment: float) -> float:
 
 
 def latest_before(trigger: Trigger, moment: float) -> float | None:
-    """Return a trigger's last fire earlier than ``moment``, None where there is none within 50 years."""
+    """Return a trigger's last fire earlier than ``moment``, None where none is found within 50 years and one search."""
+    search = Search()
     high, width = moment, 60.0
     while True:
         low = moment - width
-        fire = ask(trigger, low)
+        fire = look(trigger, low, search).fire
         if fire is not None and fire < moment:
             break
-        if width > _FARTHEST:
+        if width > _FARTHEST or search.spent:
             return None
         high, width = low, width * 2
     low = fire
     while True:  # between low, a fire, and high there may be thousands: halve what is left
-        fire = ask(trigger, low)
-        if fire is None or fire >= moment:
+        fire = look(trigger, low, search).fire
+        if fire is None or fire >= moment or search.spent:
             return low
         low = fire
         middle = (low + high) / 2
         if middle > low:
-            fire = ask(trigger, middle)
+            fire = look(trigger, middle, search).fire
             if fire is not None and fire < moment:
                 low = fire
             else:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Unpack
 from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import triggers
-from tgscheduler.timetable.compose import ask
+from tgscheduler.timetable.compose import ask, none_until
 from tgscheduler.timetable.policy import PLAIN, Policy, method
 from tgscheduler.timetable.terms import Options, Terms
 from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Interval, Trigger
@@ -161,7 +161,12 @@ class Task:
     @property
     def next_due(self) -> float | None:
         """When it fires next, in POSIX seconds; None while it waits for no time (or for the scheduler's start)."""
-        return None if self._entry is None else self._due
+        return None if self._entry is None or self._is_unfound else self._due
+
+    @property
+    def _is_unfound(self) -> bool:
+        """Whether its due time is none: the search for one goes on there."""
+        return self._terms is not None and self._terms.unfound == self._due
 
     @property
     def trigger(self) -> Trigger | None:
@@ -223,6 +228,16 @@ class Task:
             moment = max(moment, math.nextafter(terms.start, -math.inf))
         due = ask(trigger, moment)
         return due if due is None or due <= terms.end else None
+
+    def _none_until(self, moment: float) -> float | None:
+        """Return up to which moment its trigger finds no fire after ``moment``; None where none is to come at all."""
+        terms, trigger = self._terms, self._trigger
+        if terms is None or not terms.slow or trigger is None or terms.left == 0:
+            return None
+        if terms.start is not None:
+            moment = max(moment, math.nextafter(terms.start, -math.inf))
+        until = none_until(trigger, moment)
+        return until if until is not None and until <= terms.end else None
 
     def _due_after_stop(self, now: float) -> float | None:
         """Return when it fires after a stop that it had a time before: what was due meanwhile is no occurrence."""
