@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.scheduler import IntervalTask, Policy, Retry, WeekdayTask
+from tgscheduler.scheduler import IntervalTask, Policy, Retry, ThreadedScheduler, WeekdayTask
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.policy import PLAIN
 from tgscheduler.timetable.terms import Terms
@@ -44,10 +44,10 @@ def test_an_option_that_cannot_be_changes_nothing_and_registers_nothing(options,
     with pytest.raises(error, match=said):
         terms.choose({"start": 1, **options}, PLAIN)
     assert (terms.chosen, terms.start, terms.end, terms.policy.grace) == ({"grace": 5}, 7.0, math.inf, 5.0)
-    ticked = TickedScheduler()
+    engine = ThreadedScheduler()  # one that has no zone of its own
     with pytest.raises(error, match=said):
-        ticked.add_interval_task(int, 60, taskname="it", **options)
-    assert (ticked.get_tasks(), ticked.health()["tasks"]) == ({}, 0)
+        engine.add_interval_task(int, 60, taskname="it", **options)
+    assert (engine.get_tasks(), engine.health()["tasks"]) == ({}, 0)
 
 
 def test_bounds_are_moments_in_the_zone_that_was_given():

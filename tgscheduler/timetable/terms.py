@@ -26,7 +26,8 @@ class Options(TypedDict, total=False):
     """What every function that adds a task takes besides its own arguments, each by its name."""
 
     start: float | datetime | None
-    """The earliest fire time: POSIX seconds or a datetime; an interval's grid begins there."""
+    """The earliest fire time: POSIX seconds or a datetime, one without a zone in the task's or the scheduler's; an
+    interval's grid begins there."""
     end: float | datetime | None
     """The last moment at which it may fire."""
     timezone: str | None
