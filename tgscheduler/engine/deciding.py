@@ -129,11 +129,11 @@ class Decider:
 
     def ask(self, task: Task, due: float, now: float, turn: Turn) -> None:
         """Decide on a task whose trigger may take long: called without the lock, which it takes."""
-        lock, until = self._registry.lock, None
+        lock, until, terms = self._registry.lock, None, task._terms or Terms()
         try:
             verdict = self._judge(task, due, now)
             if verdict.next_due is None:
-                until = task._none_until(max(due, now - task.policy.jitter))
+                until = task._none_until(max(due, now - terms.policy.jitter))
         except BaseException as error:
             with lock:
                 self._blame(error, task, due, turn)
@@ -185,8 +185,7 @@ class Decider:
         return now - task._due > terms.policy.jitter + _SHORT and type(task._trigger) not in _COUNTED_AT_ONCE
 
     def _judge(self, task: Task, due: float, now: float) -> Verdict:
-        terms, trigger = task._terms, task._trigger
-        assert terms is not None
+        terms, trigger = task._terms or Terms(), task._trigger  # none: the end of a pause has freed them meanwhile
         if trigger is not None and terms.unfound == due:  # no fire time: the search goes on there
             fire = ask(trigger, math.nextafter(due, -math.inf))
             if fire is None or fire > min(now, terms.end):
@@ -214,7 +213,8 @@ class Decider:
 
     def _enact(self, task: Task, verdict: Verdict, now: float, turn: Turn, until: float | None = None) -> None:
         terms, itself = task._terms, task._reschedules_itself
-        assert terms is not None
+        if terms is None:
+            terms = task._terms = Terms()
         label = self._registry.label(task)
         made = [(part, Run(label, part.due, part.count, part.until)) for part in verdict.parts]
         if task._entry is None:  # else it has been moved while its trigger was asked

@@ -118,7 +118,7 @@ class Terms:
 
     def take_trigger(self, trigger: Trigger) -> None:
         """Fire by another trigger."""
-        self.trigger, self.slow = trigger, not is_quick(trigger)
+        self.trigger, self.slow, self.unfound = trigger, not is_quick(trigger), None
 
     @property
     def needless(self) -> bool:
