@@ -18,16 +18,9 @@ PACKAGE = Path(__file__).parent.parent / "tgscheduler"
 FLOORS = {
     "F0": [
         *("messages", "errors", "clock", "forks", "timetable", "timetable.zones", "timetable.cron"),
-        "timetable.cronlike",
-        *("timetable.checks", "timetable.days", "timetable.compose", "timetable.realtime", "timetable.walltime"),
-        *(
-            "timetable.actions",
-            "timetable.asking",
-            "timetable.words",
-            "timetable.triggers",
-            "timetable.policy",
-            "timetable.run",
-        ),
+        *("timetable.cronlike", "timetable.checks", "timetable.days", "timetable.search", "timetable.compose"),
+        *("timetable.realtime", "timetable.walltime", "timetable.actions", "timetable.asking", "timetable.words"),
+        *("timetable.triggers", "timetable.policy", "timetable.run"),
     ],
     "F1": [
         *("timetable.terms", "timetable.tasks", "timetable.daytasks", "timetable.variants", "timetable.agenda"),

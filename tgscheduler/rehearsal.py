@@ -11,12 +11,12 @@ The fires are those of the preview (``timetable.preview``), which asks the very 
 
 import heapq
 import itertools
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from tgscheduler import config
 from tgscheduler.engine.explaining import warnings
@@ -27,7 +27,7 @@ from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.actions import check_callable
 from tgscheduler.timetable.preview import Outlook
-from tgscheduler.timetable.telling import stamp, zone_in_words
+from tgscheduler.timetable.telling import none_until_in_words, stamp, zone_in_words
 from tgscheduler.timetable.triggers import check_moment, check_seconds
 
 #: A simulation ends after so many fires.
@@ -195,24 +195,26 @@ def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | 
         if outlook.trigger is None and not outlook.single:
             remarks.append(f"{outlook.label}: it reschedules itself, only its next fire is known")
         remarks += [f"{outlook.label}: {warning}" for warning in warnings(outlook.trigger)]
-        streams.append(_fires(outlook, start, end, remarks))
+        streams.append(_fires(outlook, start, end, remarks, zones.zone(task.timezone)))
     merged = heapq.merge(*streams, key=lambda fire: fire.fire_at)
     fires = list(itertools.islice(merged, MOST_FIRES))
     truncated = next(merged, None) is not None
     return Simulation(start, end, timezone or scheduler.timezone, fires, timetables, remarks, truncated)
 
 
-def _fires(outlook: Outlook, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
+def _fires(outlook: Outlook, start: float, end: float, remarks: list[str], tz: ZoneInfo) -> Iterator[SimulatedFire]:
     """Yield the fires of one task within the time; what it raises is a remark."""
-    label, trigger, due = outlook.label, outlook.trigger, outlook.due
+    label, fire, runs = outlook.label, None, 0
     try:
-        if due is not None and due < start and trigger is not None and outlook.left is None:
-            outlook = replace(outlook, due=trigger.next_after(math.nextafter(start, -math.inf)), by_hand=False)
-        for fire in outlook.fires():
+        for fire in outlook.fires(start):
+            runs += 1
             if fire.fire_at >= end:
                 return
             if fire.fire_at >= start:
                 yield SimulatedFire(fire.due, fire.fire_at, label, fire.note)
+        until = outlook.none_until(fire, runs)
+        if until is not None:
+            remarks.append(f"{label}: {none_until_in_words(until, tz)}")
     except Exception as error:  # a trigger of the application's own
         remarks.append(f"{label}: its trigger raised {brief(error)}")
 

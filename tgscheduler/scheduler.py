@@ -231,8 +231,8 @@ def add_single_task(
 ) -> Task:
     """Run ``action`` once, ``initialdelay`` seconds from now (or from the start), or ``at`` a moment.
 
-    ``at`` is POSIX seconds or a datetime, one without a zone only together with ``timezone=``; in a gap of the clock
-    it is the first moment after that.
+    ``at`` is POSIX seconds or a datetime. One without a zone is read in ``timezone``, or else in that of the scheduler,
+    and is refused where neither is set; in a gap of the clock it is the first moment after that.
     """
     return _get_scheduler().add_single_task(action, args, kw, initialdelay, processmethod, taskname, at=at, **options)
 

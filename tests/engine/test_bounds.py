@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from helpers import DAY, HOUR, NOON, flaky, noop, records, states, total
 
-from tgscheduler.scheduler import Retry
+from tgscheduler.scheduler import Retry, ThreadedScheduler
 from tgscheduler.timetable.plan import fire_time
 from tgscheduler.timetable.policy import Policy
 
@@ -142,10 +142,11 @@ def test_a_single_task_at_a_moment(ticked):
     assert records(ticked, "missed") == [(-5, -5, 1, "missed", 1, "5.0 s late; grace is 1 s")]
     for options, said in (
         ({"at": NOON, "initialdelay": 3}, "expected at or initialdelay, got both"),
-        ({"at": datetime(2025, 6, 1, 15)}, "at: expected a datetime with a zone"),
         ({"at": NOON, "end": NOON - 1}, "at: expected a moment from start to end"),
         ({"at": NOON, "start": NOON + 1}, "at: expected a moment from start to end"),
     ):
         with pytest.raises(ValueError, match=said):
             ticked.add_single_task(noop, taskname="bad", **options)
     assert ticked.get_task("bad") is None
+    with pytest.raises(ValueError, match="at: expected a datetime with a zone"):
+        ThreadedScheduler().add_single_task(noop, at=datetime(2025, 6, 1, 15))

@@ -176,6 +176,8 @@ def test_any_order_of_factories_and_schedulers_keeps_each_line_once(steps):
         for scheduler in schedulers:
             scheduler.stop()
         logging.setLogRecordFactory(at_first)
+
+
 def test_the_bound_counts_what_is_spelled_out():
     def work():
         logging.getLogger("jobs").warning("\ud800\0" * 4000)

@@ -1,13 +1,13 @@
 """``judge``: decisions on tasks with terms, as a pure function."""
 
 import math
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from wallscan import fires
 
-from tgscheduler.timetable.plan import LONGEST_LINE, MOST_COUNTED, Part, decide, judge, upcoming
+from tgscheduler.timetable.plan import LONGEST_LINE, MOST_COUNTED, Part, decide, judge
 from tgscheduler.timetable.policy import PLAIN, Policy
 from tgscheduler.timetable.run import MISSED, OK, RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either
@@ -77,7 +77,7 @@ def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, la
         due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, by_hand=by_hand
     )
     horizon = now - policy.jitter
-    expected = [due, *(fire for fire in upcoming(trigger, trigger.next_after(due), max(horizon, due)))]
+    expected = [due, *fires(trigger, due, math.nextafter(max(horizon, due), math.inf))]
     found = []
     for part in verdict.parts:
         inside = [fire for fire in expected if part.due <= fire <= part.until]
@@ -210,16 +210,6 @@ def test_overlap(policy, running, waiting, state, reason):
     oldest = an_open_run() if running else None
     verdict = judge(10.0, 10.0, TEN, policy, running=running, waiting=waiting, oldest=oldest)
     assert verdict.parts == [Part(10.0, 10.0, 1, state, reason)]
-
-
-def test_upcoming_ends_where_the_loop_does():
-    assert list(upcoming(TEN, 10.0, end=30.0)) == [10, 20, 30]
-    assert list(upcoming(TEN, 10.0, left=2)) == [10, 20]
-    assert list(upcoming(None, 10.0)) == [10]
-    assert list(upcoming(TEN, None)) == list(upcoming(TEN, 10.0, left=0)) == []
-    berlin = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
-    first = datetime(2025, 3, 29, 1, 30, tzinfo=UTC).timestamp()
-    assert [fire - first for fire in upcoming(berlin, first, left=3)] == [0, 86400 - 1800, 2 * 86400 - 3600]
 
 
 def test_what_run_all_makes_up_for_waits_in_a_line_that_is_bounded():

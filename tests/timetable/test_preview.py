@@ -44,38 +44,6 @@ def fired(engine, task):
     return [(run.due, run.started) for run in engine.runs(task, limit=10_000)][::-1]
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    trigger=st.sampled_from(TRIGGERS),
-    start=st.sampled_from([START, datetime(2025, 10, 24, 20, 17, 3, tzinfo=UTC)]),
-    jitter=st.sampled_from([0, 1.5, 90, 10_000]),
-    max_runs=st.sampled_from([None, 1, 7]),
-    end=st.sampled_from([None, 2.5]),
-    paused=st.sampled_from([None, 1.25]),
-    delay=st.sampled_from([None, 0, 30_000.5]),
-)
-def test_the_preview_is_what_the_loop_does(trigger, start, jitter, max_runs, end, paused, delay):
-    engine = TickedScheduler(start=start, timezone="Europe/Berlin")
-    now = engine.clock.now()
-    options = {"jitter": jitter, "max_runs": max_runs, "end": None if end is None else now + end * DAY}
-    if delay is not None and isinstance(trigger, Interval):
-        task = engine.add_interval_task(int, trigger.seconds, initialdelay=delay, taskname="task", **options)
-    else:
-        task = engine.add_task(int, trigger, taskname="task", **options)
-    if paused is not None and engine.get_task("task") is not None:
-        engine.pause(task, now + paused * DAY)
-    until = now + 4 * DAY
-    foreseen = list(itertools.takewhile(lambda fire: fire.fire_at <= until, engine._outlook(task).fires()))
-    engine.tick_to(until)
-    runs = engine.runs(task, limit=10_000)[::-1]
-    assert [fire.due for fire in foreseen] == [run.due for run in runs]
-    assert [fire.fire_at for fire in foreseen if fire.note is None or "paused" not in fire.note] == [
-        run.started for run in runs if run.started is not None
-    ]
-    assert ["paused" in (fire.note or "") for fire in foreseen] == [run.reason == "paused" or run.state == "skipped"
-                                                                    for run in runs]  # fmt: skip
-
-
 @pytest.mark.parametrize("jitter", [0, 40])
 def test_a_single_task_is_kept_until_the_end_of_the_pause(jitter):
     engine = TickedScheduler(start=START)
@@ -124,8 +92,44 @@ def test_a_time_by_hand_on_no_day_of_its_own_is_none():
     assert next(Outlook("task", trigger, monday).fires()).due == monday
 
 
-def test_without_a_due_time_nothing_comes():
-    assert list(Outlook("task", Interval(60), None).fires()) == []
+def dues(**outlook):
+    return [fire.due for fire in Outlook("task", **outlook).fires()]
+
+
+def test_it_ends_where_the_loop_does():
+    assert dues(trigger=Interval(10), due=None) == []
+    assert dues(trigger=Interval(10), due=10.0, end=30.0) == [10, 20, 30]
+    assert dues(trigger=Interval(10), due=10.0, left=2) == [10, 20]
+    assert dues(trigger=None, due=10.0) == [10]
+    berlin = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
+    first = datetime(2025, 3, 29, 1, 30, tzinfo=UTC).timestamp()
+    assert [due - first for due in dues(trigger=berlin, due=first, left=3)] == [0, DAY - 1800, 2 * DAY - 3600]
+
+
+def test_what_is_late_comes_as_the_loop_decides_on_it():
+    def told(**policy):
+        outlook = Outlook("task", Interval(10), 10.0, Policy(**policy), now=45.0)
+        return [tuple(fire) for fire in itertools.islice(outlook.fires(), 3)]
+
+    assert told() == [(10, 45, "one run for 4 occurrences"), (50, 50, None), (60, 60, None)]
+    assert told(grace=17)[:2] == [
+        (10, 45, "25.0 s late; grace is 17 s: it does not run"),
+        (30, 45, "one run for 2 occurrences"),
+    ]
+    assert told(misfire="run_all", misfire_cap=2)[1:] == [
+        (30, 45, None),
+        (40, 45, "it waits for the run before it to end"),
+    ]
+
+
+def test_from_a_moment_far_ahead_what_lies_before_is_not_gone_through():
+    begin = datetime(2090, 1, 1, tzinfo=UTC).timestamp()
+    outlook = Outlook("task", Interval(1), 0.0, Policy(jitter=500))
+    found = list(itertools.islice(outlook.fires(begin), 600))
+    assert found[-1].due - 600 < begin - 500 <= found[1].due
+    whole = Outlook("task", Interval(1), begin - 2000, Policy(jitter=500))
+    expected = list(itertools.takewhile(lambda fire: fire.due <= found[-1].due, whole.fires()))
+    assert [fire for fire in found if fire.fire_at >= begin] == [fire for fire in expected if fire.fire_at >= begin]
 
 
 def test_what_is_spread_beyond_the_next_one_fires_right_after_it():

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tgscheduler import scheduler
+from tgscheduler.errors import InvalidValue
+from tgscheduler.scheduler import ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.policy import METHODS
 
@@ -280,3 +282,34 @@ def test_a_reschedule_that_raises_ends_the_task_with_its_reason(caplog):
     assert "LookupError: no table" in run.reason
     assert engine.get_task("broken") is None
     assert "broken: its reschedule raised LookupError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("zone", "options", "read_in"),
+    [
+        ("Europe/Berlin", {}, "Europe/Berlin"),
+        ("Europe/Berlin", {"timezone": None}, "Europe/Berlin"),
+        ("Europe/Berlin", {"timezone": "Asia/Tokyo"}, "Asia/Tokyo"),
+    ],
+)
+def test_a_datetime_without_a_zone_is_read_in_the_task_s_or_else_in_the_scheduler_s(zone, options, read_in):
+    engine = TickedScheduler(start=datetime(2025, 6, 2, 8, tzinfo=UTC), timezone=zone)
+    naive = datetime(2025, 7, 1, 9, 30)
+    moment = naive.replace(tzinfo=ZoneInfo(read_in)).timestamp()
+    assert engine.add_single_task(int, at=naive, **options).next_due == moment
+    assert engine.add_single_task(int, at=naive, start=naive, end=naive, **options).next_due == moment
+    assert engine.add_interval_task(int, 60, start=naive, **options).next_due == moment
+    every_day = engine.add_weekday_task(int, range(1, 8), 9, start=naive, end=naive + timedelta(days=1), **options)
+    assert every_day.next_due == moment + 23.5 * 3600
+
+
+def test_a_datetime_without_a_zone_is_refused_where_neither_has_one():
+    engine = ThreadedScheduler()
+    naive = datetime(2025, 7, 1, 9, 30)
+    for add in (
+        lambda: engine.add_single_task(int, at=naive),
+        lambda: engine.add_interval_task(int, 60, start=naive),
+        lambda: engine.add_weekday_task(int, [1], 9, end=naive),
+    ):
+        with pytest.raises(InvalidValue, match="expected a datetime with a zone"):
+            add()

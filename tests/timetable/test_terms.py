@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.scheduler import IntervalTask, Policy, Retry, WeekdayTask
+from tgscheduler.scheduler import IntervalTask, Policy, Retry, ThreadedScheduler, WeekdayTask
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.policy import PLAIN
 from tgscheduler.timetable.terms import Terms
@@ -44,10 +44,10 @@ def test_an_option_that_cannot_be_changes_nothing_and_registers_nothing(options,
     with pytest.raises(error, match=said):
         terms.choose({"start": 1, **options}, PLAIN)
     assert (terms.chosen, terms.start, terms.end, terms.policy.grace) == ({"grace": 5}, 7.0, math.inf, 5.0)
-    ticked = TickedScheduler()
+    engine = ThreadedScheduler()  # one that has no zone of its own
     with pytest.raises(error, match=said):
-        ticked.add_interval_task(int, 60, taskname="it", **options)
-    assert (ticked.get_tasks(), ticked.health()["tasks"]) == ({}, 0)
+        engine.add_interval_task(int, 60, taskname="it", **options)
+    assert (engine.get_tasks(), engine.health()["tasks"]) == ({}, 0)
 
 
 def test_bounds_are_moments_in_the_zone_that_was_given():
@@ -105,7 +105,7 @@ def test_options_are_chosen_before_a_task_is_added():
     assert WeekdayTask("day", [1], 3, int).configure(timezone="Asia/Tokyo").timezone == "Asia/Tokyo"
 
 
-def test_only_a_trigger_of_somebody_else_is_foreign():
+def test_a_trigger_of_somebody_else_or_of_several_is_slow():
     class Own(Interval):
         pass
 
@@ -114,11 +114,12 @@ def test_only_a_trigger_of_somebody_else_is_foreign():
             return None
 
     terms = Terms()
-    for trigger, foreign in (
+    for trigger, slow in (
         (Interval(3), False),
         (Interval(3).between(0, 9), False),
         (Own(3), True),
+        (Interval(3).except_on(()), True),
         (Foreign(), True),
     ):
         terms.take_trigger(trigger)
-        assert terms.foreign == foreign
+        assert terms.slow == slow

@@ -292,13 +292,3 @@ def test_a_bad_trigger_cannot_be_made(make, kind, words):
     assert isinstance(caught.value, kind)
     for word in words:
         assert word in str(caught.value)
-
-
-@pytest.mark.parametrize("moment", [NAN, INF, -INF])
-@pytest.mark.parametrize("trigger", [Interval(60), Weekdays([1], (0, 0)), Monthdays([1], (0, 0)), Cron("@daily")])
-def test_a_moment_that_is_no_number_is_an_error(trigger, moment):
-    if moment == -INF and isinstance(trigger, Interval):
-        assert trigger.next_after(moment) == 0.0  # before the anchor
-        return
-    with pytest.raises((ValueError, OverflowError)):
-        trigger.next_after(moment)

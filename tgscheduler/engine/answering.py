@@ -17,10 +17,11 @@ from tgscheduler.engine.explaining import Explaining, fire_in_words
 from tgscheduler.errors import InvalidValue
 from tgscheduler.executors.base import brief
 from tgscheduler.timetable import zones
+from tgscheduler.timetable.compose import none_until
 from tgscheduler.timetable.preview import Fire, Notes, Outlook, latest_before, passes
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task
-from tgscheduler.timetable.telling import run_in_words, stamp, zone_in_words
+from tgscheduler.timetable.telling import none_until_in_words, run_in_words, stamp, zone_in_words
 from tgscheduler.timetable.triggers import Trigger, check_moment, in_words
 
 #: As many runs at one moment are told at most; so many of the task's before it are looked through; a memory has fewer.
@@ -168,7 +169,7 @@ class Answering(Explaining):
 
 def _ahead(outlook: Outlook, moment: float) -> Fire | None:
     """Return the fire to come that is due, or fires, within the second of ``moment``."""
-    for number, fire in enumerate(outlook.fires()):
+    for number, fire in enumerate(outlook.fires(moment)):
         if moment <= fire.due < moment + 1.0 or moment <= fire.fire_at < moment + 1.0:
             return fire
         if fire.due > moment or number >= _MOST_FIRES:
@@ -193,7 +194,11 @@ def _no_fire(task: Task, outlook: Outlook, moment: float, tz: ZoneInfo) -> Itera
         yield f"that wall time came twice; of the two it fires at the first, {stamp(second, tz)}"
     before, after = latest_before(trigger, moment), trigger.next_after(moment)
     yield f"the fire before: {'none' if before is None else stamp(before, tz)}"
-    yield f"the fire after: {'none' if after is None else stamp(after, tz)}"
+    until = none_until(trigger, moment) if after is None else None
+    if until is not None:
+        yield f"the fire after: {none_until_in_words(until, tz)}"
+    else:
+        yield f"the fire after: {'none' if after is None else stamp(after, tz)}"
 
 
 def _other_pass(trigger: Trigger, moment: float, tz: ZoneInfo) -> float | None:

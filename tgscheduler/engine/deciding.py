@@ -1,6 +1,7 @@
 """Deciding: from a task that is due to runs that start, wait or do not run, and to its next fire time.
 
-Called by the loop, under the engine's lock; only a trigger of the application's own is asked outside of it.
+Called by the loop, under the engine's lock; what may take long is asked outside of it: a trigger of the application's
+own, one that is made of triggers, and each missed occurrence of a calendar.
 """
 
 import math
@@ -11,13 +12,21 @@ from tgscheduler.clock import Clock
 from tgscheduler.engine.registry import Registry, is_over
 from tgscheduler.errors import InvalidValue
 from tgscheduler.executors.base import Occurrence, Voice, brief
-from tgscheduler.timetable.plan import ONCE, Part, Verdict, decide, fire_time, judge, overlaps
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.compose import ask
+from tgscheduler.timetable.plan import ONCE, Decision, Part, Verdict, decide, fire_time, judge, overlaps, pause_reason
 from tgscheduler.timetable.policy import PLAIN, method
+from tgscheduler.timetable.realtime import Interval, Once
 from tgscheduler.timetable.run import RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.tasks import Task
+from tgscheduler.timetable.telling import none_until_in_words
 from tgscheduler.timetable.terms import Terms
 
 log = Voice(__name__)
+
+#: Over so many seconds occurrences are counted by asking for each under the lock, at most.
+_SHORT = 60.0
+_COUNTED_AT_ONCE = (Interval, Once, type(None))
 
 
 #: When a turn has so many runs that wait or have ended, other tasks wait for the next one.
@@ -80,12 +89,15 @@ class Decider:
         if last is not None and last.ended is not None:
             last = None  # in nobody's way
         try:
-            if trigger is None and last is None:
-                decision = ONCE
-            else:
-                decision = decide(due, now, None if itself else trigger, last, task._by_hand)
+            decision: Decision | None = ONCE
+            if trigger is not None or last is not None:
+                decision = decide(due, now, None if itself else trigger, last, task._by_hand, False)
         except BaseException as error:
             self._blame(error, task, due, turn)
+            return
+        if decision is None:
+            task._terms = Terms()
+            turn.asked.append((task, due))
             return
         # What can fail comes first: after it the occurrence is disposed of as a whole.
         label = task.name or task._label or self._registry.label(task)
@@ -108,11 +120,11 @@ class Decider:
             turn.owing.append(task)
 
     def by_terms(self, task: Task, now: float, turn: Turn) -> None:
-        """Decide on any task; where its trigger is the application's own, note that it is to be asked."""
+        """Decide on any task; where asking its trigger may take long, note that it is to be asked."""
         due = task._due
         if task._terms is None:  # all tasks are paused
             task._terms = Terms()
-        elif task._terms.foreign:
+        elif task._terms.slow or self._counts_long(task, task._terms, now):
             turn.asked.append((task, due))
             return
         try:
@@ -125,17 +137,21 @@ class Decider:
             task._terms = None
 
     def ask(self, task: Task, due: float, now: float, turn: Turn) -> None:
-        """Decide on a task whose trigger is the application's own: called without the lock, which it takes."""
-        lock = self._registry.lock
+        """Decide on a task whose trigger may take long: called without the lock, which it takes."""
+        lock, until, terms = self._registry.lock, None, task._terms or Terms()
         try:
             verdict = self._judge(task, due, now)
+            if verdict.next_due is None:
+                until = task._none_until(max(due, now - terms.policy.jitter))
         except BaseException as error:
             with lock:
                 self._blame(error, task, due, turn)
             return
         with lock:
             if not task._gone:
-                self._enact(task, verdict, now, turn)
+                self._enact(task, verdict, now, turn, until)
+                if task._terms is not None and task._terms.needless:
+                    task._terms = None
 
     def by_hand(self, task: Task, run: Run, now: float, turn: Turn) -> None:
         """Decide on a run that somebody has asked for beside the timetable: only its overlap counts."""
@@ -172,17 +188,23 @@ class Decider:
             running.append(task._last)  # from before it had terms
         return running
 
+    @staticmethod
+    def _counts_long(task: Task, terms: Terms, now: float) -> bool:
+        """Return whether more than a few missed occurrences are to be counted by asking for each."""
+        return now - task._due > terms.policy.jitter + _SHORT and type(task._trigger) not in _COUNTED_AT_ONCE
+
     def _judge(self, task: Task, due: float, now: float) -> Verdict:
-        terms = task._terms
-        assert terms is not None
+        terms, trigger = task._terms or Terms(), task._trigger  # none: the end of a pause has freed them meanwhile
+        if trigger is not None and terms.unfound == due:  # no fire time: the search goes on there
+            fire = ask(trigger, math.nextafter(due, -math.inf))
+            if fire is None or fire > min(now, terms.end):
+                return Verdict([], None if fire is None or fire > terms.end else fire)
+            due = fire
         if terms.paused_until <= now:  # it is over
             terms.paused_until = -math.inf
-        until = max(terms.paused_until, self._registry.paused_until)
-        paused = None
-        if now < until:
-            paused = "paused" if until == math.inf else f"paused until {until:.3f}"
-            if task._trigger is None and not task._reschedules_itself:
-                return Verdict([], due)  # what runs once is kept until then
+        paused = pause_reason(now, max(terms.paused_until, self._registry.paused_until))
+        if paused is not None and task._trigger is None and not task._reschedules_itself:
+            return Verdict([], due)  # what runs once is kept until then
         running = self._running(task)
         return judge(
             due,
@@ -198,15 +220,18 @@ class Decider:
             by_hand=task._by_hand,
         )
 
-    def _enact(self, task: Task, verdict: Verdict, now: float, turn: Turn) -> None:
+    def _enact(self, task: Task, verdict: Verdict, now: float, turn: Turn, until: float | None = None) -> None:
         terms, itself = task._terms, task._reschedules_itself
-        assert terms is not None
+        if terms is None:
+            terms = task._terms = Terms()
         label = self._registry.label(task)
         made = [(part, Run(label, part.due, part.count, part.until)) for part in verdict.parts]
         if task._entry is None:  # else it has been moved while its trigger was asked
             task._by_hand = task._by_hand and verdict.next_due == task._due
             if verdict.next_due is not None:
                 self.put(task, verdict.next_due)
+            elif until is not None and terms.left != sum(part.state in (RUNNING, WAITING) for part in verdict.parts):
+                self.put_off(task, until)
             elif not itself:
                 task._final = True
         for part, run in made:
@@ -240,8 +265,23 @@ class Decider:
             fire_at = until if until > self._clock.now() and until > fire_at else fire_at
         registry.agenda.put(task, due, fire_at)
 
-    def place(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:
-        """Enter a task at the time that ``ask(*args)`` returns; park it where that is none."""
+    def put_off(self, task: Task, until: float) -> None:
+        """Let the search for a task's next fire, which found none before ``until``, go on at that time."""
+        assert task._terms is not None
+        said = none_until_in_words(until, zones.zone(task.timezone))
+        log.warning(
+            "%s: it waits for a fire time: %s; its trigger is asked again then", self._registry.label(task), said
+        )
+        task._terms.unfound = until
+        self._registry.agenda.put(task, until)
+
+    def place(
+        self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any, until: float | None = None
+    ) -> None:
+        """Enter a task at the time that ``ask(*args)`` returns; park it where that is none.
+
+        ``until``: its trigger found none before that moment, and is asked again then.
+        """
         try:
             due = ask(*args)
             if due is not None and not -math.inf < due < math.inf:
@@ -249,18 +289,24 @@ class Decider:
         except BaseException as error:
             self._blame(error, task, task._due or self._clock.now(), turn)
             return
+        if due is None and until is not None:
+            self.put_off(task, until)
+            return
         self.put(task, due)
         if due is None:
             if task._terms is None or task._terms.left != 0:  # else it has had its runs, which was said
                 log.warning("%s: it never fires: its last time is over", self._registry.label(task))
             self._registry.release(task)
 
-    def place_foreign(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:
-        """Place a task whose trigger is the application's own: called without the lock, which it takes."""
+    def place_slow(self, task: Task, turn: Turn, ask: Callable[..., float | None], *args: Any) -> None:
+        """Place a task whose trigger may take long: called without the lock, which it takes."""
         due: float | None = None
+        until: float | None = None
         fault: BaseException | None = None
         try:
             due = ask(*args)
+            if due is None:
+                until = task._none_until(self._clock.now())
         except BaseException as error:
             fault = error
 
@@ -271,7 +317,7 @@ class Decider:
 
         with self._registry.lock:
             if not task._gone and task._entry is None:
-                self.place(task, turn, answer)
+                self.place(task, turn, answer, until=until)
 
     def park(self, task: Task, due: float, reason: str, closed: list[Run]) -> None:
         """Let a task fire no more, for a reason."""

@@ -6,19 +6,23 @@ import math
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
+from tgscheduler import clock as clocks
 from tgscheduler.engine.looking import Looking
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.executors.base import brief
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.compose import Between, Either, ExceptOn
+from tgscheduler.timetable.compose import Between, Either, ExceptOn, ask
 from tgscheduler.timetable.policy import PLAIN
 from tgscheduler.timetable.preview import Fire, Outlook
 from tgscheduler.timetable.tasks import Task
-from tgscheduler.timetable.telling import policy_in_words, stamp, zone_in_words
+from tgscheduler.timetable.telling import none_until_in_words, policy_in_words, stamp, zone_in_words
 from tgscheduler.timetable.triggers import Cron, Trigger, day_rule_warning, in_words
 
 #: As many fires are told at most.
 MOST_FIRES = 1000
+
+#: No longer than this (seconds) fires are looked for: a date may come once in 28 years.
+_LONGEST = 1.0
 
 _WHERE = {
     "sequential": "in the scheduler's own thread",
@@ -76,15 +80,18 @@ class Explaining(Looking):
             waits, delay = task in registry.waiting, registry.waiting.get(task)
             entered, due, by_hand, trigger = task._entry is not None, task._due, task._by_hand, task._trigger
             terms, gone = task._terms, task._gone or (task._final and task._entry is None)
-        following = due if entered else None
+        unfound = due if entered and terms is not None and terms.unfound == due else None
+        following = due if entered and unfound is None else None
         if waits or (entered and not placed):
             twin = copy.copy(task)
             twin._terms = copy.copy(terms)
             twin._adopt(registry.home)
             following = twin._first_due(now, delay) if waits else twin._due_after_stop(now)
             by_hand, trigger, terms = twin._by_hand, twin._trigger, twin._terms
+            unfound = twin._none_until(now) if following is None else None
         elif not entered and not gone and trigger is not None:  # it is being decided on, or asked
-            following = trigger.next_after(now)
+            handled = now if terms is None else now - terms.policy.jitter
+            following = ask(trigger, max(due, handled))
         held = registry.paused_until if terms is None else max(terms.paused_until, registry.paused_until)
         return Outlook(
             name,
@@ -96,6 +103,8 @@ class Explaining(Looking):
             by_hand,
             held if held > now else -math.inf,
             trigger is None and not task._reschedules_itself,
+            now,
+            unfound,
         )
 
     def _timetable(self, task: Task, outlook: Outlook, tz: ZoneInfo) -> Iterator[str]:
@@ -129,15 +138,21 @@ class Explaining(Looking):
                 yield "runs left", str(terms.left)
 
     def _next(self, task: Task, outlook: Outlook, tz: ZoneInfo, n: int) -> Iterator[str]:
-        told = 0
+        told, fire, until, end = 0, None, None, clocks.elapsed() + _LONGEST
         try:
             for fire in itertools.islice(outlook.fires(), n):
                 told += 1
                 yield fire_in_words(fire, tz)
+                if clocks.elapsed() > end and told < n:
+                    yield f"and no further than that: {told} fires took more than {_LONGEST:g} s to find"
+                    return
+            until = outlook.none_until(fire, told) if told < n else None
         except Exception as error:  # a trigger of the application's own
             yield f"its trigger raised {brief(error)}"
             return
-        if told == 0:
+        if until is not None:
+            yield none_until_in_words(until, tz)
+        elif told == 0:
             yield "never" if outlook.paused_until != math.inf or outlook.due is None else "not while it is paused"
         elif told < n and outlook.trigger is not None:
             yield "and never after that"

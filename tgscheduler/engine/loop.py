@@ -3,7 +3,7 @@
 ::
 
     settle what came back -> pop what is due, decide, put the next (the one lock, BATCH at a time)
-        -> ask triggers of the application's own -> hand out, and what has waited in the lobby
+        -> ask triggers that may take long -> hand out, and what has waited in the lobby
         -> end what is past its timeout -> a slice of sequential work
         -> sleep on the bell until the next of all these times, 30 s at most
 """
@@ -236,7 +236,7 @@ class Loop(Placing):
             if asked is not None:
                 self._enact(asked, by_hand=True)
         if stepped:
-            self._place_foreign(moved, turn)
+            self._place_slow(moved, turn)
             self._enact(turn)  # one that was wrong is booked
             self.events.publish("clock-stepped", seconds=stepped, before=now - stepped, after=now)
         for task, due in turn.asked:
@@ -265,7 +265,7 @@ class Loop(Placing):
         return None if deadline == math.inf else deadline
 
     def _ask(self, task: Task, due: float, now: float, turn: Turn) -> None:
-        """Ask a trigger of the application's own, without the lock, and do what follows."""
+        """Ask a trigger that may take long, without the lock, and do what follows."""
         self.asking = task.name or task._label or "?", self.clock.elapsed(), "trigger"
         try:
             self.decider.ask(task, due, now, turn)

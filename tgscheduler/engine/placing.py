@@ -60,7 +60,7 @@ class Placing:
             self._place(places, turn)
             registry.lives.append([now, math.inf])
             self.placed = True
-        self._place_foreign(places, turn)
+        self._place_slow(places, turn)
         self._enact(turn)
         if self.recall is not None:
             self.recall.commit()
@@ -71,15 +71,15 @@ class Placing:
 
     def _place(self, places: "_Places", turn: Turn) -> None:
         for task, ask, args in places:
-            if task._terms is None or not task._terms.foreign:
+            if task._terms is None or not task._terms.slow:
                 self.decider.place(task, turn, ask, *args)
 
-    def _place_foreign(self, places: "_Places", turn: Turn) -> None:
+    def _place_slow(self, places: "_Places", turn: Turn) -> None:
         for task, ask, args in places:
-            if task._terms is not None and task._terms.foreign:
+            if task._terms is not None and task._terms.slow:
                 self.asking = task.name or task._label or "?", self.clock.elapsed(), "trigger"
                 try:
-                    self.decider.place_foreign(task, turn, ask, *args)
+                    self.decider.place_slow(task, turn, ask, *args)
                 finally:
                     self.asking = None
 
@@ -131,7 +131,7 @@ class Placing:
         """Let what follows the store's mark be due again: no one has had it, and its claim was refused as a whole."""
         with self.registry.lock:
             for task in tasks:
-                plain = task._terms is None or not task._terms.foreign
+                plain = task._terms is None or not task._terms.slow
                 if task._gone or task._by_hand or task._reschedules_itself or not plain:
                     continue
                 if task._trigger is not None:
@@ -146,11 +146,11 @@ class Placing:
     def _follow_step(self, seconds: float, turn: Turn) -> "_Places":
         """Keep the rhythm of what counts real seconds; let calendar tasks follow the new time at once.
 
-        Return the tasks that are to be placed without the lock, as their trigger is the application's own.
+        Return the tasks that are to be placed without the lock, as asking their trigger may take long.
         """
         now = self.clock.now()
         log.warning("the wall clock was stepped by %+.1f s", seconds)
-        agenda, foreign = self.registry.agenda, []
+        agenda, slow = self.registry.agenda, []
         for executor in self.executors.values():
             executor.shift(seconds)
         tasks, shifted, late = agenda.clear(), [], []
@@ -167,15 +167,15 @@ class Placing:
                 if seconds < -CORRECTION:
                     task._mark = -math.inf
                 mark = task._mark  # what has run does not run again
-                if task._terms is not None and task._terms.foreign:
-                    foreign.append((task, task._due_after, (max(now, mark),)))
+                if task._terms is not None and task._terms.slow:
+                    slow.append((task, task._due_after, (max(now, mark),)))
                 else:
                     self.decider.place(task, turn, task._due_after, max(now, mark))
         if self.recall is not None:
             self.recall.shifted(shifted, seconds)
             if not shared:
                 self.recall.set_back(late, now)
-        return foreign
+        return slow
 
 
 _Places = Sequence[tuple[Task, Callable[..., float | None], tuple[Any, ...]]]

@@ -15,8 +15,11 @@ from tgscheduler.engine.verbs import Verbs
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.events import Callback, Events
 from tgscheduler.executors.base import Executor, brief
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.compose import none_until
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task, check_trigger
+from tgscheduler.timetable.telling import none_until_in_words
 from tgscheduler.timetable.terms import Terms
 from tgscheduler.timetable.triggers import Trigger, check_moment
 
@@ -145,7 +148,9 @@ class Steering(Verbs):
             raise InvalidValue(f"reschedule_task: {found!r}: its new trigger raised {brief(error)}") from error
         terms = found._terms
         if due is None or (terms is not None and due > terms.end):
-            raise InvalidValue(f"reschedule_task: {found!r} would never fire again by {trigger!r}")
+            until = none_until(trigger, now) if due is None else None
+            why = "" if until is None else f": {none_until_in_words(until, zones.zone(found.timezone))}"
+            raise InvalidValue(f"reschedule_task: {found!r} would never fire again by {trigger!r}{why}")
         with self._registry.lock:
             if found not in self._registry:
                 raise InvalidValue(f"reschedule_task: {found!r} has been cancelled, or has ended")

@@ -42,14 +42,14 @@ class Timetabling(Steering):
         """Make a task ours and give it its first fire time; before the start it waits for that."""
         self._check_use(task)
         registry = self._registry
-        foreign = task._terms is not None and task._terms.foreign
-        first = self._ask_first(task, delay) if foreign else None
+        slow = task._terms is not None and task._terms.slow
+        first, until = self._ask_first(task, delay) if slow else (None, None)
         with registry.lock:
             now = self.clock.now()
             registry.admit(task, now)
             loop = self._loop
             if loop is not None and loop.placed:
-                if foreign:
+                if slow:
                     task._by_hand = delay is not None
                     due = first
                 else:
@@ -58,18 +58,24 @@ class Timetabling(Steering):
                         due = loop.recall.first_due(task, now, due)
                 if loop.recall is not None:
                     loop.recall.commit()
-                loop.put(task, due)
-                if due is None:
-                    log.warning("%s: it never fires: its last time is over", registry.label(task))
-                    registry.release(task)
+                if due is None and until is not None:
+                    loop.decider.put_off(task, until)
+                else:
+                    loop.put(task, due)
+                    if due is None:
+                        log.warning("%s: it never fires: its last time is over", registry.label(task))
+                        registry.release(task)
             else:
                 registry.agenda.cancel(task)
                 registry.waiting[task] = delay
         if _collector.get() is not None or self._events.wanted:
             self._note(task)
 
-    def _ask_first(self, task: Task, delay: float | None) -> float | None:
-        """Ask a trigger of the application's own, without the lock; what it raises is the caller's to mend."""
+    def _ask_first(self, task: Task, delay: float | None) -> tuple[float | None, float | None]:
+        """Ask a trigger that may take long, without the lock; what it raises is the caller's to mend.
+
+        Return the first fire time, or else until when the trigger found none.
+        """
         loop = self._loop
         try:
             now = self.clock.now()
@@ -79,9 +85,10 @@ class Timetabling(Steering):
                 due = loop.recall.first_due(task, now, due)
             if due is not None and not -math.inf < due < math.inf:
                 raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
+            until = task._none_until(now) if due is None else None
         except Exception as error:
             raise InvalidValue(f"{task!r}: its trigger raised {brief(error)}") from error
-        return due
+        return due, until
 
     def _note(self, task: Task) -> None:
         """Tell of a task that was added."""

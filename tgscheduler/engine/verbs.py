@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Unpack
 
+from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable import triggers
 from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
@@ -21,6 +22,8 @@ from tgscheduler.timetable.variants import variant
 class Verbs:
     """What adds tasks; the functions of :mod:`tgscheduler.scheduler` document each."""
 
+    _registry: Registry
+
     def _add(self, task: Task, delay: float | None) -> None:
         raise NotImplementedError
 
@@ -30,9 +33,20 @@ class Verbs:
 
     def _take(self, task: Task, delay: float | None, options: Options) -> Task:
         if options:
-            task.configure(**options)
+            task.configure(**self._in_zone(options))
         self._add(task, delay)
         return task
+
+    def _in_zone(self, options: Options) -> Options:
+        """Return options whose moments without a zone are read in that of the scheduler, where the task has none."""
+        zone = self._registry.home.timezone
+        if zone is None or options.get("timezone") is not None:
+            return options
+        read = options.copy()
+        for name in ("start", "end"):
+            if isinstance(value := options.get(name), datetime):
+                read[name] = triggers.check_moment(name, value, zone)
+        return read
 
     def add_interval_task(
         self,
@@ -50,7 +64,7 @@ class Verbs:
         delay = initialdelay if type(initialdelay) is float and 0 <= initialdelay < 1e9 else _delay(initialdelay)
         task: Task = variant(IntervalTask, processmethod)(taskname, interval, action, args, kw)
         if options:
-            task.configure(**options)
+            task.configure(**self._in_zone(options))
         self._add(task, delay)
         return task
 
@@ -73,9 +87,9 @@ class Verbs:
             return self._take(task, delay, options)
         if delay:
             raise InvalidValue(f"expected at or initialdelay, got both: at={at!r}, initialdelay={initialdelay!r}")
-        moment = triggers.check_moment("at", at, options.get("timezone"))
+        moment = triggers.check_moment("at", at, options.get("timezone") or self._registry.home.timezone)
         if options:
-            terms = task.configure(**options)._terms
+            terms = task.configure(**self._in_zone(options))._terms
             if terms is not None and not (terms.start or moment) <= moment <= terms.end:
                 raise InvalidValue(f"at: expected a moment from start to end, got {at!r}")
         self.schedule_task_abs(task, moment)

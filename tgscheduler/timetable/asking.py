@@ -1,34 +1,33 @@
-"""What the engine must know of a trigger before and after it asks it: whose code runs, and what was missed."""
+"""What the engine must know of a trigger before and after it asks it: whether that takes long, and what was missed."""
 
-from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask
+from tgscheduler.timetable.compose import Between, Trigger, look
 from tgscheduler.timetable.realtime import Interval, Once
+from tgscheduler.timetable.search import STEPS, Search
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
 _PLAIN = frozenset((Once, Interval, Weekdays, Monthdays, Cron))
 
 
-def is_own(trigger: object) -> bool:
-    """Say whether asking a trigger runs this package's code only: quick, and without side effects.
+def is_quick(trigger: object) -> bool:
+    """Return whether a question to a trigger is one short step of this package's code, without side effects.
 
-    A subclass, a calendar that is no set of dates and a trigger of another package may do anything.
+    A trigger made of several, or with dates left out, may take many steps. A subclass and a trigger of another package
+    may do anything.
     """
-    if type(trigger) in _PLAIN:
-        return True
-    if type(trigger) is Between:
-        return is_own(trigger.trigger)
-    if type(trigger) is ExceptOn:
-        return type(trigger.calendar) is frozenset and is_own(trigger.trigger)
-    return type(trigger) is Either and all(map(is_own, trigger.triggers))
+    return type(trigger) in _PLAIN or (type(trigger) is Between and is_quick(trigger.trigger))
 
 
 def stretch(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, float, bool]:
     """Count the fires in [due, now]: how many, the last one counted, and whether that is all of them.
 
     ``due`` counts as one, whether the trigger or a hand has put it there. Intervals, bounded ones too, count by
-    arithmetic; others are asked for one fire after the other, up to ``most``. Raises InvalidValue where a trigger's
-    answer is no later moment.
+    arithmetic; others are asked for one fire after the other, up to ``most``, within one search. Raises InvalidValue
+    where a trigger's answer is no later moment.
     """
-    following = ask(trigger, due)
+    search = Search(STEPS + most)
+    following, searched = look(trigger, due, search)
+    if following is None and searched <= now:
+        return 1, due, False
     if following is None or following > now:
         return 1, due, True
     grid, end = trigger, now
@@ -39,8 +38,8 @@ def stretch(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, f
         return 1 + grid.count(following, end), grid.latest(end), True
     count, until = 1, due
     while following is not None and following <= now:
-        if count >= most:
+        if count >= most or search.spent:
             return count, until, False
         count, until = count + 1, following
-        following = ask(trigger, until)
-    return count, until, True
+        following, searched = look(trigger, until, search)
+    return count, until, following is not None or searched > now

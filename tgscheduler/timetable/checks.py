@@ -43,6 +43,18 @@ def check_moment(what: str, value: object, timezone: str | None) -> float:
     was it means the first instant after the gap; where it came twice the first of the two, unless a datetime with
     a zone says ``fold=1``. Raises InvalidType or InvalidValue.
     """
+    moment = _moment(what, value, timezone)
+    if abs(moment) > LARGEST and not isinstance(value, datetime):
+        raise InvalidValue(f"{what}: {value!r} seconds are {moment / YEAR:.0f} years from 1970; is it milliseconds?")
+    return moment
+
+
+def check_asked(value: object) -> float:
+    """Return the moment that a trigger is asked about, as :func:`check_moment` does, but however far it is."""
+    return _moment("moment", value, None)
+
+
+def _moment(what: str, value: object, timezone: str | None) -> float:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             if timezone is None:
@@ -52,10 +64,7 @@ def check_moment(what: str, value: object, timezone: str | None) -> float:
                 )
             value = value.replace(tzinfo=zones.zone(timezone), fold=0)
         return zones.moment_of(value)
-    moment = _number(what, value, "POSIX seconds", "a datetime")
-    if abs(moment) > LARGEST:
-        raise InvalidValue(f"{what}: {value!r} seconds are {moment / YEAR:.0f} years from 1970; is it milliseconds?")
-    return moment
+    return _number(what, value, "POSIX seconds", "a datetime")
 
 
 def _number(what: str, value: object, unit: str, other: str) -> float:

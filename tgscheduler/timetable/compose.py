@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.checks import YEAR, check_moment
+from tgscheduler.timetable.checks import YEAR, check_asked, check_moment
+from tgscheduler.timetable.search import NEVER, Found, Search
 
-#: A calendar that leaves out everything for so long (seconds) leaves out everything.
+#: A calendar that leaves out everything for so long (seconds) is asked no further.
 _LONGEST_SEARCH = 50 * YEAR
 
 Calendar = Container[date] | Callable[[date], bool]
@@ -40,6 +41,21 @@ def ask(trigger: Trigger, moment: float) -> float | None:
     return fire
 
 
+def look(trigger: Trigger, moment: float, search: Search) -> Found:
+    """Return what a trigger answers within what is left of a search."""
+    if type(trigger) is Either or type(trigger) is ExceptOn or type(trigger) is Between:
+        return trigger._look(moment, search)
+    search.steps -= 1
+    fire = ask(trigger, moment)
+    return NEVER if fire is None else Found(fire, fire)
+
+
+def none_until(trigger: Trigger, moment: float) -> float | None:
+    """Return up to which moment a trigger finds no fire after ``moment``; None where it has one, or none any more."""
+    fire, until = look(trigger, moment, Search())
+    return until if fire is None and until < math.inf else None
+
+
 def no_later(fire: float, moment: float) -> InvalidValue:
     """Return the error for an answer that is no later moment, nor None."""
     return InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
@@ -51,7 +67,21 @@ class Composable:
     __slots__ = ()
 
     def next_after(self, moment: float) -> float | None:
-        """Return the earliest fire time strictly later than ``moment``, None when there is none any more."""
+        """Return the earliest fire time strictly later than ``moment``, in POSIX seconds.
+
+        None when there is none any more, or none was found within the bounds of a search. ``moment`` is a finite number
+        of POSIX seconds or a datetime with a zone; what is neither raises InvalidType or InvalidValue. Nothing fires
+        before the year 2 nor after 9998.
+        """
+        if not (type(moment) is float and zones.START <= moment < zones.END):
+            moment = max(check_asked(moment), zones.START)
+            if moment >= zones.END:
+                return None
+        fire = self._next(moment)
+        return fire if fire is not None and fire < zones.END else None
+
+    def _next(self, moment: float) -> float | None:
+        """Return the next fire time after a moment that is checked."""
         raise NotImplementedError(f"{type(self).__name__} has no next_after")
 
     def except_on(self, calendar: Calendar, timezone: str | None = None) -> "ExceptOn":
@@ -85,10 +115,20 @@ class Either(Composable):
         object.__setattr__(self, "triggers", tuple(found.values()))
         object.__setattr__(self, "_same", frozenset(found))
 
-    def next_after(self, moment: float) -> float | None:
-        """Return the earliest of their next fire times."""
-        fires = [fire for trigger in self.triggers if (fire := ask(trigger, moment)) is not None]
-        return min(fires, default=None)
+    def _next(self, moment: float) -> float | None:
+        return self._look(moment, Search()).fire
+
+    def _look(self, moment: float, search: Search) -> Found:
+        """Return the earliest of their next fire times, where no part has given up before it."""
+        nearest, until = math.inf, math.inf
+        for number, trigger in enumerate(self.triggers):
+            share = search.share(len(self.triggers) - number)
+            found = look(trigger, moment, share)
+            search.take_back(share)
+            until = min(until, found.until)
+            if found.fire is not None and found.fire < nearest:
+                nearest = found.fire
+        return Found(nearest if nearest <= until < math.inf else None, until)
 
     def on_its_day(self, moment: float) -> bool:
         """Say whether ``moment`` lies on a day of any of them."""
@@ -107,7 +147,7 @@ def either(*triggers: Trigger) -> Either:
 class ExceptOn(Composable):
     """Fire as ``trigger`` does, but not on the dates of ``calendar`` in ``timezone`` (None: UTC).
 
-    When everything is left out for 50 years (some 18,000 dates are asked for, however often it fires), that is all.
+    The search ends where everything is left out for 50 years: some 18,000 dates, however often it fires.
     """
 
     trigger: Trigger
@@ -125,18 +165,24 @@ class ExceptOn(Composable):
         object.__setattr__(self, "_zone", zones.zone(timezone))
         object.__setattr__(self, "_same", _value(calendar))
 
-    def next_after(self, moment: float) -> float | None:
+    def _next(self, moment: float) -> float | None:
+        return self._look(moment, Search()).fire
+
+    def _look(self, moment: float, search: Search) -> Found:
         """Return the first fire on a date that is not left out."""
-        fire = ask(self.trigger, moment)
-        last = math.inf if fire is None else fire + _LONGEST_SEARCH
-        while fire is not None and fire < zones.END:
+        found, last = look(self.trigger, moment, search), math.inf
+        while (fire := found.fire) is not None:
+            if fire >= zones.END:
+                return NEVER
             if not self._leaves_out(fire):
-                return fire
-            if fire > last:
                 break
             # The rest of that date is left out as well: go on where another one may begin, however often it fires.
-            fire = ask(self.trigger, math.nextafter(zones.next_day(fire, self._zone), -math.inf))
-        return None
+            day = zones.next_day(fire, self._zone)
+            last = min(last, fire + _LONGEST_SEARCH)
+            if fire > last or search.spent:
+                return Found(None, float(day))
+            found = look(self.trigger, math.nextafter(day, -math.inf), search)
+        return found
 
     def on_its_day(self, moment: float) -> bool:
         """Say whether ``moment`` lies on a day of the trigger that is not left out."""
@@ -167,12 +213,15 @@ class Between(Composable):
         if self.start is not None and self.end is not None and self.end < self.start:
             raise InvalidValue(f"end: expected no earlier moment than start ({self.start!r}), got {self.end!r}")
 
-    def next_after(self, moment: float) -> float | None:
+    def _next(self, moment: float) -> float | None:
+        return self._look(moment, Search()).fire
+
+    def _look(self, moment: float, search: Search) -> Found:
         """Return the trigger's next fire within the bounds."""
         if self.start is not None and moment < self.start:
             moment = math.nextafter(self.start, -math.inf)
-        fire = ask(self.trigger, moment)
-        return None if fire is None or (self.end is not None and fire > self.end) else fire
+        found = look(self.trigger, moment, search)
+        return NEVER if self.end is not None and found.until > self.end else found
 
     def on_its_day(self, moment: float) -> bool:
         """Say whether ``moment`` lies on a day of the trigger."""

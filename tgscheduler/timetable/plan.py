@@ -12,18 +12,21 @@
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from tgscheduler.timetable.asking import stretch
-from tgscheduler.timetable.compose import Trigger, ask, no_later, on_its_day
+from tgscheduler.timetable.compose import Trigger, ask, look, no_later, on_its_day
 from tgscheduler.timetable.policy import LATE, Policy, spread
 from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING, Run
+from tgscheduler.timetable.search import STEPS, Search
 
 #: A stretch of missed calendar occurrences is counted up to here; beyond it the Run says "at least".
 MOST_COUNTED = 10_000
+
+#: A local name: it is compared with in each decision.
+_NEVER = math.inf
 
 #: So many occurrences of a task wait in its line at most (``overlap='queue'``, ``misfire='run_all'``).
 LONGEST_LINE = 1000
@@ -48,24 +51,29 @@ class Decision:
 ONCE = Decision(1, None, None, None, None)
 
 
-def decide(due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False) -> Decision:
+def decide(
+    due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False, walk: bool = True
+) -> Decision | None:
     """Decide on a task whose fire time ``due`` has come.
 
     What was missed since ``due`` runs as one run (misfire: run once), unless the last run has not ended: then it is
     skipped (overlap: skip), and the reason names that run. A trigger whose answer is no later moment is an error: it
-    would be asked for ever.
+    would be asked for ever. Without ``walk`` the decision is None where a trigger would be asked for each occurrence
+    that was missed.
     """
     if trigger is None:
         if last is None:
             return ONCE
         return Decision(1, due, _overlap(last), None, None)
     following = trigger.next_after(due)
-    if following is not None and not due < following < math.inf:  # as ask() does, without its call
+    if following is not None and not due < following < _NEVER:  # as ask() does, without its call
         raise no_later(following, due)
     if by_hand and not on_its_day(trigger, due):
         return Decision(0, due, None, None, following)
     if following is None or following > now:
         return Decision(1, due, None if last is None else _overlap(last), None, following)
+    if not walk and type(trigger) is not Interval:
+        return None
     count, until, note = _stretch(trigger, due, now)
     return Decision(count, until, _overlap(last), note, ask(trigger, now))
 
@@ -180,19 +188,23 @@ def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
 def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float]:
     """Return the last fires from ``due``, which is one, to ``horizon``: ``most`` of them at most.
 
-    A trigger only knows what follows: it is asked from further and further back, until there are enough.
+    A trigger only knows what follows: it is asked from further and further back, until there are enough, or the search
+    is at its end.
     """
+    search, found = Search(STEPS + 8 * most), [due]
     back = most * trigger.seconds if isinstance(trigger, Interval) else 1.0
     while True:
         begin = horizon - back
         fire: float | None = due if begin <= due else ask(trigger, _before(begin))
         fires: deque[float] = deque(maxlen=most)
         while fire is not None and fire <= horizon:
+            if search.spent:
+                return found
             fires.append(fire)
-            fire = ask(trigger, fire)
+            fire = look(trigger, fire, search).fire
         if begin <= due or len(fires) == most:
             return list(fires)
-        back *= 4
+        found, back = list(fires) or found, back * 4
 
 
 def _leave(parts: list[Part], left: int) -> tuple[list[Part], int]:
@@ -249,14 +261,11 @@ def fire_time(label: str, due: float, policy: Policy) -> float:
     return due + policy.jitter * spread(label, due) if policy.jitter else due
 
 
-def upcoming(
-    trigger: Trigger | None, due: float | None, end: float = math.inf, left: int | None = None
-) -> Iterator[float]:
-    """Yield the due times from ``due`` (the next one; None: there is none) on: what the loop will go through."""
-    while due is not None and due <= end and left != 0:
-        yield due
-        left = None if left is None else left - 1
-        due = None if trigger is None else ask(trigger, due)
+def pause_reason(now: float, until: float) -> str | None:
+    """Return the reason for which nothing runs at ``now``, None when no pause lasts ``until`` a later moment."""
+    if now >= until:
+        return None
+    return "paused" if until == math.inf else f"paused until {until:.3f}"
 
 
 def _overlap(last: Run | None) -> str | None:

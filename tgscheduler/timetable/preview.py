@@ -3,9 +3,9 @@ of them.
 
 ::
 
-    due       upcoming(trigger, due, end, left)      the times that the loop goes through
-    fire_at   fire_time(label, due, policy)          with the task's jitter
-    note      a wall time that was not, or came twice; several that are one fire; a pause
+    fire_time(label, due, policy)     when the loop takes up what is due, with the task's jitter
+    judge(due, now, trigger, ...)     what becomes of it then, and what is due next
+    note                              a wall time that was not, or came twice; several that are one fire; a pause
 """
 
 import math
@@ -15,9 +15,11 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask, on_its_day
-from tgscheduler.timetable.plan import fire_time, upcoming
+from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask, look, none_until
+from tgscheduler.timetable.plan import Part, fire_time, judge, pause_reason
 from tgscheduler.timetable.policy import PLAIN, Policy
+from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING
+from tgscheduler.timetable.search import Search
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
 #: More times of day than this in one gap are counted.
@@ -31,7 +33,7 @@ _FARTHEST = 50 * 366 * zones.DAY
 
 
 class Fire(NamedTuple):
-    """One fire to come: when it is due, when it fires (with its jitter), and what is to be said of it."""
+    """One run to come: when it is due, when it begins (with its jitter), and what is to be said of it."""
 
     due: float
     fire_at: float
@@ -40,10 +42,10 @@ class Fire(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What decides on a task's coming fires, as it stood at one moment.
+    """What decides on a task's coming fires, as it stood at ``now``.
 
-    ``due``: the next due time, None: there is none. ``left``: how many runs it may still have. ``single``: it runs
-    once. Where ``trigger`` is None only the next fire is known.
+    ``due``: the next due time, None: there is none; ``unfound``: its trigger found none up to there. ``left``: how many
+    runs it may still have. ``single``: it runs once. Where ``trigger`` is None only the next fire is known.
     """
 
     label: str
@@ -55,60 +57,88 @@ class Outlook:
     by_hand: bool = False
     paused_until: float = -math.inf
     single: bool = False
+    now: float = -math.inf
+    unfound: float | None = None
 
-    def fires(self) -> Iterator[Fire]:
-        """Yield the coming fires, in order; without end where the timetable has none."""
-        trigger, due = self.trigger, self.due
-        if due is None:
-            return
-        if self.single:
-            yield from self._once(due)
-            return
-        following: float | None = due
-        if self.by_hand and trigger is not None and not on_its_day(trigger, due):
-            following = ask(trigger, due)
-        notes, at = Notes(trigger), -math.inf
-        while following is not None and following <= self.end:
-            if max(at, fire_time(self.label, following, self.policy)) >= self.paused_until:
-                break
-            at = max(at, fire_time(self.label, following, self.policy))
-            yield Fire(following, at, "paused: it does not run")
-            following = None if trigger is None else ask(trigger, following)
-        for moment in upcoming(trigger, following, self.end, self.left):
-            # What is due while an earlier one is still being spread fires right after that.
-            at = max(at, fire_time(self.label, moment, self.policy))
-            yield Fire(moment, at, notes.of(moment))
+    def fires(self, since: float = -math.inf) -> Iterator[Fire]:
+        """Yield the coming fires, in order; without end where the timetable has none.
 
-    def _once(self, due: float) -> Iterator[Fire]:
-        fire_at = fire_time(self.label, due, self.policy)
-        if self.paused_until == math.inf:  # it is kept until it is resumed
-            return
-        if self.paused_until > fire_at:
-            yield Fire(due, self.paused_until, "kept until the end of the pause")
-        else:
-            yield Fire(due, fire_at, None)
+        A task that is late, or paused, has them as the loop would decide on it: one that makes up for several, one
+        that does not run. None takes any time. Of those that begin before ``since`` few are yielded, if any.
+        """
+        due, now, left, by_hand = self.due, self.now, self.left, self.by_hand
+        notes = Notes(self.trigger)
+        while due is not None:
+            now = max(now, fire_time(self.label, due, self.policy), self.paused_until if self.single else now)
+            if now == math.inf:  # it is kept until it is resumed
+                return
+            paused = pause_reason(now, self.paused_until)
+            parts, due = judge(
+                due, now, self.trigger, self.policy, left=left, end=self.end, paused=paused, by_hand=by_hand
+            )
+            by_hand = False
+            for part in parts:
+                if left is not None and part.state in (RUNNING, WAITING):
+                    left -= 1
+                yield Fire(part.due, now, self._note(part, paused, notes))
+            if due is not None and left is None and self.trigger is not None:
+                due = self._skip(self.trigger, due, since)
+
+    def none_until(self, last: Fire | None, runs: int) -> float | None:
+        """Return up to which moment nothing was found after the ``last`` fire, None where nothing is to come at all.
+
+        ``runs``: how many fires there were.
+        """
+        if self.unfound is not None or self.trigger is None or (self.left is not None and runs >= self.left):
+            return self.unfound
+        until = None if last is None else none_until(self.trigger, last.due)
+        return until if until is not None and until <= self.end else None
+
+    def _skip(self, trigger: Trigger, due: float, since: float) -> float | None:
+        """Return the first due time that may begin at ``since`` or later, with all of its jitter."""
+        earliest = _before(since - self.policy.jitter)
+        if due > earliest:
+            return due
+        following = ask(trigger, earliest)
+        return None if following is None or following > self.end else following
+
+    def _note(self, part: Part, paused: str | None, notes: "Notes") -> str | None:
+        if part.state in (SKIPPED, MISSED):
+            return f"{'paused' if paused else part.reason}: it does not run"
+        said = [] if part.count == 1 else [f"one run for {part.count:,} occurrences"]
+        if part.state == WAITING:
+            said.append("it waits for the run before it to end")
+        if self.single and self.paused_until > part.due:
+            said.append("kept until the end of the pause")
+        note = notes.of(part.due)
+        return "; ".join(said if note is None else [*said, note]) or None
+
+
+def _before(moment: float) -> float:
+    return math.nextafter(moment, -math.inf)
 
 
 def latest_before(trigger: Trigger, moment: float) -> float | None:
-    """Return a trigger's last fire earlier than ``moment``, None where there is none within 50 years."""
+    """Return a trigger's last fire earlier than ``moment``, None where none is found within 50 years and one search."""
+    search = Search()
     high, width = moment, 60.0
     while True:
         low = moment - width
-        fire = ask(trigger, low)
+        fire = look(trigger, low, search).fire
         if fire is not None and fire < moment:
             break
-        if width > _FARTHEST:
+        if width > _FARTHEST or search.spent:
             return None
         high, width = low, width * 2
     low = fire
     while True:  # between low, a fire, and high there may be thousands: halve what is left
-        fire = ask(trigger, low)
-        if fire is None or fire >= moment:
+        fire = look(trigger, low, search).fire
+        if fire is None or fire >= moment or search.spent:
             return low
         low = fire
         middle = (low + high) / 2
         if middle > low:
-            fire = ask(trigger, middle)
+            fire = look(trigger, middle, search).fire
             if fire is not None and fire < moment:
                 low = fire
             else:
@@ -151,7 +181,7 @@ class _Zone:
         if until - zones.DAY > due:
             self._quiet_from, self._quiet_until = due, until - zones.DAY
             return None
-        parts = [part for part in self._parts if part.next_after(math.nextafter(due, -math.inf)) == due]
+        parts = [part for part in self._parts if part.next_after(_before(due)) == due]
         if not parts:
             return None
         before, after = zones.offset(second - 1, self._tz), zones.offset(second, self._tz)

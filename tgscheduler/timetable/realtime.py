@@ -1,11 +1,12 @@
 """Triggers in real seconds: zones and clock changes do not exist for them."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import floor
 
 from tgscheduler.timetable.checks import LARGEST, SHORTEST, check_moment, check_seconds
 from tgscheduler.timetable.compose import Composable
+from tgscheduler.timetable.zones import END
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,7 @@ class Once(Composable):
         if type(self.moment) is not float or not 0 <= self.moment <= LARGEST:
             object.__setattr__(self, "moment", check_moment("moment", self.moment, None))
 
-    def next_after(self, moment: float) -> float | None:
-        """Return the moment while it is still to come."""
+    def _next(self, moment: float) -> float | None:
         return self.moment if moment < self.moment else None
 
 
@@ -52,16 +52,18 @@ class Interval(Composable):
         _set_anchor(made, anchor)
         return made
 
-    def next_after(self, moment: float) -> float:
+    def next_after(self, moment: float) -> float | None:
         """Return the first point of the grid later than ``moment``."""
         anchor, seconds = self.anchor, self.seconds
-        if moment < anchor:
-            return anchor
-        k = math.floor((moment - anchor) / seconds)
-        following = anchor + (k + 1) * seconds
-        if anchor + k * seconds <= moment < following:  # nearly always: no rounding to mend
-            return following
-        return anchor + (self._steps(moment) + 1) * seconds
+        if type(moment) is float and anchor <= moment < END:
+            k = floor((moment - anchor) / seconds)
+            following = anchor + (k + 1) * seconds
+            if anchor + k * seconds <= moment < following < END:  # nearly always: no rounding to mend
+                return following
+        return Composable.next_after(self, moment)
+
+    def _next(self, moment: float) -> float | None:
+        return self.anchor if moment < self.anchor else self.anchor + (self._steps(moment) + 1) * self.seconds
 
     def count(self, first: float, last: float) -> int:
         """Return how many fire times lie in [first, last]; ``first`` is one of them."""
@@ -74,7 +76,7 @@ class Interval(Composable):
     def _steps(self, moment: float) -> int:
         """Return the largest k with ``anchor + k * seconds <= moment``: the floor, mended for rounding."""
         anchor, seconds = self.anchor, self.seconds
-        k = math.floor((moment - anchor) / seconds)
+        k = floor((moment - anchor) / seconds)
         while anchor + k * seconds > moment:
             k -= 1
         while anchor + (k + 1) * seconds <= moment:

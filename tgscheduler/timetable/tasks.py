@@ -18,7 +18,7 @@ from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import triggers
 from tgscheduler.timetable.actions import LAZY, check_callable, check_result
-from tgscheduler.timetable.compose import ask
+from tgscheduler.timetable.compose import ask, none_until
 from tgscheduler.timetable.policy import PLAIN, Policy, method
 from tgscheduler.timetable.terms import Options, Terms
 from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Interval, Trigger
@@ -165,7 +165,12 @@ class Task:
     @property
     def next_due(self) -> float | None:
         """When it fires next, in POSIX seconds; None while it waits for no time (or for the scheduler's start)."""
-        return None if self._entry is None else self._due
+        return None if self._entry is None or self._is_unfound else self._due
+
+    @property
+    def _is_unfound(self) -> bool:
+        """Whether its due time is none: the search for one goes on there."""
+        return self._terms is not None and self._terms.unfound == self._due
 
     @property
     def trigger(self) -> Trigger | None:
@@ -227,6 +232,16 @@ class Task:
             moment = max(moment, math.nextafter(terms.start, -math.inf))
         due = ask(trigger, moment)
         return due if due is None or due <= terms.end else None
+
+    def _none_until(self, moment: float) -> float | None:
+        """Return up to which moment its trigger finds no fire after ``moment``; None where none is to come at all."""
+        terms, trigger = self._terms, self._trigger
+        if terms is None or not terms.slow or trigger is None or terms.left == 0:
+            return None
+        if terms.start is not None:
+            moment = max(moment, math.nextafter(terms.start, -math.inf))
+        until = none_until(trigger, moment)
+        return until if until is not None and until <= terms.end else None
 
     def _due_after_stop(self, now: float) -> float | None:
         """Return when it fires after a stop that it had a time before: what was due meanwhile is no occurrence."""
@@ -314,11 +329,10 @@ class IntervalTask(Task):
             return due
         if terms.trigger is not None:
             return super()._first_due(now, delay)
-        due = (now if terms.start is None else terms.start) + (delay or 0.0)
-        grid = self._trigger = Interval.sound(self._seconds, due)
-        if due < now:  # its grid has begun already
-            due = grid.next_after(math.nextafter(now, -math.inf))
-        return due if due <= terms.end else None
+        begin = (now if terms.start is None else terms.start) + (delay or 0.0)
+        grid = self._trigger = Interval.sound(self._seconds, begin)
+        first = grid.next_after(math.nextafter(max(now, begin), -math.inf))  # its grid may have begun already
+        return first if first is not None and first <= terms.end else None
 
     def _put_at(self, due: float) -> None:
         if self._terms is None or self._terms.trigger is None:

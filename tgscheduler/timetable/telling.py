@@ -35,6 +35,11 @@ def _fold(moment: float, tz: ZoneInfo) -> int:
     return int(zones.moment_of(wall.replace(tzinfo=tz)) != math.floor(moment))
 
 
+def none_until_in_words(until: float, tz: ZoneInfo) -> str:
+    """Return that a trigger was searched in vain, and how far."""
+    return f"none found until {zones.wall(until, tz):%Y-%m-%d}"
+
+
 def zone_in_words(name: str) -> str:
     """Return a zone's name with the version of the data that says what it means."""
     return f"{name} (time zone data {clocks.zone_data_version()})"

@@ -16,7 +16,7 @@ from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.policy import CHOICES, PLAIN, Policy, Retry
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.triggers import Trigger, check_moment, is_own
+from tgscheduler.timetable.triggers import Trigger, check_moment, is_quick
 
 if TYPE_CHECKING:
     from tgscheduler.timetable.tasks import Task
@@ -26,7 +26,8 @@ class Options(TypedDict, total=False):
     """What every function that adds a task takes besides its own arguments, each by its name."""
 
     start: float | datetime | None
-    """The earliest fire time: POSIX seconds or a datetime; an interval's grid begins there."""
+    """The earliest fire time: POSIX seconds or a datetime, one without a zone in the task's or the scheduler's; an
+    interval's grid begins there."""
     end: float | datetime | None
     """The last moment at which it may fire."""
     timezone: str | None
@@ -53,8 +54,8 @@ class Terms:
     """The terms of one task."""
 
     __slots__ = (
-        "chosen", "end", "foreign", "formerly", "left", "line", "open", "paused_until", "policy", "start", "timezone",
-        "trigger",
+        "chosen", "end", "formerly", "left", "line", "open", "paused_until", "policy", "slow", "start", "timezone",
+        "trigger", "unfound",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,8 +69,10 @@ class Terms:
         self.end = math.inf
         #: A trigger that was given, instead of what the task's class makes of its arguments.
         self.trigger: Trigger | None = None
-        #: Whether asking the trigger runs somebody else's code.
-        self.foreign = False
+        #: Whether asking the trigger may take long: it is asked without the engine's lock.
+        self.slow = False
+        #: Up to here the trigger found no fire. Where the task is due then it does not fire, but is asked again.
+        self.unfound: float | None = None
         #: Until when nothing runs (minus infinity: it is not paused).
         self.paused_until = -math.inf
         #: How many runs are left, None: no bound.
@@ -116,7 +119,7 @@ class Terms:
 
     def take_trigger(self, trigger: Trigger) -> None:
         """Fire by another trigger."""
-        self.trigger, self.foreign = trigger, not is_own(trigger)
+        self.trigger, self.slow, self.unfound = trigger, not is_quick(trigger), None
 
     @property
     def needless(self) -> bool:

@@ -15,7 +15,7 @@ Moments and answers are POSIX seconds; an answer is always strictly later than t
 state: the same question gets the same answer, so a preview is what the loop will do.
 """
 
-from tgscheduler.timetable.asking import is_own, stretch
+from tgscheduler.timetable.asking import is_quick, stretch
 from tgscheduler.timetable.checks import (
     LARGEST,
     SHORTEST,
@@ -56,6 +56,6 @@ __all__ = [
     "day_rule_warning",
     "either",
     "in_words",
-    "is_own",
+    "is_quick",
     "stretch",
 ]

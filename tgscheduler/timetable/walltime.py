@@ -17,6 +17,9 @@ from tgscheduler.timetable.compose import Composable
 from tgscheduler.timetable.days import MonthDay, check_days, check_monthdays, days_in
 
 _DAY = timedelta(days=1)
+
+#: No change of an offset moves the clock by so many seconds.
+_NEAR = 3 * zones.DAY
 _BEFORE_MIDNIGHT: TimeOnDay = (-1, 0)
 
 
@@ -40,8 +43,7 @@ class Weekdays(Composable):
     def __post_init__(self) -> None:
         _set(self, check_days("weekdays", self.days, 7))
 
-    def next_after(self, moment: float) -> float | None:
-        """Return the next such day's fire time."""
+    def _next(self, moment: float) -> float | None:
         tz, days, times = self._zone, self.days, self.times
         day = zones.wall(moment, tz).replace(second=0)
         passed = (day.hour, day.minute)
@@ -53,10 +55,7 @@ class Weekdays(Composable):
                         if fire > moment:
                             return float(fire)
             passed = _BEFORE_MIDNIGHT
-            try:
-                day += _DAY
-            except OverflowError:  # the end of the year 9999
-                return None
+            day += _DAY
         return None
 
     def on_its_day(self, moment: float) -> bool:
@@ -84,8 +83,7 @@ class Monthdays(Composable):
     def __post_init__(self) -> None:
         _set(self, check_monthdays(self.days))
 
-    def next_after(self, moment: float) -> float | None:
-        """Return the next such day's fire time."""
+    def _next(self, moment: float) -> float | None:
         tz, times = self._zone, self.times
         now = zones.wall(moment, tz)
         year, month, today, passed = now.year, now.month, now.day, (now.hour, now.minute)
@@ -100,8 +98,6 @@ class Monthdays(Composable):
                             return float(fire)
             today = 0
             year, month = (year, month + 1) if month < 12 else (year + 1, 1)
-            if year > 9999:
-                return None
         return None
 
     def on_its_day(self, moment: float) -> bool:
@@ -138,13 +134,19 @@ class Cron(Composable):
 
     def next_after(self, moment: float) -> float | None:
         """Return the next match, None when there is none for 50 years."""
+        asked, answer = self._fires.last
+        if type(moment) is float and asked <= moment < answer:
+            return answer
+        return Composable.next_after(self, moment)
+
+    def _next(self, moment: float) -> float | None:
         return self._fires.next_after(moment)
 
 
 class _Fires:
     """A cron line in a zone, shared by all triggers that say the same: ten thousand tasks compute one next fire."""
 
-    __slots__ = ("_last", "_tz", "cron", "key")
+    __slots__ = ("_tz", "cron", "key", "last")
 
     def __init__(self, line: str, timezone: str | None, day_and: bool) -> None:
         self.key = (line, timezone, day_and)
@@ -152,15 +154,12 @@ class _Fires:
         self._tz = zones.zone(timezone)
         #: The last question and its answer, which is that of every moment between them. One tuple: threads see both
         #: halves of one question, or of another.
-        self._last = (math.inf, -math.inf)
+        self.last = (math.inf, -math.inf)
 
     def next_after(self, moment: float) -> float | None:
-        asked, answer = self._last
-        if asked <= moment < answer:
-            return answer
         fire = self._next_real(math.floor(moment)) if self.cron.wildcard else self._next_fixed(moment)
         if fire is not None:
-            self._last = (moment, fire)
+            self.last = (moment, fire)
         return fire
 
     def _next_fixed(self, moment: float) -> float | None:
@@ -174,27 +173,30 @@ class _Fires:
     def _next_real(self, moment: int) -> float | None:
         """Between two offset changes a cron line is plain arithmetic: look stretch by stretch."""
         tz = self._tz
-        try:
-            while True:
-                ahead = zones.offset(moment, tz)
-                when = self.cron.next_after(zones.naive(moment + ahead))
-                if when is None:
+        while True:
+            ahead = zones.offset(moment, tz)
+            when = self.cron.next_after(zones.naive(moment + ahead))
+            if when is None:
+                return None
+            fire = zones.seconds_of(when) - ahead
+            if fire - moment > 2 * _NEAR and zones.next_change(moment, tz, moment + _NEAR) is None:
+                # No wall time in between matches, whatever the offset becomes: no change moves it by so much.
+                moment = fire - _NEAR
+                if moment > zones.END:
                     return None
-                fire = zones.seconds_of(when) - ahead
-                change = zones.next_change(moment, tz, fire)
-                if change is None:
-                    return float(fire)
-                # The change's own second belongs to the new offset: ask from one second before it, in new wall time.
-                after = zones.offset(change, tz)
-                when = self.cron.next_after(zones.naive(change - 1 + after))
-                if when is None:
-                    return None
-                fire = zones.seconds_of(when) - after
-                if zones.next_change(change, tz, fire) is None:
-                    return float(fire)
-                moment = change
-        except (OverflowError, ValueError):  # the end of the year 9999
-            return None
+                continue
+            change = zones.next_change(moment, tz, fire)
+            if change is None:
+                return float(fire)
+            # The change's own second belongs to the new offset: ask from one second before it, in new wall time.
+            after = zones.offset(change, tz)
+            when = self.cron.next_after(zones.naive(change - 1 + after))
+            if when is None:
+                return None
+            fire = zones.seconds_of(when) - after
+            if zones.next_change(change, tz, fire) is None:
+                return float(fire)
+            moment = change
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _fires, self.key

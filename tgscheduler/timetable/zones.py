@@ -18,8 +18,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
 DAY = 86400
 
-#: 9999-12-30: beyond it a date may have no next one.
-END = 253_402_128_000
+#: The calendar of all triggers: from the year 2 to the end of 9998, so that each of its dates has a day before and
+#: after it in every zone.
+START = -62_104_060_800.0
+END = 253_370_764_800.0
 
 
 def zone(name: str | None) -> zoneinfo.ZoneInfo:
@@ -95,6 +97,7 @@ def next_day(moment: float, tz: tzinfo) -> int:
 
 def next_change(moment: int, tz: tzinfo, until: int) -> int | None:
     """Return the first instant in (moment, until] at which the UTC offset changes, None when there is none."""
+    until = min(until, int(END) - 1)
     if until - moment < 6 * DAY and offset(moment, tz) == offset(until, tz):
         return None  # no zone has changed twice within six days since 1970
     for year in range(_year(moment), _year(until) + 1):
