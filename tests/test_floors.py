@@ -238,7 +238,7 @@ def test_start_server_brings_the_host():
         ("timetable", "from .tasks import Task", ["tgscheduler.timetable.tasks.Task"]),
         ("timetable.zones", "from tgscheduler.timetable.triggers import Cron", ["tgscheduler.timetable.triggers.Cron"]),
         ("timetable.zones", "from .triggers import Cron", ["tgscheduler.timetable.triggers.Cron"]),
-        ("engine.loop", "from tgscheduler.engine import schedulers", ["tgscheduler.engine.schedulers"]),
+        ("engine.loop", "from tgscheduler.engine import schedulers", ["tgscheduler.engine.scheduler"]),
         ("scheduler", "from tgscheduler.host import plugin", ["tgscheduler.host.plugin"]),
         (
             "",
@@ -253,7 +253,7 @@ def test_start_server_brings_the_host():
         # and what is allowed
         ("timetable.plan", "from tgscheduler.timetable.run import Run\nimport math", []),
         ("timetable.plan", "from .run import Run\nfrom ..errors import InvalidValue", []),
-        ("engine.loop", "if TYPE_CHECKING:\n    from tgscheduler.engine.schedulers import Scheduler", []),
+        ("engine.loop", "if TYPE_CHECKING:\n    from tgscheduler.engine.scheduler import Scheduler", []),
         ("", "def __getattr__(name):\n    from tgscheduler.host.server import start_server", []),
         ("host.server", "import tgscheduler.host\nfrom tgscheduler import config", []),
     ],

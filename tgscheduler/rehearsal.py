@@ -11,22 +11,22 @@ The fires are those of the preview (``timetable.preview``), which asks the very 
 
 import heapq
 import itertools
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from tgscheduler import config
-from tgscheduler.engine.explaining import warnings
-from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.engine.scheduler import Scheduler
+from tgscheduler.engine.views import TaskView
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.executors.base import brief
+from tgscheduler.explain.phrases import stamp, zone_in_words
+from tgscheduler.explain.preview import Forecast
+from tgscheduler.explain.task import timetable_in_words, warnings
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.preview import Outlook
-from tgscheduler.timetable.telling import stamp, zone_in_words
 from tgscheduler.timetable.triggers import check_moment, check_seconds
 
 #: A simulation ends after so many fires.
@@ -185,34 +185,32 @@ def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | 
     remarks: list[str] = []
     timetables: dict[str, str] = {}
     streams = []
-    with scheduler._registry.lock:
-        tasks = list(scheduler._registry.pending())
-    for task in tasks:
-        outlook = scheduler._outlook(task)
-        timetables[outlook.label] = scheduler._when(task, outlook, zones.zone(task.timezone))
-        if outlook.trigger is None and not outlook.single:
-            remarks.append(f"{outlook.label}: it reschedules itself, only its next fire is known")
-        remarks += [f"{outlook.label}: {warning}" for warning in warnings(outlook.trigger)]
-        streams.append(_fires(outlook, start, end, remarks))
+    for view in scheduler.views():
+        if view.state not in ("pending", "scheduled"):
+            continue
+        timetables[view.name] = timetable_in_words(view, zones.zone(view.timezone))
+        if view.self_rescheduling:
+            remarks.append(f"{view.name}: it reschedules itself, only its next fire is known")
+        remarks += [f"{view.name}: {warning}" for warning in warnings(view.trigger)]
+        if view.fault is not None:
+            remarks.append(f"{view.name}: {view.fault}")
+        streams.append(_fires(view, start, end, remarks))
     merged = heapq.merge(*streams, key=lambda fire: fire.fire_at)
     fires = list(itertools.islice(merged, MOST_FIRES))
     truncated = next(merged, None) is not None
     return Simulation(start, end, timezone or scheduler.timezone, fires, timetables, remarks, truncated)
 
 
-def _fires(outlook: Outlook, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
+def _fires(view: TaskView, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
     """Yield the fires of one task within the time; what it raises is a remark."""
-    label, trigger, due = outlook.label, outlook.trigger, outlook.due
     try:
-        if due is not None and due < start and trigger is not None and outlook.left is None:
-            outlook = replace(outlook, due=trigger.next_after(math.nextafter(start, -math.inf)), by_hand=False)
-        for fire in outlook.fires():
+        for fire in Forecast.of(view).fires(start):
             if fire.fire_at >= end:
                 return
             if fire.fire_at >= start:
-                yield SimulatedFire(fire.due, fire.fire_at, label, fire.note)
+                yield SimulatedFire(fire.due, fire.fire_at, view.name, fire.note)
     except Exception as error:  # a trigger of the application's own
-        remarks.append(f"{label}: its trigger raised {brief(error)}")
+        remarks.append(f"{view.name}: its trigger raised {brief(error)}")
 
 
 def _minutes(fires: list[SimulatedFire]) -> Iterator[tuple[float, list[SimulatedFire]]]:

@@ -10,7 +10,7 @@ from helpers import DAY, HOUR, NOON, noop, wait_for
 from processes import Process
 
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 
 def records(scheduler, task="it"):
@@ -227,7 +227,7 @@ def test_two_schedulers_on_one_store_start_no_occurrence_twice(begin):
 BOTH = """
 import sys, time
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work(name):
     open("ran", "a").write(name + "\\n")
@@ -265,7 +265,7 @@ def test_processes_that_start_at_the_same_moment_share_one_timetable(tmp_path, u
 DIES = """
 import os, sys, time
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work():
     open("ran", "a").write("x")

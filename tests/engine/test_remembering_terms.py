@@ -7,7 +7,7 @@ import pytest
 from helpers import DAY, HOUR, NOON, Foreign, flaky, noop, states, wait_for
 
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 from tgscheduler.scheduler import Retry
 
 

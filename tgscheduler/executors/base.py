@@ -6,12 +6,15 @@ import socket
 import threading
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple
 
-from tgscheduler.clock import Bell, Clock
+from tgscheduler.clock import Clock
 from tgscheduler.events import Events
+from tgscheduler.executors.stage import Occurrence, Stage
+from tgscheduler.timetable import entry as entries
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
 from tgscheduler.timetable.tasks import Task
@@ -38,94 +41,76 @@ log = Voice("tgscheduler.task")
 LONGEST_ERROR = 16_000
 LONGEST_CHAIN = 8
 
-Occurrence = tuple[Task, Run]
-"""One due instant of one task on its way through an executor."""
-
 _current: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run", default=None)
 
 
-class Executor:
+class Executor(Stage):
     """Takes occurrences and hands each back, ended or to be tried again, by appending it to ``ended``.
 
-    ``waiting`` holds what was taken and has not begun, ``running`` what has begun and not ended. Who removes a run
-    from them owns its next state: that is one atomic step, so that a worker that begins or ends a run and a stop
-    that cancels it never both do, and neither takes a lock.
+    ``waiting`` holds what was taken and has not begun, ``running`` what has begun and not ended; a run in either is
+    owned as :mod:`~tgscheduler.executors.stage` says.
     """
 
     method: ClassVar[str]
-    takes_many: ClassVar[bool] = False
-    limits: ClassVar[bool] = False
+    #: Whether the loop ends runs that are past their timeout, by :meth:`enforce_timeouts`.
+    enforces_timeouts: ClassVar[bool] = False
+    #: Whether its actions run on the loop's own thread.
+    on_loop: ClassVar[bool] = False
+    #: What its runs are in, in the plural: for reasons of ``health()``; empty: nothing that is counted.
+    places: ClassVar[str] = ""
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
-        self.clock = clock
-        self.waiting: dict[Run, Occurrence] = {}
+        super().__init__(clock, ended)
         self.running: dict[Run, Occurrence] = {}
-        #: Runs that have ended while their action has not returned: it cannot be ended, and holds its thread.
-        self.held: dict[Run, Occurrence] = {}
-        #: Why this executor cannot work as it should, None when it can.
-        self.trouble: str | None = None
-        #: Rung where the end of a run leads to something; whoever listens to events.
-        self.bell: Bell | None = None
+        #: Runs that have ended although their action has not returned: it cannot be ended, and holds its thread.
+        self.abandoned_runs: dict[Run, Occurrence] = {}
+        #: Why this executor cannot work as it should; None if it can.
+        self.degraded: str | None = None
         self.events: Events | None = None
-        self._ended = ended
-        self._closed = False
 
     @property
-    def abandoned(self) -> int:
-        """How many actions have not returned though their run has ended."""
-        return len(self.held)
+    def capacity(self) -> int | None:
+        """Maximum number of runs at a time; None: no bound that health tells."""
+        return None
+
+    @property
+    def busy(self) -> int:
+        """How many threads or processes there are."""
+        return 0
 
     def start(self) -> None:
         """Get ready to take occurrences."""
 
-    def submit(self, occurrence: Occurrence) -> None:
-        """Take an occurrence; it starts at once or waits its turn, and ends as cancelled once this is closed."""
-        self.waiting[occurrence[1]] = occurrence
-        self._enqueue(occurrence)
-        if self._closed:
-            self.withdraw(occurrence[1], "stopped before it began")
-
-    def submit_all(self, occurrences: list[Occurrence]) -> None:
-        """Take many occurrences, in order; only where ``takes_many``."""
+    def submit(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take occurrences, in order; each starts at once or waits, and ends as cancelled once this is closed."""
         raise NotImplementedError
 
-    def _enqueue(self, occurrence: Occurrence) -> None:
+    def work(self) -> bool:
+        """Perform what waits for the loop's own thread, for one slice; return whether more waits."""
+        return False
+
+    def recover(self) -> None:
+        """Try again what the host has refused: called by the loop while this is ``degraded``."""
+
+    def enforce_timeouts(self, now: float) -> float:
+        """End what is past its timeout; return when to look again (POSIX seconds, infinity: when a run begins)."""
         raise NotImplementedError
-
-    def close(self) -> None:
-        """Start nothing any more: what waits ends as cancelled."""
-        self._closed = True
-        for run in list(self.waiting):
-            self.withdraw(run, "stopped before it began")
-
-    def retry(self) -> None:
-        """Try again what the host has refused: the loop asks for it while there is trouble."""
-
-    def expire(self, now: float) -> float:
-        """End what is past its timeout; return when to look again (POSIX seconds, infinity: when a run begins).
-
-        Asked for by the loop, only where the executor ``limits`` runs by the loop's clock.
-        """
-        raise NotImplementedError
-
-    def shift(self, seconds: float) -> None:
-        """Follow a step of the wall clock by so many seconds."""
 
     def idle(self, but: Run | None = None) -> bool:
-        """Say whether nothing runs, apart from the run ``but``."""
+        """Return whether nothing runs, apart from the run ``but``."""
         return all(run is but for run in list(self.running))
 
-    def abandon(self, but: Run | None = None) -> None:
-        """End what still runs, or give it up; the run ``but`` goes on."""
+    def terminate(self, but: Run | None = None) -> None:
+        """End what still runs, or abandon it; the run ``but`` goes on."""
 
     def cancel(self, run: Run, reason: str) -> bool:
-        """End a run that waits or runs as cancelled; say whether this call did. Its action may go on, unheard."""
-        return self.withdraw(run, reason) or self.give_up(run, CANCELLED, reason)
+        """End a run that waits or runs as cancelled; return whether this call did. Its action may go on, unheard."""
+        return self.cancel_waiting(run, reason) or self.abandon_run(run, CANCELLED, reason)
 
     def begin(self, occurrence: Occurrence, where: Where) -> bool:
         """Mark a run as running; False when it has been cancelled meanwhile and must not run."""
-        task, run = occurrence
-        if task._gone and self.withdraw(run, "its task was cancelled before it began"):
+        entry, run = occurrence
+        if entry.state is entries.CANCELLED and self.cancel_waiting(run, "its task was cancelled before it began"):
             return False
         self.running[run] = occurrence  # first: a stop that looks between the two steps finds it in one of them
         if self.waiting.pop(run, None) is None:
@@ -134,14 +119,14 @@ class Executor:
         run.where = where
         run.started = self.clock.now()
         run.state = RUNNING
-        terms = task._terms  # asked once: a resume may take them away meanwhile
-        if terms is not None and terms.policy.timeout is not None:
-            self._note_begin(occurrence, terms.policy.timeout)
+        timeout = entry.policy.timeout
+        if timeout is not None:
+            self._on_begin(occurrence, timeout)
         if self.events is not None and "run-started" in self.events.wanted:
             self.events.publish("run-started", run.task, run)
         return True
 
-    def _note_begin(self, occurrence: Occurrence, timeout: float) -> None:
+    def _on_begin(self, occurrence: Occurrence, timeout: float) -> None:
         """Take note that a run has begun that has a timeout."""
 
     def finish(
@@ -158,7 +143,7 @@ class Executor:
         """
         occurrence = self.running.pop(run, None)
         if occurrence is None:
-            self.held.pop(run, None)
+            self.abandoned_runs.pop(run, None)
             return False
         if error is not None:
             run.error = error
@@ -177,7 +162,7 @@ class Executor:
         self._hand_back(occurrence)
         return True
 
-    def give_up(self, run: Run, state: str, reason: str) -> bool:
+    def abandon_run(self, run: Run, state: str, reason: str) -> bool:
         """End a run though its action has not returned, and cannot be made to; say whether this call did.
 
         Where it timed out and is tried again, the next attempt is another Run object: the action still has this one.
@@ -185,9 +170,9 @@ class Executor:
         occurrence = self.running.get(run)
         if occurrence is None:
             return False
-        self.held[run] = occurrence  # before it ends: its thread takes it out when the action returns
+        self.abandoned_runs[run] = occurrence  # before it ends: its thread takes it out when the action returns
         if self.running.pop(run, None) is None:
-            self.held.pop(run, None)
+            self.abandoned_runs.pop(run, None)
             return False
         now = self.clock.now()
         again = self._retry_time(occurrence, TimeoutError, now) if state == TIMED_OUT else None
@@ -197,47 +182,50 @@ class Executor:
 
     def _retry_time(self, occurrence: Occurrence, kind: type[BaseException], now: float) -> float | None:
         """Return when a run that has failed is tried again, None: it is not."""
-        task, run = occurrence
-        terms = task._terms
-        return None if terms is None or self._closed or task._gone else retry_at(terms.policy, run, now, kind)
+        entry, run = occurrence
+        if entry.policy.retry is None or self._closed or entry.state is entries.CANCELLED:
+            return None
+        return retry_at(entry.policy, run, now, kind)
 
     def _hand_back(self, occurrence: Occurrence) -> None:
         self._ended.append(occurrence)
-        if self.bell is not None and (occurrence[0]._terms is not None or (self.events and self.events.wanted)):
+        if self.bell is not None and (occurrence[0].limits is not None or (self.events and self.events.wanted)):
             self.bell.put(None)
 
-    def carry_out(self, occurrence: Occurrence, where: Where) -> bool:
-        """Begin, perform and finish an occurrence in this thread; say whether it has run."""
-        task, run = occurrence
-        if task._terms is not None or task._gone or self.events is None or self.events.wanted:
+    def leave_behind(self, run: Run, what: str) -> None:
+        """End a run whose action does not return as cancelled, as the scheduler stops."""
+        if self.abandon_run(run, CANCELLED, f"stopped; {what}"):
+            log.warning("%s: its action did not return in time: %s", run.task, what)
+
+    def run(self, occurrence: Occurrence, where: Where) -> bool:
+        """Begin, perform and finish an occurrence in this thread; return whether it has run."""
+        entry, run = occurrence
+        running, now = self.running, self.clock.now
+        if entry.limits is not None or entry.state is entries.CANCELLED or self.events is None or self.events.wanted:
             if not self.begin(occurrence, where):
                 return False
-            self._finish_with_terms(occurrence, perform(occurrence))
-            return True
-        # What nearly every run is: begin and finish without their calls.
-        running, now = self.running, self.clock.now
-        running[run] = occurrence
-        if self.waiting.pop(run, None) is None:
-            del running[run]
-            return False
-        run.where = where
-        run.started = now()
-        run.state = RUNNING
+        else:  # what nearly every run is: begin without its call
+            running[run] = occurrence
+            if self.waiting.pop(run, None) is None:
+                del running[run]
+                return False
+            run.where = where
+            run.started = now()
+            run.state = RUNNING
         failure = perform(occurrence)
-        if failure is not None or task._terms is not None:
-            self._finish_with_terms(occurrence, failure)
+        if failure is not None or entry.limits is not None or self.events is None or self.events.wanted:
+            self._finish_performed(occurrence, failure)
         elif running.pop(run, None) is None:
-            self.held.pop(run, None)
+            self.abandoned_runs.pop(run, None)
         else:
             run.ended = now()
             run.state = OK
             self._ended.append(occurrence)
         return True
 
-    def _finish_with_terms(self, occurrence: Occurrence, failure: "Failure | None") -> None:
-        task, run = occurrence
-        terms = task._terms
-        timeout = None if terms is None else terms.policy.timeout
+    def _finish_performed(self, occurrence: Occurrence, failure: "Failure | None") -> None:
+        entry, run = occurrence
+        timeout = entry.policy.timeout
         took = self.clock.now() - (run.started or 0.0)
         if timeout is not None and took > timeout:  # it has returned before anybody saw that it is late
             error = None if failure is None else failure.text
@@ -247,16 +235,6 @@ class Executor:
             self.finish(run, OK)
         else:
             self.finish(run, FAILED, failure.text, kind=failure.kind)
-
-    def withdraw(self, run: Run, reason: str) -> bool:
-        """End a run that has not begun as cancelled; say whether this call did."""
-        occurrence = self.waiting.pop(run, None)
-        if occurrence is None:
-            return False
-        run.reason, run.ended = reason, self.clock.now()
-        run.state = CANCELLED
-        self._ended.append(occurrence)
-        return True
 
 
 class Failure(NamedTuple):
@@ -274,10 +252,10 @@ def perform(occurrence: Occurrence) -> Failure | None:
     """
     token = _current.set(occurrence)
     try:
-        occurrence[0].execute()
+        occurrence[0].task.execute()
     except BaseException as error:
         text = describe(error)
-        _report(*occurrence, error, text)
+        _report(occurrence[0].task, occurrence[1], error, text)
         # One that the application keeps must not keep our frames and its locals; its own __setattr__ may raise.
         BaseException.with_traceback(error, None)
         return Failure(text, type(error))
@@ -296,8 +274,8 @@ def current_run() -> CurrentRun | None:
     found = _current.get()
     if found is None:
         return None
-    task, run = found
-    return CurrentRun(run, task.policy.timeout, task._home.clock.now)
+    entry, run = found
+    return CurrentRun(run, entry.policy.timeout, entry.context.clock.now)
 
 
 def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
@@ -370,9 +348,3 @@ def _name(error: BaseException) -> str:
 def here() -> Where:
     """Return the place that this thread is."""
     return Where(socket.gethostname(), os.getpid(), threading.current_thread().name)
-
-
-def give_up(executor: Executor, run: Run, what: str) -> None:
-    """End a run whose action does not return as cancelled, as the scheduler stops."""
-    if executor.give_up(run, CANCELLED, f"stopped; {what}"):
-        log.warning("%s: its action did not return in time: %s", run.task, what)

@@ -3,9 +3,9 @@ of them.
 
 ::
 
-    due       upcoming(trigger, due, end, left)      the times that the loop goes through
-    fire_at   fire_time(label, due, policy)          with the task's jitter
-    note      a wall time that was not, or came twice; several that are one fire; a pause
+    fire_time(label, due, policy)     when the loop takes up what is due, with the task's jitter
+    plan.decide_fully(due, ...)       what becomes of it then, and what is due next
+    note                              a wall time that was not, or came twice; several that are one fire; a pause
 """
 
 import math
@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tgscheduler.engine.views import TaskView
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask, on_its_day
-from tgscheduler.timetable.plan import fire_time, upcoming
+from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask
+from tgscheduler.timetable.plan import decide_fully, fire_time, pause_reason
 from tgscheduler.timetable.policy import PLAIN, Policy
+from tgscheduler.timetable.run import MISSED, SKIPPED, Run
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
 #: More times of day than this in one gap are counted.
@@ -31,7 +33,7 @@ _FARTHEST = 50 * 366 * zones.DAY
 
 
 class Fire(NamedTuple):
-    """One fire to come: when it is due, when it fires (with its jitter), and what is to be said of it."""
+    """One run to come: when it is due, when it begins (with its jitter), and what is to be said of it."""
 
     due: float
     fire_at: float
@@ -39,11 +41,11 @@ class Fire(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
-    """What decides on a task's coming fires, as it stood at one moment.
+class Forecast:
+    """What decides on a task's coming fires, as it stood at ``now``.
 
-    ``due``: the next due time, None: there is none. ``left``: how many runs it may still have. ``single``: it runs
-    once. Where ``trigger`` is None only the next fire is known.
+    ``due``: the next due time, None: there is none. ``left``: how many runs it may still have. ``one_shot``: it
+    runs once. If ``trigger`` is None only the next fire is known.
     """
 
     label: str
@@ -52,41 +54,83 @@ class Outlook:
     policy: Policy = PLAIN
     end: float = math.inf
     left: int | None = None
-    by_hand: bool = False
+    manual_due: bool = False
     paused_until: float = -math.inf
-    single: bool = False
+    one_shot: bool = False
+    now: float = -math.inf
 
-    def fires(self) -> Iterator[Fire]:
-        """Yield the coming fires, in order; without end where the timetable has none."""
-        trigger, due = self.trigger, self.due
-        if due is None:
-            return
-        if self.single:
-            yield from self._once(due)
-            return
-        following: float | None = due
-        if self.by_hand and trigger is not None and not on_its_day(trigger, due):
-            following = ask(trigger, due)
-        notes, at = Notes(trigger), -math.inf
-        while following is not None and following <= self.end:
-            if max(at, fire_time(self.label, following, self.policy)) >= self.paused_until:
-                break
-            at = max(at, fire_time(self.label, following, self.policy))
-            yield Fire(following, at, "paused: it does not run")
-            following = None if trigger is None else ask(trigger, following)
-        for moment in upcoming(trigger, following, self.end, self.left):
-            # What is due while an earlier one is still being spread fires right after that.
-            at = max(at, fire_time(self.label, moment, self.policy))
-            yield Fire(moment, at, notes.of(moment))
+    @classmethod
+    def of(cls, view: TaskView) -> "Forecast":
+        """Return the forecast of a task, as if the scheduler started now if it does not run."""
+        return cls(
+            view.name,
+            view.trigger,
+            view.upcoming_due,
+            view.policy,
+            view.end,
+            view.runs_left,
+            view.manual_due,
+            view.held_until,
+            view.one_shot,
+            view.now,
+        )
 
-    def _once(self, due: float) -> Iterator[Fire]:
-        fire_at = fire_time(self.label, due, self.policy)
-        if self.paused_until == math.inf:  # it is kept until it is resumed
-            return
-        if self.paused_until > fire_at:
-            yield Fire(due, self.paused_until, "kept until the end of the pause")
-        else:
-            yield Fire(due, fire_at, None)
+    def fires(self, since: float = -math.inf) -> Iterator[Fire]:
+        """Yield the coming fires, in order; without end where the timetable has none.
+
+        A task that is late, or paused, has them as the loop would decide on it: one that makes up for several, one
+        that does not run. None takes any time. Of those that begin before ``since`` few are yielded, if any.
+        """
+        due, now, left, manual_due = self.due, self.now, self.left, self.manual_due
+        notes = Notes(self.trigger)
+        while due is not None:
+            now = max(now, fire_time(self.label, due, self.policy), self.paused_until if self.one_shot else now)
+            if now == math.inf:  # it is kept until it is resumed
+                return
+            paused = pause_reason(now, self.paused_until)
+            runs, starts, due = decide_fully(
+                due,
+                self.label,
+                now,
+                self.trigger,
+                self.policy,
+                left=left,
+                end=self.end,
+                paused=paused,
+                manual_due=manual_due,
+            )
+            manual_due = False
+            for run in runs:
+                runs_then = run.state not in (SKIPPED, MISSED)
+                if left is not None and runs_then:
+                    left -= 1
+                starts -= runs_then
+                yield Fire(run.due, now, self._note(run, paused, starts < 0, notes))
+            if due is not None and left is None and self.trigger is not None:
+                due = self._skip(self.trigger, due, since)
+
+    def _skip(self, trigger: Trigger, due: float, since: float) -> float | None:
+        """Return the first due time that may begin at ``since`` or later, with all of its jitter."""
+        earliest = _before(since - self.policy.jitter)
+        if due > earliest:
+            return due
+        following = ask(trigger, earliest)
+        return None if following is None or following > self.end else following
+
+    def _note(self, run: Run, paused: str | None, queued: bool, notes: "Notes") -> str | None:
+        if run.state in (SKIPPED, MISSED):
+            return f"{'paused' if paused else run.reason}: it does not run"
+        said = [] if run.count == 1 else [f"one run for {run.count:,} occurrences"]
+        if queued:
+            said.append("it waits for the run before it to end")
+        if self.one_shot and self.paused_until > run.due:
+            said.append("kept until the end of the pause")
+        note = notes.of(run.due)
+        return "; ".join(said if note is None else [*said, note]) or None
+
+
+def _before(moment: float) -> float:
+    return math.nextafter(moment, -math.inf)
 
 
 def latest_before(trigger: Trigger, moment: float) -> float | None:
@@ -151,7 +195,7 @@ class _Zone:
         if until - zones.DAY > due:
             self._quiet_from, self._quiet_until = due, until - zones.DAY
             return None
-        parts = [part for part in self._parts if part.next_after(math.nextafter(due, -math.inf)) == due]
+        parts = [part for part in self._parts if part.next_after(_before(due)) == due]
         if not parts:
             return None
         before, after = zones.offset(second - 1, self._tz), zones.offset(second, self._tz)

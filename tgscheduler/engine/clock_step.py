@@ -1,0 +1,62 @@
+"""What a stepped wall clock does to the entries that wait.
+
+=====================================  ==================================================================
+intervals, single tasks with a delay   keep their rhythm in real seconds: their due time moves with the clock
+put at a time by hand, or forward      stay where they are; what was jumped over is late
+other calendar tasks, back             follow the new time; what has run does not run again, unless the step
+                                       was a correction of more than 3 h
+=====================================  ==================================================================
+"""
+
+import math
+
+from tgscheduler.engine.planner import PlannedBatch, Placing, Planner
+from tgscheduler.engine.registry import Registry
+from tgscheduler.executors.base import Voice
+from tgscheduler.timetable.entry import Entry
+from tgscheduler.timetable.plan import CORRECTION, next_due
+from tgscheduler.timetable.realtime import Interval
+
+log = Voice(__name__)
+
+
+def follow_step(planner: Planner, registry: Registry, seconds: float, now: float, batch: PlannedBatch) -> list[Placing]:
+    """Give waiting entries the due times of the new clock, under the lock.
+
+    Return those with a custom trigger, for :meth:`Planner.place_custom`.
+    """
+    log.warning("the wall clock was stepped by %+.1f s", seconds)
+    shifted: list[Entry] = []
+    placings: list[Placing] = []
+    for entry in registry.agenda.clear():
+        due = entry.due
+        assert due is not None
+        if _shift(entry, seconds):
+            entry.high_water += seconds
+            planner.schedule(entry, due + seconds)
+            shifted.append(entry)
+        elif seconds > 0 or entry.manual_due or entry.trigger is None:
+            planner.schedule(entry, due)
+        else:
+            if seconds < -CORRECTION:
+                entry.high_water = -math.inf
+            placings.append((entry, _find_after_step, (max(now, entry.high_water),)))
+    if planner.restore is not None:
+        planner.restore.on_clock_step(shifted, seconds)
+    return planner.place_all(placings, now, batch)
+
+
+def _shift(entry: Entry, seconds: float) -> bool:
+    """Move what counts real seconds; return whether it does."""
+    trigger = entry.trigger
+    if isinstance(trigger, Interval):
+        entry.trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
+        return True
+    return trigger is None and not entry.manual_due  # an absolute time is the wall clock's
+
+
+def _find_after_step(entry: Entry, moment: float) -> float | None:
+    trigger = entry.trigger
+    assert trigger is not None
+    entry.manual_due = False
+    return next_due(entry, trigger, moment)
