@@ -151,8 +151,8 @@ def test_tasks_that_reschedule_themselves_and_triggers_that_raise():
 
     found = simulate(tasks, START, 1)
     assert [(fire.task, fire.due - BEGIN) for fire in found.fires] == [
-        ("own", 30), ("broken", 3600), ("broken", 7200), ("broken", 10800),
-    ]  # fmt: skip
+        ("own", 30), ("broken", 3600), ("broken", 7200),
+    ]  # fmt: skip  # what is due when the trigger raises does not run
     assert found.notes == [
         "own: it reschedules itself, only its next fire is known",
         "broken: its trigger raised OSError: no calendar",

@@ -4,7 +4,7 @@ import threading
 from collections import deque
 
 import pytest
-from helpers import wait_for
+from helpers import occurrence, wait_for
 
 from tgscheduler.clock import Clock
 from tgscheduler.executors.forked import ForkedExecutor
@@ -39,12 +39,12 @@ def executor(request):
     yield executor
     executor.close()
     wait_for(executor.idle)
-    executor.abandon()
+    executor.terminate()
 
 
 def submit(executor, action, *args, name="it"):
     run = Run(name, 0.0)
-    executor.submit((SingleTask(name, action, args), run))
+    executor.submit([occurrence(SingleTask(name, action, args), run)])
     return run
 
 
@@ -171,4 +171,4 @@ def test_a_run_that_was_given_up_does_not_end_again(executor):
 
 def test_finish_and_withdraw_of_an_unknown_run_say_so(executor):
     assert not executor.finish(Run("x", 0.0), "ok")
-    assert not executor.withdraw(Run("x", 0.0), "because")
+    assert not executor.cancel_waiting(Run("x", 0.0), "because")

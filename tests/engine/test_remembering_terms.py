@@ -164,7 +164,7 @@ def test_the_run_that_stops_its_scheduler_is_on_record_and_it_starts_again(url, 
 
     scheduler.add_single_task(stop, taskname="stop", processmethod=processmethod)
     scheduler.start()
-    wait_for(lambda: not scheduler.running and scheduler._loop is None)
+    wait_for(lambda: not scheduler.running and scheduler._lifecycle.loop is None)
     wait_for(lambda: scheduler.counts()["ok"] == 1)
     scheduler.add_single_task(noop, taskname="it")
     scheduler.start()

@@ -11,9 +11,19 @@ from typing import Protocol, Unpack
 from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable import triggers
 from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
-from tgscheduler.timetable.policy import method
-from tgscheduler.timetable.tasks import Action, Args, IntervalTask, Kw, SingleTask, Task, TimeOnDay, TriggerTask, options_of
 from tgscheduler.timetable.options import Options
+from tgscheduler.timetable.policy import method
+from tgscheduler.timetable.tasks import (
+    Action,
+    Args,
+    IntervalTask,
+    Kw,
+    SingleTask,
+    Task,
+    TimeOnDay,
+    TriggerTask,
+    options_of,
+)
 from tgscheduler.timetable.triggers import Trigger
 from tgscheduler.timetable.variants import variant
 
@@ -69,8 +79,8 @@ class AddMethods:
     ) -> Task:
         """Run ``action`` once, ``initialdelay`` seconds from now (or from the start), or ``at`` a moment.
 
-        ``at`` is POSIX seconds or a datetime, one without a zone only together with ``timezone=``; in a gap of the clock
-        it is the first moment after that.
+        ``at`` is POSIX seconds or a datetime, one without a zone only together with ``timezone=``; in a gap of the
+        clock it is the first moment after that.
         """
         delay = _delay(initialdelay)
         task: Task = variant(SingleTask, processmethod)(taskname, action, args, kw)

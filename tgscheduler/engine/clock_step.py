@@ -10,7 +10,7 @@ other calendar tasks, back             follow the new time; what has run does no
 
 import math
 
-from tgscheduler.engine.planner import PlannedBatch, Placing, Planner
+from tgscheduler.engine.planner import Placing, PlannedBatch, Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.executors.base import Voice
 from tgscheduler.timetable.entry import Entry

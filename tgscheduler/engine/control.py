@@ -238,6 +238,6 @@ class Control:
             entry = registry.entry_of(task)
         if entry is not None and entry.state is not CANCELLED and not entry.has_ended():
             return entry
-        if entry is None and not isinstance(task, (str, Task)):
+        if entry is None and not isinstance(task, (str, Task, type(None))):
             raise InvalidType(f"{verb}: expected a Task or the name of one, got {task!r}")
         raise InvalidValue(f"{verb}: there is no task {task!r} here any more, or never was")

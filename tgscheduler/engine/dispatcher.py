@@ -198,9 +198,9 @@ class Dispatcher:
                 self._release_held(occurrence)
         if entry.ticket is not None:
             return
-        if entry.state is DECIDING and entry.task.self_rescheduling and entry.task.method == method.sequential:
-            if limits is not None or entry.last_run is run:
-                self._planner.call_reschedule(entry)
+        itself = entry.task.self_rescheduling and entry.task.method == method.sequential
+        if itself and entry.state is DECIDING and (limits is not None or entry.last_run is run):
+            self._planner.call_reschedule(entry)
         if entry.state is EXHAUSTED:
             exhausted.append(entry)
 

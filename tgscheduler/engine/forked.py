@@ -188,14 +188,14 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
         def watch() -> None:
             while os.read(life, 1):
                 pass
-            life.stop()
+            lifecycle.stop()
 
-        life = scheduler.serve()
-        loop = life.begin()
+        lifecycle = scheduler.serve()
+        loop = lifecycle.begin()
         assert loop is not None
         threading.Thread(target=watch, name="tgscheduler-life", daemon=True).start()
         loop.run(ready)
-        while life.loop is not None and not loop.fault:
+        while lifecycle.loop is not None and not loop.fault:
             clocks.pause(0.01)
     except BaseException as error:
         code = 70

@@ -194,7 +194,7 @@ class Lifecycle:
     # -- the store -----------------------------------------------------------------------------------------------
 
     def _open_store(self) -> tuple[ClaimQueue | None, Restore | None]:
-        """Open a persistent store and load what it knows; raise StoreError if that fails. In memory there is nothing."""
+        """Open a persistent store and load what it knows; raise StoreError if that fails. Memory knows nothing."""
         self._end_closing()
         store = self._journal.store
         if not is_lasting(store):

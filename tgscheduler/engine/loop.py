@@ -16,7 +16,7 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.clock_step import follow_step
 from tgscheduler.engine.dispatcher import Dispatcher
-from tgscheduler.engine.planner import PlannedBatch, Placing, Planner
+from tgscheduler.engine.planner import Placing, PlannedBatch, Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
 from tgscheduler.executors.base import Voice, brief, describe
@@ -165,6 +165,8 @@ class Loop:
             return self._clock.now()  # its holder may be the thread that is stopping us: look again
         try:
             if stepped:
+                for stage in dispatcher.stages:
+                    stage.on_clock_step(stepped)
                 custom = follow_step(planner, registry, stepped, self._clock.now(), batch)
             now = self._clock.now()
             blocked = dispatcher.blocked

@@ -358,7 +358,9 @@ class Planner:
         # After a start that was stopped before it had placed all, the rest of those that had a time is still here.
         left = [entry for entry, find, _ in self._to_place if find == self._find_after_stop and entry.ticket is None]
         self._to_place = deque((entry, self._find_after_stop, (now,)) for entry in [*left, *registry.agenda.clear()])
-        self._to_place.extend((entry, self._find_first, (now, delay)) for entry, delay in registry.pending_start.items())
+        self._to_place.extend(
+            (entry, self._find_first, (now, delay)) for entry, delay in registry.pending_start.items()
+        )
         if self.restore is not None:  # labels are numbered in the order in which tasks were added, at each start
             for entry, _, _ in self._to_place:
                 registry.label(entry)

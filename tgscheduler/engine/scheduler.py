@@ -18,9 +18,9 @@ from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.engine import views
 from tgscheduler.engine.adding import AddMethods
 from tgscheduler.engine.control import Control
+from tgscheduler.engine.health import health
 from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.lifecycle import Lifecycle
@@ -83,10 +83,10 @@ class Scheduler(AddMethods):
         self._journal = Journal(MemoryStore())
         self._planner = Planner(self.clock, self._registry, self)
         self._lifecycle = Lifecycle(
-            self.clock, self._registry, self._journal, self._planner, self._events, self._make_executors
+            self.clock, self._registry, self._journal, self._planner, self._events, lambda: self._make_executors()
         )
         self._control = Control(self.clock, self._registry, self._planner, self._events, self._lifecycle)
-        self._views = Views(self.clock, self._registry, self._planner, self._journal, self._lifecycle)
+        self._views = Views(self.clock, self._registry, self._planner, self._journal)
         self.configure(timezone, threads, children, stop_timeout, history, policy, store, store_timeout, on_store_down)
         _schedulers.add(self)
 
@@ -362,9 +362,10 @@ class Scheduler(AddMethods):
         before: float | Run | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Return runs, newest due time first: of one task, in one state, with ``since <= due < before`` (POSIX seconds).
+        """Return what became of occurrences, newest due time first.
 
-        If ``before`` is the last Run of a page, the next page follows.
+        Of one task, in one state, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last Run of a
+        page, the next page follows.
         """
         self._check_read()
         if isinstance(task, Task):
@@ -405,7 +406,7 @@ class Scheduler(AddMethods):
     def health(self) -> dict[str, Any]:
         """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
         self._check_read()
-        return views.health(self.clock, self._registry, self._planner, self._journal, self._lifecycle)
+        return health(self.clock, self._registry, self._planner, self._journal, self._lifecycle)
 
     def explain(self, task: str | Task, n: int = 5) -> str:
         """Return what a task is and when it fires, in words: its zone, policy and bounds, and its next ``n`` fires.

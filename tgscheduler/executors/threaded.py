@@ -110,7 +110,9 @@ class ThreadedExecutor(Executor):
             if run.attempt == attempt and run.ended is None and run in self.running:
                 timeout = entry.policy.timeout
                 thread = run.where.thread if run.where else "?"
-                if self.abandon_run(run, TIMED_OUT, f"timed out after {timeout:g} s; {thread} is held until it returns"):
+                if self.abandon_run(
+                    run, TIMED_OUT, f"timed out after {timeout:g} s; {thread} is held until it returns"
+                ):
                     log.warning("%s: timed out after %g s; its action still holds %s", run.task, timeout, thread)
         return now + self._limits[0][0] - elapsed if self._limits else math.inf
 

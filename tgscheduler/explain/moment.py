@@ -40,7 +40,9 @@ class Records(Protocol):
     def timezone(self) -> str:
         """The IANA name of its zone."""
 
-    def runs(self, task: Any = None, state: Any = None, since: Any = None, before: Any = None, limit: int = 100) -> list[Run]:
+    def runs(
+        self, task: Any = None, state: Any = None, since: Any = None, before: Any = None, limit: int = 100
+    ) -> list[Run]:
         """Return runs, newest due time first."""
 
     def counts(self) -> dict[str, int]:
@@ -50,7 +52,9 @@ class Records(Protocol):
         """Return the same, by task."""
 
 
-def why(records: Records, task: Any, view: TaskView | None, at: float | datetime, uptimes: Sequence[list[float]]) -> str:
+def why(
+    records: Records, task: Any, view: TaskView | None, at: float | datetime, uptimes: Sequence[list[float]]
+) -> str:
     """Return why a task did, or did not, run at a moment (POSIX seconds or a datetime, naive: in its zone)."""
     name = view.name if view is not None else task if isinstance(task, str) else task.name or "?"
     zone = records.timezone if view is None else view.timezone

@@ -23,6 +23,7 @@ import math
 from collections import deque
 from typing import Any
 
+from tgscheduler import clock as clocks
 from tgscheduler.timetable.policy import PLAIN, Policy
 from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import Run
@@ -138,7 +139,7 @@ class Entry:
         if limits is not None and limits.given_trigger is not None:
             self._trigger = limits.given_trigger
         elif not task.has_interval:
-            self._trigger = task.make_trigger(task.timezone)
+            self._trigger = task.make_trigger(options.timezone or context.timezone or clocks.local_zone())
 
     def limited(self) -> Limits:
         """Return the limits, made where there are none yet."""

@@ -53,8 +53,8 @@ class Run:
     """
 
     __slots__ = (
-        "_id", "_log", "attempt", "count", "due", "ended", "error", "previous_attempt", "reason", "retry_due", "started",
-        "state", "task", "until", "where",
+        "_id", "_log", "attempt", "count", "due", "ended", "error", "previous_attempt", "reason", "retry_due",
+        "started", "state", "task", "until", "where",
     )  # fmt: skip
 
     retry_due: float  # when its next attempt begins; set if there is one

@@ -58,18 +58,18 @@ class EntryView(Protocol):
     """What a task shows of its place in a scheduler."""
 
     @property
-    def context(self) -> SchedulerContext: ...  # noqa: D102
+    def context(self) -> SchedulerContext: ...
     @property
-    def next_due(self) -> float | None: ...  # noqa: D102
+    def next_due(self) -> float | None: ...
     @property
-    def trigger(self) -> Trigger | None: ...  # noqa: D102
+    def trigger(self) -> Trigger | None: ...
     @property
-    def policy(self) -> Policy: ...  # noqa: D102
+    def policy(self) -> Policy: ...
     @property
-    def label(self) -> str | None: ...  # noqa: D102
+    def label(self) -> str | None: ...
     @property
-    def paused(self) -> bool: ...  # noqa: D102
-    def interval_changed(self) -> None: ...  # noqa: D102
+    def paused(self) -> bool: ...
+    def interval_changed(self) -> None: ...
 
 
 #: The context of a task that no scheduler has.
