@@ -21,10 +21,10 @@ from tgscheduler import config
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.engine.views import TaskView
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.executors.base import brief
 from tgscheduler.explain.phrases import stamp, zone_in_words
 from tgscheduler.explain.preview import Forecast
 from tgscheduler.explain.task import timetable_in_words, warnings
+from tgscheduler.logs import brief
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.triggers import check_moment, check_seconds

@@ -71,7 +71,7 @@ def test_a_cancelled_task_does_not_come():
     agenda, [first, second, _] = filled(10.0, 20.0, 30.0)
     agenda.cancel(first)
     agenda.cancel(first)
-    agenda.cancel(SingleTask("never in", int))
+    agenda.cancel(tasks(1)[0])
     agenda.cancel(second)
     assert len(agenda) == 1
     assert names(agenda.pop_due(100.0)) == ["t2"]
@@ -80,7 +80,7 @@ def test_a_cancelled_task_does_not_come():
 
 def test_the_earliest_is_never_later_than_the_next_fire():
     agenda, [first, second] = filled(10.0, 20.0)
-    agenda.put(SingleTask("soon", int), 5.0)
+    agenda.put(tasks(1)[0], 5.0)
     assert agenda.earliest == 5.0
     agenda.pop_due(5.0)
     assert agenda.earliest == 10.0

@@ -9,8 +9,7 @@ import math
 from collections import deque
 
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Occurrence
-from tgscheduler.executors.stage import Stage
+from tgscheduler.executors.stage import Occurrence, Stage
 
 
 class Backlog(Stage):

@@ -14,14 +14,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from tgscheduler.clock import Clock
-from tgscheduler.engine.planner import PlannedBatch
+from tgscheduler.engine.planned import PlannedBatch
 from tgscheduler.events import Events
-from tgscheduler.executors.base import Voice
 from tgscheduler.executors.stage import Occurrence, Stage
+from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
 from tgscheduler.timetable.run import Run
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: Maximum number of claims under way: a slow store makes for fewer runs, not for a long queue.
 MAX_PENDING_CLAIMS = 2048

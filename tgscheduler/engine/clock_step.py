@@ -12,12 +12,12 @@ import math
 
 from tgscheduler.engine.planner import Placing, PlannedBatch, Planner
 from tgscheduler.engine.registry import Registry
-from tgscheduler.executors.base import Voice
+from tgscheduler.logs import SafeLogger
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.plan import CORRECTION, next_due
 from tgscheduler.timetable.realtime import Interval
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 
 def follow_step(planner: Planner, registry: Registry, seconds: float, now: float, batch: PlannedBatch) -> list[Placing]:

@@ -14,7 +14,7 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.restore import ALL
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.events import Events
-from tgscheduler.executors.base import brief
+from tgscheduler.logs import brief
 from tgscheduler.timetable.entry import CANCELLED, SCHEDULED, Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task, check_name, check_trigger

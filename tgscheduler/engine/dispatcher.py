@@ -16,19 +16,21 @@ from tgscheduler.clock import Bell, Clock
 from tgscheduler.engine.backlog import Backlog
 from tgscheduler.engine.claims import TAKEN, ClaimQueue
 from tgscheduler.engine.journal import Journal
-from tgscheduler.engine.planner import PlannedBatch, Planner
+from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.restore import lost_reason
 from tgscheduler.events import Events
-from tgscheduler.executors.base import Executor, Voice, describe
+from tgscheduler.executors.base import Executor
 from tgscheduler.executors.stage import Occurrence, Stage
+from tgscheduler.logs import SafeLogger, describe
 from tgscheduler.timetable import entry as entries
 from tgscheduler.timetable.entry import DECIDING, EXHAUSTED, Entry
 from tgscheduler.timetable.plan import max_concurrency
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, Run
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 
 class Dispatcher:

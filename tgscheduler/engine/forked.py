@@ -21,7 +21,7 @@ from tgscheduler.engine.lifecycle import Lifecycle
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import NotSupported, WrongProcess
 from tgscheduler.executors import child
-from tgscheduler.executors.base import describe
+from tgscheduler.logs import describe
 from tgscheduler.timetable.tasks import Task
 
 log = logging.getLogger(__name__)

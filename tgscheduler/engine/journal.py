@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from tgscheduler.clock import pause
-from tgscheduler.executors.base import Occurrence
+from tgscheduler.executors.stage import Occurrence
 from tgscheduler.stores.base import Query, Store, hour
 from tgscheduler.timetable.run import STATES, Run
 

@@ -22,11 +22,12 @@ from tgscheduler.engine.restore import Restore
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Events
 from tgscheduler.executors import capturing
-from tgscheduler.executors.base import Executor, Voice, _current
+from tgscheduler.executors.base import Executor, _current
+from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import LastingStore, is_lasting
 from tgscheduler.timetable.run import Run
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: Timeout (seconds) for the record of a run that stops its own scheduler; the store is closed after that.
 CLOSE_AFTER_OWN_RUN = 60.0

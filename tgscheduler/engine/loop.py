@@ -19,9 +19,9 @@ from tgscheduler.engine.dispatcher import Dispatcher
 from tgscheduler.engine.planner import Placing, PlannedBatch, Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
-from tgscheduler.executors.base import Voice, brief, describe
+from tgscheduler.logs import SafeLogger, brief, describe
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: Maximum time (seconds) between two looks for ended runs while runs are open.
 COLLECT_INTERVAL = 1.0

@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tgscheduler.clock import Bell, Clock
+from tgscheduler.engine.planned import PlannedBatch
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.restore import Restore
 from tgscheduler.errors import InvalidValue
-from tgscheduler.executors.base import Voice, brief, describe
-from tgscheduler.executors.stage import Occurrence
+from tgscheduler.logs import SafeLogger, brief, describe
 from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, PENDING, Entry
 from tgscheduler.timetable.plan import (
     Decision,
@@ -39,7 +39,7 @@ from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import SKIPPED, WAITING, Run
 from tgscheduler.timetable.tasks import Rescheduler
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 T = TypeVar("T")
 
@@ -49,26 +49,6 @@ Placing = tuple[Entry, Find, tuple[Any, ...]]
 
 #: Maximum number of entries that a start places in one hold of the lock.
 PLACE_BATCH = 1024
-
-
-class PlannedBatch:
-    """What one turn has planned: runs to start, to queue, that do not run; and whom to ask without the lock."""
-
-    __slots__ = ("closed", "queued", "requested", "started", "to_ask", "to_reschedule")
-
-    def __init__(self) -> None:
-        self.started: list[Occurrence] = []
-        self.queued: list[Occurrence] = []
-        self.closed: list[Run] = []
-        #: Runs beside the timetable, apart from the others; None: none.
-        self.requested: PlannedBatch | None = None
-        #: Entries with a custom trigger, with their due time; entries that reschedule themselves.
-        self.to_ask: list[tuple[Entry, float]] = []
-        self.to_reschedule: list[Entry] = []
-
-    def __bool__(self) -> bool:
-        """Return whether there is anything to start, to queue or to record."""
-        return bool(self.started or self.queued or self.closed)
 
 
 class Planner:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from tgscheduler.engine.registry import Registry
-from tgscheduler.executors.base import Voice
+from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import Known, LastingStore
 from tgscheduler.timetable.entry import Entry, Limits
 from tgscheduler.timetable.plan import CORRECTION, next_due
@@ -25,7 +25,7 @@ from tgscheduler.timetable.realtime import Interval
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import options_of
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: The name under which :meth:`Restore.save_pause` saves a pause of all tasks: no task has an empty one.
 ALL = ""
@@ -88,7 +88,7 @@ class Restore:
             if known.anchor is None or high_water > now:  # a clock that was set back meanwhile: its rhythm begins again
                 self._save_later(self._new_record(entry, label, now, due), at_once=True)
                 return due
-            entry.trigger = trigger = Interval.sound(entry.task.interval, known.anchor)  # type: ignore[attr-defined]
+            entry.trigger = trigger = entry.grid(known.anchor)
         self._save_later(
             replace(known, mark=high_water, paused_until=_paused_until(entry)), at_once=high_water < known.mark
         )
@@ -195,7 +195,7 @@ class Restore:
 def spec_of(entry: Entry) -> str:
     """Return an entry's timetable as text; the first point of a grid is no part of it."""
     if _has_grid(entry):
-        return f"every {entry.task.interval!r} s"  # type: ignore[attr-defined]
+        return f"every {entry.grid(0.0).seconds!r} s"
     return _ADDRESS.sub("", repr(entry.trigger))[:1000]
 
 

@@ -14,7 +14,7 @@ from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import InvalidType
-from tgscheduler.executors.base import brief
+from tgscheduler.logs import brief
 from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, SCHEDULED, Entry
 from tgscheduler.timetable.plan import fire_time, first_placement, next_due, placement_after_stop
 from tgscheduler.timetable.policy import Policy
@@ -45,7 +45,7 @@ class RunView:
     @classmethod
     def of(cls, run: Run) -> "RunView":
         """Return a run as it is now."""
-        return cls(*(getattr(run, name) for name in cls.__slots__))  # type: ignore[attr-defined]
+        return cls(*(getattr(run, name) for name in cls.__slots__))
 
 
 @dataclass(frozen=True, slots=True)

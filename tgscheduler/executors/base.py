@@ -1,45 +1,23 @@
 """The executors' protocol, and ``perform``: one occurrence in, its outcome out, the only ``try`` around an action."""
 
-import logging
 import os
 import socket
 import threading
-import traceback
 from collections import deque
 from collections.abc import Sequence
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tgscheduler.clock import Clock
 from tgscheduler.events import Events
 from tgscheduler.executors.stage import Occurrence, Stage
+from tgscheduler.logs import SafeLogger, describe, name_of_kind
 from tgscheduler.timetable import entry as entries
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
 from tgscheduler.timetable.tasks import Task
 
-
-class Voice(logging.LoggerAdapter[logging.Logger]):
-    """A logger for threads that must not end: a handler or filter of the application's that raises is not felt."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(logging.getLogger(name), None)
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
-        """Log; what a handler raises goes nowhere, as there is no other place to say it."""
-        kwargs["stacklevel"] = kwargs.get("stacklevel", 1) + 1
-        try:
-            self.logger.log(level, msg, *args, **kwargs)
-        except Exception:  # noqa: S110
-            pass
-
-
-log = Voice("tgscheduler.task")
-
-#: A traceback's text is cut to this many characters, and to so many chained exceptions.
-LONGEST_ERROR = 16_000
-LONGEST_CHAIN = 8
+log = SafeLogger("tgscheduler.task")
 
 _current: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run", default=None)
 
@@ -280,69 +258,12 @@ def current_run() -> CurrentRun | None:
 
 def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
     if type(task).handle_exception is Task.handle_exception:
-        log.error("%s: the action raised %s\n%s", run.task, _name(error), text)
+        log.error("%s: the action raised %s\n%s", run.task, name_of_kind(error), text)
         return
     try:
         task.handle_exception()
     except BaseException as second:
-        log.error("%s: handle_exception raised %s\n%s", run.task, _name(second), describe(second))
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception's traceback as text, bounded in length and in chained exceptions; never raise."""
-    try:
-        return _describe(error)
-    except BaseException as second:
-        return f"{_name(error)} (its text cannot be had: {_name(second)})"
-
-
-def _describe(error: BaseException) -> str:
-    try:  # one walk over the whole chain: asked link by link, traceback would walk the rest of it each time
-        link = traceback.TracebackException(type(error), error, _from_action(error), compact=True)
-    except BaseException as second:
-        return f"{_name(error)} (its traceback cannot be had: {_name(second)})"
-    parts: list[str] = []
-    for _ in range(LONGEST_CHAIN):
-        parts.append("".join(link.format(chain=False)))
-        if link.__cause__ is not None:
-            link = link.__cause__
-            parts.append("\nThe above exception was the direct cause of the following exception:\n\n")
-        elif link.__context__ is not None and not link.__suppress_context__:
-            link = link.__context__
-            parts.append("\nDuring handling of the above exception, another exception occurred:\n\n")
-        else:
-            break
-    if len(parts) % 2 == 0:
-        parts[-1] = "\n(more exceptions before this one)\n\n"
-    text = "".join(reversed(parts)).rstrip("\n")
-    if len(text) > LONGEST_ERROR:
-        text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
-    return text
-
-
-def _from_action(error: BaseException) -> TracebackType | None:
-    """Return the traceback from the action's own frame on: how it was called tells nobody anything."""
-    step = error.__traceback__
-    while step is not None and step.tb_frame.f_globals.get("__name__") in (__name__, Task.__module__):
-        step = step.tb_next
-    return step or error.__traceback__
-
-
-def brief(error: BaseException) -> str:
-    """Return an exception as one short line, for reasons and health; never raise."""
-    try:
-        text = " ".join(str(error).split())[:200]
-        text = text if text.isprintable() else ascii(text)
-    except BaseException as second:
-        text = f"(its text cannot be had: {_name(second)})"
-    return f"{_name(error)}: {text}" if text else _name(error)
-
-
-def _name(error: BaseException) -> str:
-    try:
-        return str(type(error).__name__)
-    except BaseException:  # a metaclass may do anything
-        return "an exception without a name"
+        log.error("%s: handle_exception raised %s\n%s", run.task, name_of_kind(second), describe(second))
 
 
 def here() -> Where:

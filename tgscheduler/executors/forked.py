@@ -25,7 +25,7 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import capturing, child
-from tgscheduler.executors.base import Executor, Voice, brief, describe, here
+from tgscheduler.executors.base import Executor, here
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.executors.forkedrun import (
     QUICK,
@@ -38,12 +38,13 @@ from tgscheduler.executors.forkedrun import (
     warm_up,
 )
 from tgscheduler.executors.stage import Occurrence
+from tgscheduler.logs import SafeLogger, brief, describe
 from tgscheduler.timetable import run as runs
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
 SIGN_OF_LIFE = 30.0

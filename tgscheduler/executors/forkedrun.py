@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 from tgscheduler.executors import child
-from tgscheduler.executors.base import describe, perform
+from tgscheduler.executors.base import perform
 from tgscheduler.executors.stage import Occurrence
+from tgscheduler.logs import describe
 from tgscheduler.timetable import run as runs
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run

@@ -20,12 +20,13 @@ from collections.abc import Sequence
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Voice, here
+from tgscheduler.executors.base import Executor, here
 from tgscheduler.executors.stage import Occurrence
+from tgscheduler.logs import SafeLogger
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import LOST, TIMED_OUT, Run
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: An idle worker ends after this many seconds; the last one stays.
 IDLE = 30.0

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 from tgscheduler.engine.views import TaskView
 from tgscheduler.errors import InvalidValue
-from tgscheduler.executors.base import brief
 from tgscheduler.explain.phrases import run_in_words, stamp, zone_in_words
 from tgscheduler.explain.preview import Fire, Forecast, Notes, latest_before, passes
 from tgscheduler.explain.task import fire_in_words
+from tgscheduler.logs import brief
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.triggers import Trigger, check_moment, in_words

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from tgscheduler.engine.views import TaskView
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.executors.base import brief
 from tgscheduler.explain.phrases import policy_in_words, stamp, zone_in_words
 from tgscheduler.explain.preview import Fire, Forecast
+from tgscheduler.logs import brief
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.compose import Between, Either, ExceptOn
 from tgscheduler.timetable.triggers import Cron, Trigger, day_rule_warning, in_words

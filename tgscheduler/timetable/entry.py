@@ -158,8 +158,7 @@ class Entry:
         """
         trigger = self._trigger
         if trigger is None and self.due is not None and self.task.has_interval:
-            assert isinstance(self.task, IntervalTask)
-            trigger = self._trigger = Interval.sound(self.task.interval, self.due)
+            trigger = self._trigger = self.grid(self.due)
         return trigger
 
     @trigger.setter
@@ -190,7 +189,12 @@ class Entry:
         """Follow a new ``interval`` of the task, from the next run on."""
         if self.begins_grid and self.due is not None:
             anchor = self._trigger.anchor if isinstance(self._trigger, Interval) else self.due
-            self._trigger = Interval.sound(self.task.interval, self.due if self.state is SCHEDULED else anchor)
+            self._trigger = self.grid(self.due if self.state is SCHEDULED else anchor)
+
+    def grid(self, anchor: float) -> Interval:
+        """Return the grid of an interval task that begins at ``anchor``."""
+        assert isinstance(self.task, IntervalTask)
+        return Interval.sound(self.task.interval, anchor)
 
     # -- what runs -----------------------------------------------------------------------------------------------
 

@@ -300,7 +300,7 @@ def first_placement(entry: Entry, now: float, delay: float | None) -> Placement:
     if entry.begins_grid:
         due: float | None = (now if start is None else start) + (delay or 0.0)
         assert due is not None
-        grid = Interval.sound(entry.task.interval, due)  # type: ignore[attr-defined]
+        grid = entry.grid(due)
         if start is not None and due < now:  # its grid has begun already
             due = grid.next_after(_before(now))
         return Placement(due if due <= end else None, grid)
