@@ -19,10 +19,10 @@ from typing import Any
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
+from tgscheduler.messages import clean
 from tgscheduler.stores import reading
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
-from tgscheduler.stores.batch import clean
 from tgscheduler.stores.database import Database, never_free
 from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line, portions
 from tgscheduler.stores.migrating import migrate, migrations
