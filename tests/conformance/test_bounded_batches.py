@@ -38,7 +38,7 @@ def test_what_one_call_hands_in_is_several_transactions(keeper, sizes):
     store.record([end(claim.opened[0]) for claim in claims])
     assert store.flush(30)
     assert max(found) == BATCH
-    assert store.condition() == (None, None, 0, 0)
+    assert store.condition() == (None, None, 0, 0, 0, 0.0)
     assert [answer.claim for answer in keeper.answers] == claims
     assert stores.open(keeper.url).counts() == {"ok": MANY}
     assert stores.open(keeper.url).runs(state="running") == []
@@ -64,6 +64,6 @@ def test_what_is_on_record_already_is_not_counted_twice(keeper):
     assert other.flush(5)
     store.record([run])
     assert store.flush(5)
-    assert store.condition() == (None, None, 0, 0)
+    assert store.condition() == (None, None, 0, 0, 0, 0.0)
     assert keeper.conditions == []
     assert stores.open(keeper.url).counts() == {"ok": 1}

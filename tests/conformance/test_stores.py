@@ -162,4 +162,4 @@ def test_text_that_no_database_takes_is_spelled_out(keeper):
     (found,) = store.runs()
     said = (found.task, found.error, found.reason, found.where)
     assert said == ("a\\x00b", "lone \\ud800 half", "nul \\x00", Where("h", 1, "t\\x00"))
-    assert store.condition() == (None, None, 0, 0)
+    assert store.condition() == (None, None, 0, 0, 0, 0.0)

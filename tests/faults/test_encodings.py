@@ -51,7 +51,7 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         store.save([Known("é…", TEXT, mark=START)])
         store.rename("é…", "東京")
         assert store.flush(5)
-        assert store.condition() == (None, None, 0, 0)
+        assert store.condition() == (None, None, 0, 0, 0, 0.0)
         second, first = store.runs(task=TEXT)
         assert second.task == first.task == TEXT
         expected = spelled(TEXT, encoding)
