@@ -306,6 +306,7 @@ class SqliteDatabase:
         file = os.path.realpath(self.path)
         return [f"{file}-wal", f"{file}-shm"]
 
+    @no_fork
     def _rescue(self) -> None:
         """Bring to the path what only the kept connection has, and close that; raise Moved while that cannot be."""
         connection = self._kept
