@@ -27,7 +27,7 @@ html_copy_source = False
 
 nitpick_ignore_regex = [
     # The standard library, which could be linked over the network only.
-    ("py:class", r"(collections|datetime|logging|os|pathlib|_queue|zoneinfo)\..*"),
+    ("py:class", r"(collections|contextvars|datetime|logging|os|pathlib|_queue|zoneinfo)\..*"),
     # CherryPy's own classes; its documentation could be linked over the network only as well.
     ("py:class", r"cherrypy\..*"),
 ]
