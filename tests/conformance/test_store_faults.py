@@ -145,7 +145,7 @@ def test_a_newer_schema(keeper):
 def test_migrations_that_are_not_to_be_applied(keeper, tmp_path):
     if keeper.url.startswith("sqlite"):
         (tmp_path / "runs.db").touch()
-    assert "the migrations 0001 are not applied" in refused(keeper.url, auto_migrate=False)
+    assert "the migrations 0001, 0002 are not applied" in refused(keeper.url, auto_migrate=False)
     with pytest.raises(StoreError, match="0001"):
         stores.open(keeper.url).runs()
     keeper.open().close(5)
