@@ -13,11 +13,16 @@ def quick_look(monkeypatch):
     monkeypatch.setattr(writer, "LOOK", 0.03)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+#: Fixtures with the URL of an empty database on a server, and what is special about it.
+SERVERS = ("postgres_schema", "pooled_url", "repeatable_read", "strange_defaults")
+
+
+@pytest.fixture(params=["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS)])
 def keeper(request, tmp_path):
     """Yield a keeper of stores in an empty database, of each kind."""
-    url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
-    keeper = Keeper(url)
+    keeper = Keeper(
+        f"sqlite:///{tmp_path}/runs.db" if request.param == "sqlite" else request.getfixturevalue(request.param)
+    )
     yield keeper
     keeper.close()
 

@@ -1,10 +1,13 @@
-"""A PostgreSQL server of a test's own, which is stopped and restarted."""
+"""A PostgreSQL server of a test's own, which is stopped, restarted and cut off; poolers in front of one."""
 
 import os
 import shutil
+import signal
+import socket
 import tempfile
 from pathlib import Path
 
+from helpers import wait_for
 from processes import free_port
 
 PASSWORD = "s3cret-of-the-test"
@@ -67,3 +70,43 @@ class Server:
     def _control(self, *words):
         command = [self._programs / "pg_ctl", "-D", self.folder / "data", "-w", "-t", "30", *words]
         self._tools._run(*self._as_user, *command, cwd=self.folder)
+
+
+class Pooler:
+    """PgBouncer in transaction mode, in front of a server: two connections to each of its databases."""
+
+    def __init__(self, url):
+        import postgres
+
+        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+        if program is None:
+            postgres._missing("PgBouncer is missing: apt-get install pgbouncer")
+        self.folder = Path(tempfile.mkdtemp(prefix="tgs-pgbouncer-"))
+        self.port = free_port()
+        server = f"host={url.host} port={url.port or 5432} user={url.username}"
+        (self.folder / "pooler.ini").write_text(
+            f"[databases]\n* = {server}{f' password={url.password}' if url.password else ''}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
+            f"auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            f"logfile = {self.folder}/log\npidfile = {self.folder}/pid\n"
+        )
+        as_user = []
+        if os.geteuid() == 0:  # it refuses to run as root
+            shutil.chown(self.folder, "postgres", "postgres")
+            as_user = ["runuser", "-u", "postgres", "--"]
+        postgres._run(*as_user, program, "-q", "-d", self.folder / "pooler.ini", cwd=self.folder)
+        wait_for(self._answers)
+        self._process = int((self.folder / "pid").read_text())
+
+    def _answers(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        except OSError:
+            return False
+        return True
+
+    def close(self):
+        """End it."""
+        os.kill(self._process, signal.SIGTERM)
+        wait_for(lambda: not self._answers())
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,23 +50,81 @@ def postgres_server():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def database(server, options=""):
+    """Give the URL of a database that was created with ``options``; it is dropped afterwards."""
+    name = f"tgs_{uuid.uuid4().hex[:12]}"
+    _execute(server, f'CREATE DATABASE "{name}" {options}')
+    yield server.set(database=name)
+    _execute(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
 @pytest.fixture
 def postgres_url(postgres_server):
     """Yield the URL of a database of the test's own, as SQLAlchemy writes it; it is dropped afterwards."""
+    with database(postgres_server) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def in_encoding(postgres_server):
+    """Return a function that gives the URL of a database of an encoding, as a context."""
+    return lambda name: database(postgres_server, f"TEMPLATE template0 ENCODING '{name}' LC_COLLATE 'C' LC_CTYPE 'C'")
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres_server):
+    """Yield PgBouncer in front of the server."""
+    from pgserver import Pooler
+
+    pooler = Pooler(postgres_server)
+    yield pooler
+    pooler.close()
+
+
+@pytest.fixture
+def pooled_url(postgres_server, pooler):
+    """Yield the URL of a database of the test's own, through PgBouncer."""
+    with database(postgres_server) as url:
+        yield url.set(host="127.0.0.1", port=pooler.port, password=None).render_as_string(hide_password=False)
+
+
+@contextmanager
+def schema(server, **settings):
+    """Give the URL of an empty schema, whose sessions begin with ``settings``."""
     name = f"tgs_{uuid.uuid4().hex[:12]}"
-    _execute(postgres_server, f'CREATE DATABASE "{name}"')
-    yield postgres_server.set(database=name).render_as_string(hide_password=False)
-    _execute(postgres_server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    _execute(server, f'CREATE SCHEMA "{name}"')
+    settings = {"search_path": name, **settings}
+    options = " ".join(f"-c{key}={value}".replace(" ", "\\ ") for key, value in settings.items())
+    address, mark, query = server.update_query_dict({"options": options}).render_as_string(False).partition("?")
+    yield address + mark + query.replace("+", "%20")  # libpq knows no other space
+    _execute(server, f'DROP SCHEMA "{name}" CASCADE')
 
 
 @pytest.fixture
 def postgres_schema(postgres_server):
     """Yield the URL of an empty schema of the test's own: it takes a tenth of the time of a database."""
-    name = f"tgs_{uuid.uuid4().hex[:12]}"
-    _execute(postgres_server, f'CREATE SCHEMA "{name}"')
-    url = postgres_server.update_query_dict({"options": f"-csearch_path={name}"})
-    yield url.render_as_string(hide_password=False)
-    _execute(postgres_server, f'DROP SCHEMA "{name}" CASCADE')
+    with schema(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture
+def repeatable_read(postgres_server):
+    """Yield the URL of an empty schema whose sessions have another isolation level."""
+    with schema(postgres_server, default_transaction_isolation="repeatable read") as url:
+        yield url
+
+
+@pytest.fixture
+def strange_defaults(postgres_server):
+    """Yield the URL of an empty schema whose sessions begin with settings that could do harm."""
+    settings = {
+        "default_transaction_isolation": "serializable", "default_transaction_read_only": "on",
+        "extra_float_digits": "0", "array_nulls": "off", "client_encoding": "LATIN1", "statement_timeout": "200",
+        "lock_timeout": "1", "datestyle": "sql", "standard_conforming_strings": "off", "bytea_output": "escape",
+    }  # fmt: skip
+    with schema(postgres_server, **settings) as url:
+        yield url
 
 
 def _url(text):

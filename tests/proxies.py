@@ -14,21 +14,11 @@ class Proxy:
         #: ``"before"`` or ``"after"`` the next COMMIT reaches the server, the connection is cut; None: it is not.
         self.cut = None
         self.cuts = 0
-        self._passing = _open_gate()
-        self._gates, self._sockets, self._threads = [self._passing], [], []
+        #: Whether new connections are accepted and never answered.
+        self.silent = False
+        self._stalled = set()
+        self._sockets, self._threads = [], []
         self._spawn(self._accept)
-
-    def stall(self):
-        """Pass nothing any more, in either direction: connections are accepted and never answered."""
-        for gate in self._gates:
-            gate.clear()
-
-    def resume(self, old=False):
-        """Pass what new connections send; ``old``: also that of the connections which stalled, which is late then."""
-        if not old:  # what is behind a closed gate stays there
-            self._passing = _open_gate()
-            self._gates.append(self._passing)
-        self._passing.set()
 
     def _spawn(self, target, *arguments):
         thread = threading.Thread(target=target, args=arguments)
@@ -39,18 +29,21 @@ class Proxy:
         try:
             while True:
                 client, _ = self._listener.accept()
+                if self.silent:
+                    self._sockets.append(client)
+                    continue
                 server = socket.create_connection(("127.0.0.1", self._to))
                 self._sockets += [client, server]
-                gate = self._passing
-                self._spawn(self._pass, client, server, gate, True)
-                self._spawn(self._pass, server, client, gate, False)
+                self._spawn(self._pass, client, server, True)
+                self._spawn(self._pass, server, client, False)
         except OSError:
             pass
 
-    def _pass(self, source, target, gate, is_client):
+    def _pass(self, source, target, is_client):
         try:
             while data := source.recv(1 << 16):
-                gate.wait()
+                if source in self._stalled:
+                    continue
                 cut = self.cut if is_client and b"COMMIT" in data else None
                 if cut:
                     self.cut = None
@@ -65,6 +58,10 @@ class Proxy:
         for sock in (source, target):
             _shut(sock)
 
+    def stall(self):
+        """Pass nothing any more over the connections that there are; they stay open."""
+        self._stalled.update(self._sockets)
+
     def _mute(self, server):
         """Let no answer through any more: the client sees the connection end instead."""
         client = self._sockets[self._sockets.index(server) - 1]
@@ -76,18 +73,10 @@ class Proxy:
         self._listener.close()
         for sock in self._sockets:
             _shut(sock)
-        for gate in self._gates:
-            gate.set()
         for thread in self._threads:
             thread.join(5)
         for sock in self._sockets:
             sock.close()
-
-
-def _open_gate():
-    gate = threading.Event()
-    gate.set()
-    return gate
 
 
 def _shut(sock):

@@ -399,3 +399,93 @@ def test_a_forked_child_lets_its_parents_connections_alone(keeper, tmp_path):
     assert store.flush(5)
     assert dues(store.runs()) == [1.0, 0.0]
     assert keeper.conditions == []
+
+
+@pytest.mark.parametrize("field", ["attempt", "count", "error"])
+def test_what_cannot_be_written_leaves_nothing_open(keeper, field):
+    store = keeper.open()
+    claims = [claim_of("a", START + number) for number in range(1, 4)]
+    keeper.claimed(store, *claims)
+    runs = [end(claim.opened[0]) for claim in claims]
+    setattr(runs[1], field, object() if field == "error" else 1 << 80)
+    store.record(runs)
+    assert store.flush(10)
+    reader = stores.open(keeper.url)
+    assert dues(reader.runs(state="ok")) == [3.0, 1.0]
+    assert reader.runs(state="running") == []
+    assert reader.counts() == {"ok": 2 if field == "count" else 3}
+    assert (store.condition().down, store.condition().dropped) == (None, 1)
+
+
+@pytest.mark.parametrize("removed", ["target", "link", "both"])
+def test_a_file_behind_a_symbolic_link_is_put_back_too(sqlite, tmp_path, removed):
+    (tmp_path / "disk").mkdir()
+    target, link = tmp_path / "disk" / "real.db", tmp_path / "runs.db"
+    keeper = Keeper(f"sqlite:///{target}")
+    keeper.open().close(5)
+    link.symlink_to(target)
+    store = sqlite.open()
+    store.record([ended("a", START + number) for number in range(100)])
+    assert store.flush(5)
+    if removed != "link":
+        for path in (tmp_path / "disk").iterdir():
+            path.unlink()
+    if removed != "target":
+        link.unlink()
+    store.record([ended("b", START)])
+    assert store.flush(5)
+    assert link.is_symlink() == (removed == "target")
+    store = sqlite.reopened(store)
+    assert store.counts() == {"ok": 101}
+    assert len(store.runs(limit=1000)) == 101
+
+
+@pytest.mark.parametrize("names", [["runs.db-wal"], ["runs.db-shm"], ["runs.db-wal", "runs.db-shm"]])
+@pytest.mark.parametrize("read", [False, True])
+def test_a_log_that_is_removed_is_seen_and_what_was_in_it_is_kept(sqlite, tmp_path, names, read, caplog):
+    store = sqlite.open()
+    sqlite.claimed(store, claim_of("a", START))
+    store.record([ended("a", START + number) for number in range(1, 500)])
+    assert store.flush(5)
+    assert store.runs()  # a reader's connection stays
+    for name in names:
+        (tmp_path / name).unlink()
+    if read:  # begins another log, which is empty
+        other = sqlite3.connect(tmp_path / "runs.db")
+        try:
+            other.execute("SELECT count(*) FROM tg_run").fetchall()
+        except sqlite3.Error:
+            pass
+        other.close()
+    store.record([ended("b", START)])
+    assert store.flush(5)
+    assert "its log was removed; what was in it was moved to the file" in caplog.text
+    assert {"runs.db", "runs.db-wal", "runs.db-shm"} <= {path.name for path in tmp_path.iterdir()}
+    assert len(store.runs(limit=1000)) == 500
+    with sqlite3.connect(f"file:{tmp_path}/runs.db?mode=ro", uri=True) as killed:  # what a kill at this moment leaves
+        assert killed.execute("SELECT count(*) FROM tg_run").fetchall() == [(500,)]
+        assert killed.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    killed.close()
+    store = sqlite.reopened(store)
+    assert len(store.lost()) == 1
+
+
+def test_a_file_that_cannot_be_put_back_yet_is_not_given_up(sqlite, tmp_path, monkeypatch):
+    store = sqlite.open(patience=0.2)
+    store.record([ended("a", START + number) for number in range(100)])
+    assert store.flush(5)
+    link = os.link
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "link", refuse)
+    for path in tmp_path.iterdir():
+        path.unlink()
+    store.record([ended("b", START)])
+    wait_for(lambda: is_down(store))
+    assert "cannot be put back yet: [Errno 13] Permission denied" in store.condition().down
+    monkeypatch.setattr(os, "link", link)
+    assert store.flush(10)
+    assert store.condition() == (None, None, 0, 0)
+    assert len(store.runs(limit=1000)) == 101

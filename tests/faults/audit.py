@@ -2,14 +2,14 @@
 
 ==========================  =========================================================================================
 twice                       an occurrence began a second time, neither as a retry nor as a takeover
-from the living             a run was taken over from a process that nobody had killed
+from the living             a run was taken over from a process that was not killed
 attempt not on record       the record has fewer attempts than have begun
 unrecorded                  it began, and no record covers it
 recorded twice, wrongly     two records cover one occurrence; a record says what has not happened
 missing                     neither began nor on record
 open                        on record as running after the last process has ended
 early                       it began long before it was due
-silent                      nothing began for a while, and nobody who lives said that something is wrong
+silent                      nothing began for a while, and no process that lives said that something is wrong
 unwell                      health is not ok at the end, or something was dropped
 bug                         a traceback that no action has planned
 ==========================  =========================================================================================
@@ -21,13 +21,15 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 
-from marks import BEGAN, DONE, KILLED, RAISED, READY, STOPPING
+from marks import BEGAN, DONE, KILLED, RAISED, READY, SKEWED, STOPPING
 from node import OWN, OWN_STEP, SHARED, SINGLE
 
 from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, OK, RUNNING, SKIPPED, TIMED_OUT, WAITING
 
-#: So many seconds may pass without a start, and an occurrence may begin before it is due, as clocks differ.
-QUIET, EARLY = 2.5, 2.5
+#: So many seconds may pass without a start.
+QUIET = 2.5
+#: So many seconds before it is due an occurrence may begin: a store allows clocks to differ by five.
+EARLY = 5.5
 #: What was due in the last seconds of a fleet may be on nobody's record.
 TAIL = 2.0
 #: A node that has noted its health less often than this in a silence was standing still itself.
@@ -69,8 +71,9 @@ class Audit:
         begin = min(since for since, _ in self._lives.values())
         for name, step in SHARED.items():
             self._compare(name, step, begin, end)
-        for slot in sorted({node[0] for node in self._lives}):
-            own = self._by_task[OWN.format(slot)]  # its times are by the clock of its node, which may be wrong
+        skewed = {mark.node[0] for mark in self._by_task[""] if mark.what == SKEWED}
+        for slot in sorted({node[0] for node in self._lives} - skewed):  # with a wrong clock a process runs nothing
+            own = self._by_task[OWN.format(slot)]
             if own:
                 self._compare(own[0].task, OWN_STEP, own[0].due, own[-1].due)
         for name, seconds in SINGLE.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audit import Audit
 from helpers import wait_for
-from marks import FROZEN, KILLED, READY, THAWED, Ledger
+from marks import KILLED, READY, SKEWED, Ledger
 from processes import Process
 
 from tgscheduler import stores
@@ -45,7 +45,7 @@ class Node(Process):
 
 
 class Fleet:
-    """Processes in slots ``a``, ``b``, … : the third one in slot ``a`` is the node ``a3``."""
+    """Processes in slots ``a``, ``b``, …: the third one in slot ``a`` is the node ``a3``."""
 
     def __init__(self, url, folder, seed):
         self.url, self.folder = url, folder
@@ -73,6 +73,8 @@ class Fleet:
         }
         node = Node(name, slot, orders, self.folder)
         self.nodes.append(node)
+        if skew:
+            self.ledger.note(SKEWED, name)
         return node
 
     def start_some(self, least=2, most=4, **options):
@@ -114,16 +116,9 @@ class Fleet:
         time.sleep(seconds)
         node.signal(signal.SIGCONT)
 
-    def freeze_anywhere(self, node, seconds):
-        """Let a process stand still wherever it is, and go on."""
-        self.ledger.note(FROZEN, node.name)
-        node.signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        node.signal(signal.SIGCONT)
-        self.ledger.note(THAWED, node.name)
-
     def set_clock(self, node, skew):
         """Let a process's clock be wrong by so many seconds from now on."""
+        self.ledger.note(SKEWED, node.name)
         new = self.folder / f"{node.name}.new"
         new.write_text(repr(skew))
         new.replace(self.folder / f"{node.name}.skew")

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 #: What an action notes: it has begun, has ended, has raised as planned.
 BEGAN, DONE, RAISED = "began", "done", "raised"
-#: What is noted of a process: it runs its timetable, stands still, goes on, was told to stop, has stopped, was killed.
-READY, FROZEN, THAWED, STOPPING, STOPPED, KILLED = "ready", "frozen", "thawed", "stopping", "stopped", "killed"
+#: What is noted of a process: it runs its timetable, stands still, goes on, was told to stop, has stopped.
+READY, FROZEN, THAWED, STOPPING, STOPPED = "ready", "frozen", "thawed", "stopping", "stopped"
+#: What the test notes of it: it was killed, was given a wrong clock.
+KILLED, SKEWED = "killed", "skewed"
 
 
 class Mark(NamedTuple):

@@ -1,11 +1,11 @@
-"""Two, three and four processes over one store, and what befalls them: nothing twice, nothing lost, nobody silent.
+"""Two, three and four processes over one store, and what befalls them: nothing twice, nothing lost, no one silent.
 
-What the processes do is in ``node.py``, what is found out about it in ``audit.py``: a ledger in a file is compared with
-the store. Each scenario runs once; ``TGS_FLEET_SEEDS=5`` runs it with five seeds.
+What a process does is in ``node.py``, what is done to it in ``fleet.py``; ``audit.py`` compares a ledger in a file with
+the store. This is the short form, one seed over one store for each scenario; ``TGS_FLEET_SEEDS=5`` runs all of them
+over each store with five seeds, which takes 40 minutes.
 """
 
 import os
-import time
 
 import pytest
 from audit import report
@@ -15,24 +15,33 @@ from proxies import Proxy
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 pytest_plugins = ["postgres"]
 
-SEEDS = range(int(os.environ.get("TGS_FLEET_SEEDS", "1")))
+SEEDS = int(os.environ.get("TGS_FLEET_SEEDS", "0"))
 
 #: What says that a clock is wrong.
-CLOCK = r"(?i)clock|future|ahead|behind"
+CLOCK = r"(?i)\bclock\b"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def url(request, tmp_path):
-    if request.param == "postgres":
-        return request.getfixturevalue("postgres_url")
-    return f"sqlite:///{tmp_path / 'scheduler.db'}"
+def over(*stores):
+    """Run a scenario over each store with each seed; in the short form over the first of them with one seed."""
+    cases = [(store, seed) for seed in range(SEEDS) for store in stores] if SEEDS else [(stores[0], 0)]
+    return pytest.mark.parametrize("fleet", cases, ids=[f"{store}-{seed}" for store, seed in cases], indirect=True)
 
 
-@pytest.fixture(params=SEEDS)
-def fleet(request, url, tmp_path):
-    fleet = Fleet(url, tmp_path, request.param)
+@pytest.fixture
+def fleet(request, tmp_path):
+    store, seed = request.param
+    url = f"sqlite:///{tmp_path / 'scheduler.db'}" if store == "sqlite" else request.getfixturevalue("postgres_url")
+    fleet = Fleet(url, tmp_path, seed)
     yield fleet
     fleet.clean_up()
+
+
+@pytest.fixture
+def proxy(request):
+    """Yield a proxy before the PostgreSQL server; it ends after the fleet."""
+    proxy = Proxy(request.getfixturevalue("postgres_server").port)
+    yield proxy
+    proxy.close()
 
 
 def ends_well(fleet, last=None, but=()):
@@ -41,12 +50,14 @@ def ends_well(fleet, last=None, but=()):
     assert not findings, report(findings)
 
 
+@over("sqlite", "postgres")
 def test_nothing_befalls_it(fleet):
     fleet.start_some()
     fleet.live(BEFORE)
     ends_well(fleet)
 
 
+@over("postgres", "sqlite")
 def test_the_store_is_locked_for_longer_than_is_waited_for(fleet):
     fleet.start_some()
     fleet.live(BEFORE)
@@ -56,32 +67,29 @@ def test_the_store_is_locked_for_longer_than_is_waited_for(fleet):
     ends_well(fleet)
 
 
+@over("sqlite", "postgres")
 @pytest.mark.parametrize("seconds", [3.0, 9.0], ids=["3 s", "longer than any lease"])
-@pytest.mark.parametrize("where", ["anywhere", "inside a transaction"])
-def test_a_process_stands_still(fleet, seconds, where):
+def test_a_process_stands_still_inside_a_transaction(fleet, seconds):
     node, *_ = fleet.start_some()
     fleet.live(BEFORE + fleet.rng.random())
-    if where == "anywhere":
-        fleet.freeze_anywhere(node, seconds)
-    else:
-        fleet.freeze(node, seconds)
+    fleet.freeze(node, seconds)
     fleet.live(AFTER)
     ends_well(fleet)
 
 
-@pytest.mark.parametrize("skew", [-120.0, -2.0, 2.0, 120.0, 3000.0])
+@over("postgres", "sqlite")
+@pytest.mark.parametrize("skew", [2.0, -2.0, 120.0, -120.0, 3000.0])
 def test_a_clock_is_wrong(fleet, skew):
-    """It is ahead, or behind, from the process's start on; what is stopped last is right."""
+    """It is ahead, or behind, from the process's start on; the process that is stopped last is right."""
     *_, right = fleet.start_some(1, 3)
     fleet.live(1.0)
-    wrong = fleet.start("d", skew=skew)
-    fleet.ready(wrong)
+    fleet.ready(fleet.start("d", skew=skew))
     fleet.live(BEFORE + AFTER)
     ends_well(fleet, last=right, but=["unwell"])
-    if abs(skew) > 60:
-        assert fleet.said(CLOCK), "nobody has said that clocks differ"
+    assert abs(skew) < 60 or fleet.said(CLOCK), "no one has said that clocks differ"
 
 
+@over("sqlite", "postgres")
 def test_a_clock_is_ahead_for_six_seconds_and_then_right(fleet):
     node, *_, other = fleet.start_some()
     fleet.live(BEFORE)
@@ -90,11 +98,12 @@ def test_a_clock_is_ahead_for_six_seconds_and_then_right(fleet):
     fleet.set_clock(node, 0.0)
     fleet.live(AFTER)
     ends_well(fleet, last=fleet.rng.choice([node, other]))
-    assert fleet.said(CLOCK), "nobody has said that clocks differ"
+    assert fleet.said(CLOCK), "no one has said that clocks differ"
 
 
+@over("postgres", "sqlite")
 def test_one_process_after_another_is_replaced(fleet):
-    """As a deployment does it: the new one is there before the old one goes, or after it."""
+    """As a deployment does it: the new one is there before the old one goes, or comes after it."""
     fleet.start_some()
     for _ in range(6):
         old = fleet.rng.choice(fleet.up)
@@ -109,33 +118,27 @@ def test_one_process_after_another_is_replaced(fleet):
     ends_well(fleet)
 
 
-@pytest.mark.parametrize("seconds", [3.0, 8.0])
-def test_a_connection_stalls(fleet, seconds):
-    """The proxy of one process accepts and never answers; later new connections work."""
-    if fleet.url.startswith("sqlite"):
-        pytest.skip("there is no network in between")
+@over("postgres")
+def test_a_connection_stalls(proxy, fleet):
+    """The proxy of one process accepts and never answers; after a while new connections work."""
     from sqlalchemy import make_url
 
-    url = make_url(fleet.url)
-    proxy = Proxy(url.port)
-    try:
-        fleet.start_some(1, 3)
-        behind = fleet.start("d", url=url.set(port=proxy.port).render_as_string(hide_password=False))
-        fleet.ready(behind)
-        fleet.live(BEFORE)
-        proxy.stall()
-        fleet.live(seconds)
-        proxy.resume()
-        fleet.live(AFTER + 8.0)
-        ends_well(fleet)
-    finally:
-        fleet.clean_up()
-        proxy.close()
+    fleet.start_some(1, 3)
+    url = make_url(fleet.url).set(port=proxy.port)
+    fleet.ready(fleet.start("d", url=url.render_as_string(hide_password=False)))
+    fleet.live(BEFORE)
+    proxy.stall()
+    proxy.silent = True
+    fleet.live(fleet.rng.uniform(3.0, 8.0))
+    proxy.silent = False
+    fleet.live(AFTER + 8.0)
+    ends_well(fleet)
 
 
+@over("sqlite", "postgres")
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside others"])
 def test_a_killed_process_comes_back_as_another_container(fleet, alone):
-    """What it has left open is lost or taken over, once it counts as gone; nobody starts anew for that."""
+    """What it has left open is lost or taken over, once it counts as gone; no one starts anew for that."""
     if not alone:
         fleet.start_some(1, 2)
     for number in range(3):
@@ -148,14 +151,13 @@ def test_a_killed_process_comes_back_as_another_container(fleet, alone):
     ends_well(fleet, last=node)
 
 
-@pytest.mark.parametrize("pause", [0.0, 2.0])
-def test_processes_are_killed_and_come_back(fleet, pause):
+@over("postgres", "sqlite")
+def test_processes_are_killed_and_come_back(fleet):
     fleet.start_some()
     for _ in range(4):
         fleet.live(fleet.rng.uniform(0.5, 1.5))
         node = fleet.rng.choice(fleet.up)
         fleet.kill(node)
-        time.sleep(pause)
         fleet.ready(fleet.start(node.slot))
     fleet.live(AFTER)
     ends_well(fleet)

@@ -77,9 +77,7 @@ class Recall:
     def first_due(self, task: Task, now: float, due: float | None) -> float | None:
         """Return when a task fires first that would do so at ``due`` if nothing were known of it; None: never."""
         label = self._registry.label(task)
-        known = self._before.pop(label, None)
-        if known is None:
-            known = self._take_over(task, label)
+        known = self._take(label) or self._take_over(task, label)
         if known is None:
             if task._trigger is not None:
                 again = label in self._present
@@ -130,6 +128,17 @@ class Recall:
         log.warning("%s: it begins %.0f s in the future, as a clock was wrong: it begins now", known.name, ahead)
         return True
 
+    def _take(self, name: str) -> Known | None:
+        """Take out what is known of a name, which may be spelled otherwise on record."""
+        spelled = self._store.spelled(name)
+        known = self._before.pop(spelled, None)
+        if known is None or spelled == name:
+            return known
+        for run in self.lost.pop(spelled, ()):
+            run.task = name
+            self.lost.setdefault(name, []).append(run)
+        return replace(known, name=name)
+
     def _agree(self, task: Task, known: Known, now: float) -> Terms | None:
         """Let a task be as it was: paused, or with fewer runs left."""
         terms = task._terms
@@ -144,7 +153,7 @@ class Recall:
 
     def _take_over(self, task: Task, label: str) -> Known | None:
         former = None if task._terms is None else task._terms.formerly
-        known = None if former is None else self._before.pop(former, None)
+        known = None if former is None else self._take(former)
         if known is None or former is None:
             return None
         self._store.rename(former, label)
@@ -185,7 +194,7 @@ class Recall:
         stored = self._store.load()
         other = []
         for label, task in new.items():
-            known, ours = stored.get(label), self._present[label]
+            known, ours = stored.get(self._store.spelled(label)), self._present[label]
             if known is not None and known.spec == ours.spec and known.anchor not in (None, ours.anchor):
                 self._present[label] = replace(ours, anchor=known.anchor)
                 other.append((task, known.anchor))
@@ -200,8 +209,8 @@ class Recall:
 
     def note_pause(self, label: str, until: float) -> None:
         """Keep a pause of a task, or of all (ALL), or its end (minus infinity)."""
-        known = self._present.get(label) or self._before.get(label) or Known(label, "")
-        self._present[label] = known = replace(known, paused_until=until)
+        known = self._present.get(label) or self._before.get(self._store.spelled(label)) or Known(label, "")
+        self._present[label] = known = replace(known, name=label, paused_until=until)
         self._store.save([known])
 
     def note_resumed(self, labels: Iterable[str]) -> None:

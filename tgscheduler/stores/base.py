@@ -219,6 +219,9 @@ class LastingStore(Store, Protocol):
     def close(self, timeout: float) -> int:
         """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
 
+    def spelled(self, name: str) -> str:
+        """Return a task's name as it is on record: what the database cannot hold is spelled out."""
+
     def load(self) -> dict[str, Known]:
         """Return what is known of every task, by name."""
 

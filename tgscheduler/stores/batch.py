@@ -58,7 +58,8 @@ class Batch:
         for kind, entries in parts:
             if kind == RENAME:
                 for old, new in (entry.items for entry in entries):
-                    database.execute(connection, sql.RENAME, (clean(new), clean(old), clean(new)))
+                    old_name, new_name = clean(old, database.encoding), clean(new, database.encoding)
+                    database.execute(connection, sql.RENAME, (new_name, old_name, new_name))
                     ids.pop(old, None)
             elif kind == RUNS:
                 self._write_runs(database, connection, ids, now, list(entries))
@@ -72,9 +73,11 @@ class Batch:
                 self.orphans += take_over(database, connection, self.node, entry.items)
 
     def _save(self, database: Database, connection: Any, tasks: Sequence[Known], statement: Many) -> None:
-        for part in rounds((clean(task.name), task) for task in tasks):
+        encoding = database.encoding
+        for part in rounds((clean(task.name, encoding), task) for task in tasks):
             rows = [
-                (name, clean(task.spec), task.anchor, task.mark, task.paused_until, task.runs) for name, task in part
+                (name, clean(task.spec, encoding), task.anchor, task.mark, task.paused_until, task.runs)
+                for name, task in part
             ]
             database.many(connection, statement, rows)
 
@@ -173,39 +176,39 @@ class Batch:
             doubles = {number for (number,) in database.select(connection, sql.DOUBLES, [(run._id,) for run in ended])}
             self.doubles += [run for run in ended if run._id in doubles]
             ended = [run for run in ended if run._id not in doubles]
-        rows = [self._row(run, ids[run.task]) for run in ended]
+        rows = [self._row(run, ids[run.task], database.encoding) for run in ended]
         if rows and database.many(connection, sql.RUNS, rows) != len(rows):
             raise Contested
         return ended
 
-    def _row(self, run: Run, task: int) -> tuple[Any, ...]:
+    def _row(self, run: Run, task: int, encoding: str) -> tuple[Any, ...]:
         where, reason, error = run.where, run.reason, run.error
         log = run.log
         if where is None:
             host = process = thread = None
         else:
             host, process, thread = where
-            host, thread = None if host == self.host else clean(host), clean(thread)
+            host, thread = None if host == self.host else clean(host, encoding), clean(thread, encoding)
         return (
             run._id, task, run.due, _until(run), run.count, run.state, run.attempt,
             run.started, run.ended, self.node, host, process, thread,
-            None if reason is None else clean(reason), None if error is None else clean(error),
-            clean(log) if log else None,
+            None if reason is None else clean(reason, encoding), None if error is None else clean(error, encoding),
+            clean(log, encoding) if log else None,
         )  # fmt: skip
 
     @staticmethod
     def _identify(database: Database, connection: Any, ids: dict[str, int], names: Iterable[str]) -> None:
         """Add to ``ids`` what is missing of names; a task that nobody has saved is saved by its name."""
-        missing = {clean(name): name for name in names if name not in ids}
+        missing = {name: clean(name, database.encoding) for name in names if name not in ids}
         if not missing:
             return
-        asked = [(name,) for name in sorted(missing)]
+        asked = [(name,) for name in sorted(set(missing.values()))]
         found = dict(database.select(connection, sql.IDS, asked))
         if len(found) < len(asked):
             unknown = [(name, "", None, -math.inf, -math.inf, 0) for (name,) in asked if name not in found]
             database.many(connection, sql.NAMES, unknown)
             found = dict(database.select(connection, sql.IDS, asked))
-        ids.update((name, found[cleaned]) for cleaned, name in missing.items())
+        ids.update((name, found[cleaned]) for name, cleaned in missing.items())
 
 
 def _until(run: Run) -> float | None:
@@ -225,8 +228,8 @@ def rounds(pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
     return parts
 
 
-def clean(text: str) -> str:
-    """Return text that every database takes: a NUL and lone halves of a character pair are spelled out."""
+def clean(text: str, encoding: str) -> str:
+    """Return text that a database takes: a NUL, and what its encoding does not have, is spelled out."""
     if text.isascii():
         return text.replace("\0", "\\x00") if "\0" in text else text
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    return text.replace("\0", "\\x00").encode(encoding, "backslashreplace").decode(encoding)

@@ -22,6 +22,7 @@ from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.stores import reading
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
+from tgscheduler.stores.batch import clean
 from tgscheduler.stores.database import Database, never_free
 from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line, portions
 from tgscheduler.stores.migrating import migrate, migrations
@@ -206,6 +207,9 @@ class DatabaseStore(Readable):
         waiting = [run for entry in self._line.copy() if entry.kind == RUNS for run in entry.items]
         with self._reading() as connection:
             found = self._read_page(connection, query)
+        if query.task is not None:
+            for run in found.values():
+                run.task = query.task  # on record it may be spelled otherwise
         found.update((run._id, run) for run in waiting if query.matches(run))
         return query.newest(found.values())
 
@@ -214,7 +218,7 @@ class DatabaseStore(Readable):
         database, found = self._database, {}
         task = None
         if query.task is not None:
-            ids = database.rows(connection, reading.TASK_ID, (query.task,))
+            ids = database.rows(connection, reading.TASK_ID, (self.spelled(query.task),))
             if not ids:
                 return {}
             task = ids[0][0]
@@ -260,9 +264,13 @@ class DatabaseStore(Readable):
                 tallies.setdefault(task, {})[state] = int(count)
         for (task, due, state), (count, _, _) in _waiting(entries, written).sums.items():
             if since is None or due >= begin:
-                states = tallies.setdefault(task, {})
+                states = tallies.setdefault(self.spelled(task), {})
                 states[state] = states.get(state, 0) + int(count)
         return tallies
+
+    def spelled(self, name: str) -> str:
+        """Return a task's name as it is on record: what the database cannot hold is spelled out."""
+        return clean(name, self._database.encoding)
 
     def load(self) -> dict[str, Known]:
         """Return what is known of every task, by name."""
@@ -293,6 +301,7 @@ class DatabaseStore(Readable):
 
     def _connect(self) -> Any:
         """Return a connection that writes, to a database of our schema."""
+        self._disconnect_idle()  # they may be to a file that was replaced
         self._database.prepare()
         connection = self._database.connect(writing=True)
         self._connections[id(connection)] = connection
@@ -301,7 +310,6 @@ class DatabaseStore(Readable):
         except BaseException:
             self._disconnect(connection)
             raise
-        self._disconnect_idle()
         return connection
 
     def _disconnect(self, connection: Any) -> None:

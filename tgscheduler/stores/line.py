@@ -155,6 +155,23 @@ class Line:
                 records = _records(item) if entry.kind == CLAIMS else 1
                 self._entries.appendleft(Entry(entry.kind, [item], records, entry.at))
 
+    def strike(self, entry: Entry) -> None:
+        """Take out the first entry, which cannot be written.
+
+        Of an ended run its sums are written instead, and where they cannot be either its open row is removed at least.
+        """
+        self.done([entry])
+        self.unwritable += entry.records
+        rest = Dropped()
+        if entry.kind == RUNS:
+            rest.tallies.add(entry.items)
+            rest.ids = [run._id for run in entry.items]
+        elif entry.kind == DROPPED and entry.items.tallies.sums:
+            rest.ids = entry.items.ids
+        if rest.ids:
+            with self._moving:
+                self._entries.appendleft(Entry(DROPPED, rest, 0, entry.at))
+
     def excess(self) -> int:
         """Return how many ended runs there are beyond the bound."""
         return self._ended - self._ended_done - self.bound

@@ -169,7 +169,7 @@ class PostgresDatabase:
     def commit(self, connection: _Connection) -> None:
         """Commit; whether it was, where that raises, is to be looked up."""
         connection.execute("COMMIT")
-        connection.bound = min(connection.bound, BOUND)
+        connection.bound = min(connection.bound, _Connection.bound)
 
     def tidy(self, connection: _Connection, rows: int) -> bool:
         """Do nothing: the server vacuums."""
@@ -181,7 +181,7 @@ class PostgresDatabase:
 
     def rollback(self, connection: _Connection) -> None:
         """End a transaction without a trace."""
-        connection.bound = min(connection.bound, BOUND)
+        connection.bound = min(connection.bound, _Connection.bound)
         connection.execute("ROLLBACK")
 
     def lock_nodes(self, connection: _Connection) -> None:

@@ -60,6 +60,10 @@ class SqliteDatabase:
         self.path = Path(path).absolute()
         self.name = f"sqlite:///{self.path}"
         self._file: tuple[int, int] | None = None
+        #: Its log and the log's index, as the connection that writes has them open.
+        self._logs: dict[str, tuple[int, int] | None] = {}
+        #: A connection that alone has what was in files that were removed; it stays open until that is at the path.
+        self._kept: sqlite3.Connection | None = None
         self._untidy = self._log = 0
         self._tidying: threading.Thread | None = None
         self._tidier: sqlite3.Connection | None = None
@@ -74,6 +78,7 @@ class SqliteDatabase:
                 f"{self.name}: SQLite {'.'.join(map(str, _OLDEST))} or newer is needed, this Python has "
                 f"{sqlite3.sqlite_version}: use another Python, or postgresql://"
             )
+        self._rescue()
         if not self.path.parent.is_dir():
             raise StoreError(f"{self.name}: there is no folder {self.path.parent}; make it, or name another one")
         try:
@@ -109,7 +114,12 @@ class SqliteDatabase:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA cache_size = -16000")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
+                connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # opens the log
+                kept, self._kept = self._kept, None
                 self._file, self._writing = _identity(self.path), connection
+                self._logs = {name: _identity_or_none(name) for name in self._log_names()}
+                if kept is not None:  # its log is another's by now: it must not be the last one, which moves the log
+                    self.close(kept)
             else:
                 connection.execute("PRAGMA query_only = 1")
         except BaseException:
@@ -122,7 +132,9 @@ class SqliteDatabase:
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
-        if connection is self._writing and self._tidying is not None:
+        if connection is self._kept:
+            return
+        if self._tidying is not None and self._tidying is not threading.current_thread():
             self._tidying.join(PATIENCE)
         try:
             connection.close()
@@ -133,7 +145,7 @@ class SqliteDatabase:
         """Return the descriptors by which this process holds the file open."""
         found = []
         files = set()
-        for name in (self.path, f"{self.path}-wal", f"{self.path}-shm"):
+        for name in (str(self.path), *self._log_names()):
             try:
                 files.add(_identity(name))
             except OSError:
@@ -151,8 +163,9 @@ class SqliteDatabase:
         """Let go of a parent's connections, in its forked child: neither use nor close them."""
         if connections:
             _inherited.update([_identity(self.path)] if self._file is None else [self._file])
-            if self._tidier is not None:
-                never_free(self._tidier)
+            for hidden in (self._tidier, self._kept):
+                if hidden is not None:
+                    never_free(hidden)
             for descriptor in self.descriptors():
                 os.close(descriptor)
 
@@ -160,14 +173,14 @@ class SqliteDatabase:
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that writes."""
-        try:
-            there = _identity(self.path)
-        except FileNotFoundError:
-            self._put_back(connection)
-            raise Moved(f"{self.name} was removed; it was put back with all that was in it") from None
-        if there != self._file:
-            raise Moved(f"{self.name} was replaced by another file")
         connection.execute("BEGIN IMMEDIATE")
+        # Looked at after that: from now on no other process moves the log.
+        if _identity_or_none(self.path) != self._file or any(
+            _identity_or_none(name) != identity for name, identity in self._logs.items()
+        ):
+            connection.execute("ROLLBACK")
+            self._kept = connection
+            raise Moved(f"{self.name} or its log was removed or replaced")
 
     def begin_migration(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that no other migration can be in at the same time."""
@@ -272,11 +285,47 @@ class SqliteDatabase:
                 return f"{self.name}: {text}; {mend}"
         return f"{self.name}: {text}"
 
+    def _log_names(self) -> list[str]:
+        """Return the names of the log and its index: they lie beside the file itself, also if the path is a link."""
+        file = os.path.realpath(self.path)
+        return [f"{file}-wal", f"{file}-shm"]
+
+    def _rescue(self) -> None:
+        """Bring to the path what only the kept connection has, and close that; raise Moved while that cannot be."""
+        connection = self._kept
+        if connection is None:
+            return
+        there = _identity_or_none(self.path)
+        log_name = next(iter(self._logs))
+        try:
+            if there is None:
+                self._put_back(connection)
+                log.warning("%s was removed; it was put back with all that was in it", self.name)
+            elif there != self._file:
+                log.warning("%s was replaced by another file, which is used from now on", self.name)
+                return
+            elif _identity_or_none(log_name) == self._logs[log_name] or not _size(
+                log_name
+            ):  # nobody has begun another one
+                [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                if busy:
+                    raise Moved(f"{self.name}: its log was removed; what is in it waits for a reader to end")
+                log.warning("%s: its log was removed; what was in it was moved to the file", self.name)
+            else:
+                return
+        except (OSError, sqlite3.Error) as error:
+            if isinstance(error, Moved):
+                raise
+            raise Moved(f"{self.name} or its log was removed, and cannot be put back yet: {error}") from error
+        self._kept = None
+        self.close(connection)
+
     def _put_back(self, connection: sqlite3.Connection) -> None:
         """Write the file that was removed anew: while we have it open, all of it is still there."""
-        for name in (f"{self.path}-wal", f"{self.path}-shm"):
+        file = Path(os.path.realpath(self.path))
+        for name in self._log_names():
             Path(name).unlink(missing_ok=True)  # they belong to the removed file, and would be taken for the new one's
-        beside = self.path.with_name(f"{self.path.name}.restored-{os.getpid()}")
+        beside = file.with_name(f"{file.name}.restored-{os.getpid()}")
         beside.unlink(missing_ok=True)
         _create(beside)
         try:
@@ -285,7 +334,7 @@ class SqliteDatabase:
                 connection.backup(with_all)
             finally:
                 with_all.close()
-            os.link(beside, self.path)  # fails where somebody else has made one meanwhile
+            os.link(beside, file)  # fails where somebody else has made one meanwhile
         finally:
             for left in (str(beside), f"{beside}-wal", f"{beside}-shm"):
                 Path(left).unlink(missing_ok=True)
@@ -316,6 +365,20 @@ def _create(path: Path) -> None:
 def _identity(path: str | os.PathLike[str]) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_dev, status.st_ino
+
+
+def _identity_or_none(path: str | os.PathLike[str]) -> tuple[int, int] | None:
+    try:
+        return _identity(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _parts(statement: Many, rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[Any]]]:

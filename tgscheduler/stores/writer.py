@@ -198,7 +198,7 @@ class Writer:
         self._rung = False
 
     def _prune(self) -> None:
-        self._pruned = clocks.elapsed()
+        self._pruned = self._busy = clocks.elapsed()
         if self._connection is None:
             self._reconnect()
         try:
@@ -206,6 +206,7 @@ class Writer:
         except Exception:
             self._roll_back()
             raise
+        self._busy = None
 
     def _write(self) -> None:
         """Write one batch: what waits, or only that we are there."""
@@ -321,8 +322,7 @@ class Writer:
             self._limit, self._narrow = 1, len(entry.items)
         else:
             log.error("%s: dropped, as it cannot be written: %r (%s)", self._database.name, entry.items, error)
-            self._line.done(entries)
-            self._line.unwritable += entry.records
+            self._line.strike(entry)
             if entry.kind == CLAIMS:
                 alone = self.peers.may_start_anyway()
                 self._tell(self._answer, [Claimed(claim, alone, claim.until) for claim in entry.items])
