@@ -414,7 +414,7 @@ def test_what_cannot_be_written_leaves_nothing_open(keeper, field):
     assert dues(reader.runs(state="ok")) == [3.0, 1.0]
     assert reader.runs(state="running") == []
     assert reader.counts() == {"ok": 2 if field == "count" else 3}
-    assert (store.condition().down, store.condition().dropped) == (None, 1)
+    assert (store.condition().down, store.condition().unwritable) == (None, 1)
 
 
 @pytest.mark.parametrize("removed", ["target", "link", "both"])
@@ -487,5 +487,5 @@ def test_a_file_that_cannot_be_put_back_yet_is_not_given_up(sqlite, tmp_path, mo
     assert "cannot be put back yet: [Errno 13] Permission denied" in store.condition().down
     monkeypatch.setattr(os, "link", link)
     assert store.flush(10)
-    assert store.condition() == (None, None, 0, 0)
+    assert store.condition() == Condition()
     assert len(store.runs(limit=1000)) == 101
