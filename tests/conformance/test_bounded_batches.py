@@ -4,7 +4,7 @@ import pytest
 from keeping import START, claim_of, end, ended
 
 from tgscheduler import stores
-from tgscheduler.stores.base import Claim, Known
+from tgscheduler.stores.base import Claim, Condition, Known
 from tgscheduler.stores.line import BATCH
 from tgscheduler.timetable.run import Run
 
@@ -38,7 +38,7 @@ def test_what_one_call_hands_in_is_several_transactions(keeper, sizes):
     store.record([end(claim.opened[0]) for claim in claims])
     assert store.flush(30)
     assert max(found) == BATCH
-    assert store.condition() == (None, None, 0, 0, 0, 0.0)
+    assert store.condition() == Condition()
     assert [answer.claim for answer in keeper.answers] == claims
     assert stores.open(keeper.url).counts() == {"ok": MANY}
     assert stores.open(keeper.url).runs(state="running") == []
@@ -64,6 +64,6 @@ def test_what_is_on_record_already_is_not_counted_twice(keeper):
     assert other.flush(5)
     store.record([run])
     assert store.flush(5)
-    assert store.condition() == (None, None, 0, 0, 0, 0.0)
+    assert store.condition() == Condition()
     assert keeper.conditions == []
     assert stores.open(keeper.url).counts() == {"ok": 1}

@@ -487,5 +487,5 @@ def test_a_file_that_cannot_be_put_back_yet_is_not_given_up(sqlite, tmp_path, mo
     assert "cannot be put back yet: [Errno 13] Permission denied" in store.condition().down
     monkeypatch.setattr(os, "link", link)
     assert store.flush(10)
-    assert store.condition() == (None, None, 0, 0, 0, 0.0)
+    assert store.condition() == Condition()
     assert len(store.runs(limit=1000)) == 101

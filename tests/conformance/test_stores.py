@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from keeping import START, Keeper, dues, ended, fields
 
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.stores.base import Query
+from tgscheduler.stores.base import Condition, Query
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable.run import STATES, Run, Where
 
@@ -162,4 +162,4 @@ def test_text_that_no_database_takes_is_spelled_out(keeper):
     (found,) = store.runs()
     said = (found.task, found.error, found.reason, found.where)
     assert said == ("a\\x00b", "lone \\ud800 half", "nul \\x00", Where("h", 1, "t\\x00"))
-    assert store.condition() == (None, None, 0, 0, 0, 0.0)
+    assert store.condition() == Condition()

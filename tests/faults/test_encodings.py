@@ -6,7 +6,7 @@ from keeping import START, Keeper, claim_of, end, ended
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
-from tgscheduler.stores.base import Known
+from tgscheduler.stores.base import Condition, Known
 from tgscheduler.testing import TickedScheduler
 
 pytest_plugins = ["postgres", "keepers"]
@@ -51,7 +51,7 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         store.save([Known("é…", TEXT, mark=START)])
         store.rename("é…", "東京")
         assert store.flush(5)
-        assert store.condition() == (None, None, 0, 0, 0, 0.0)
+        assert store.condition() == Condition()
         second, first = store.runs(task=TEXT)
         assert second.task == first.task == TEXT
         expected = spelled(TEXT, encoding)

@@ -50,7 +50,7 @@ def test_the_writer_goes_on_over_another_connection(keeper, proxy):
         runs.append(end(claim.opened[0]))
     store.record(runs)
     assert store.flush(5)
-    assert store.condition() == (None, None, 0, 0, 0, 0.0)
+    assert store.condition() == Condition()
     assert store.load()["a"].runs == 3
     assert dues(store.runs()) == [3.0, 2.0, 1.0]
 
