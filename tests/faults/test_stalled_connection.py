@@ -9,6 +9,7 @@ from proxies import Proxy
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
+from tgscheduler.stores.base import Condition
 
 pytest_plugins = ["postgres", "keepers"]
 pytestmark = pytest.mark.slow

@@ -386,9 +386,18 @@ def test_a_failing_task_is_seen_once_wherever_the_log_goes(tmp_path, where, when
         scheduler.add_single_task({where}, processmethod="sequential")
     else:
         {where}()
-    for name in ("sequential", "threaded", "forked"):
-        scheduler.add_single_task(fail, processmethod=name, taskname="a " + name + " one")
+
+    def add():
+        for name in ("sequential", "threaded", "forked"):
+            scheduler.add_single_task(fail, processmethod=name, taskname="a " + name + " one")
+
+    if "{when}" != "running":
+        add()
     engine.start()
+    if "{when}" == "running":
+        while scheduler.counts().get("ok") != 1:
+            time.sleep(0.01)
+        add()
     while scheduler.counts().get("failed") != 3:
         time.sleep(0.01)
     engine.stop()
