@@ -117,6 +117,8 @@ class Clerk(Executor):
         self._cases: dict[int, _Case] = {}  # by the identity of their claim
         self._under_way = 0  # runs of these
         self._overtaken: dict[int, _Case] = {}  # gone on without an answer
+        #: How many claims of more than one occurrence are under way, by task.
+        self.catching_up: dict[str, int] = {}
 
     def _enqueue(self, occurrence: Occurrence) -> None:
         """It is sent on by whoever has put it in."""
@@ -202,6 +204,8 @@ class Clerk(Executor):
                 claim = case.make_claim(by_hand or _is_beside_the_timetable(case))
                 self._cases[id(claim)] = case
                 self._under_way += _size(claim)
+                if _is_catch_up(claim):
+                    self.catching_up[claim.task] = self.catching_up.get(claim.task, 0) + 1
                 claims.append(claim)
         self.store.claim(claims)
         if self._closed:
@@ -216,7 +220,7 @@ class Clerk(Executor):
             for claimed in self._answers.popleft():
                 case = self._cases.pop(id(claimed.claim), None)
                 if case is not None:
-                    self._under_way -= _size(claimed.claim)
+                    self._let_out(claimed.claim)
                     self._take(case, claimed, answer)
                 else:
                     self._compare(self._overtaken.pop(id(claimed.claim), None), claimed)
@@ -230,6 +234,14 @@ class Clerk(Executor):
         if self._cases and self.goes_on:
             answer = self._go_on(answer)
         return answer
+
+    def _let_out(self, claim: Claim) -> None:
+        """Take note that a claim is under way no more."""
+        self._under_way -= _size(claim)
+        if _is_catch_up(claim):
+            self.catching_up[claim.task] -= 1
+            if not self.catching_up[claim.task]:
+                del self.catching_up[claim.task]
 
     def _take(self, case: _Case, claimed: Claimed, answer: Answer) -> None:
         if claimed.granted:
@@ -274,7 +286,7 @@ class Clerk(Executor):
             answer = answer or Answer()
             case = self._overtaken[key] = self._cases.pop(key)
             assert case.claim is not None
-            self._under_way -= _size(case.claim)
+            self._let_out(case.claim)
             answer.turn.started += self._leaving(case.started)
             answer.turn.waiting += self._leaving(case.waiting)
         return answer
@@ -292,6 +304,10 @@ class Clerk(Executor):
         """Return those that nobody has withdrawn meanwhile, and let them out."""
         leave = self.waiting.pop
         return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]
+
+
+def _is_catch_up(claim: Claim) -> bool:
+    return claim.until > claim.due and not claim.by_hand
 
 
 def in_the_future(mark: float, now: float) -> str:

@@ -5,7 +5,7 @@ own, one that is made of triggers, and each missed occurrence of a calendar.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tgscheduler.clock import Clock
@@ -23,6 +23,9 @@ from tgscheduler.timetable.telling import none_until_in_words
 from tgscheduler.timetable.terms import Terms
 
 log = Voice(__name__)
+
+#: A task whose catch-up is being claimed is looked at again after so many seconds.
+HELD = 0.05
 
 #: Over so many seconds occurrences are counted by asking for each under the lock, at most.
 _SHORT = 60.0
@@ -58,6 +61,9 @@ class Decider:
     def __init__(self, clock: Clock, registry: Registry) -> None:
         self._clock = clock
         self._registry = registry
+        #: Labels of tasks whose catch-up has been claimed and is not answered: another process may have had a part of
+        #: it, and the rest must not be passed over by a claim for what follows. Such a task is looked at again soon.
+        self.held: Mapping[str, int] = {}
         #: A real Ctrl-C came: nothing that is raised is a trigger's fault any more.
         self.interrupted = False
 
@@ -69,10 +75,12 @@ class Decider:
         So is who was not decided on before a fault.
         """
         plain = now >= self._registry.paused_until
-        task = None
+        task, held = None, self.held
         try:
             for task in popped:
-                if plain and task._terms is None:
+                if held and self._registry.label(task) in held:
+                    self._registry.agenda.put(task, task._due, now + HELD)
+                elif plain and task._terms is None:
                     self.plain(task, now, turn)
                 elif len(turn.waiting) + len(turn.closed) < MOST:
                     self.by_terms(task, now, turn)

@@ -69,6 +69,8 @@ class Loop(Placing):
         clerk = executors.get(Clerk.method)
         #: Where the store outlives the process: what is decided goes through its hands first; what is known of tasks.
         self.clerk = clerk if isinstance(clerk, Clerk) else None
+        if self.clerk is not None:
+            self.decider.held = self.clerk.catching_up
         self.recall = recall
         sequential = executors[method.sequential]
         assert isinstance(sequential, SequentialExecutor)
