@@ -45,6 +45,24 @@ def test_what_is_behind_the_mark_of_a_claim_that_is_refused_is_due_again(begin, 
     ]
 
 
+def test_what_follows_a_catch_up_is_claimed_once_that_is_answered(begin, url, other, monkeypatch):
+    scheduler = begin(NOON, lambda each: each.add_interval_task(noop, HOUR, taskname="it"))
+    scheduler.tick(1)
+    take(other, "it", NOON + HOUR)
+    loop, store, asked = scheduler._loop, scheduler._ledger.store, []
+    claim = store.claim
+    monkeypatch.setattr(store, "claim", asked.append)
+    scheduler.clock.advance(2 * HOUR)  # two are due, and claimed; the other process has had the first
+    loop.turn()
+    scheduler.clock.advance(HOUR)  # the third comes due before the store has answered
+    loop.turn()
+    [catch_up] = asked
+    monkeypatch.setattr(store, "claim", claim)
+    store.claim(catch_up)
+    scheduler.tick(60)
+    assert [(due, count) for due, count, _ in states(scheduler)] == [(0.0, 1), (HOUR, 1), (2 * HOUR, 2)]
+
+
 def test_a_step_of_the_clock_leaves_the_grid_of_a_store_that_others_use_alone(begin, url, other):
     scheduler = begin(NOON, lambda each: each.add_interval_task(noop, HOUR, taskname="it"))
     scheduler.tick(60)
