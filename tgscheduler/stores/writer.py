@@ -227,6 +227,8 @@ class Writer:
                 self._send(batch)
             except Contested:
                 self._roll_back()
+                if self._connection is None:  # it broke in that
+                    self._reconnect()
                 batch.careful = True
                 self._send(batch)
         except Exception as error:
