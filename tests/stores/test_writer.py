@@ -1,10 +1,12 @@
 """The store's thread: what it does when a connection breaks at a bad moment."""
 
 import sqlite3
+import threading
 
 from helpers import wait_for
 
 from tgscheduler import stores
+from tgscheduler.stores import writer
 from tgscheduler.stores.base import Claim, Condition
 from tgscheduler.stores.batch import Batch, Contested
 from tgscheduler.timetable.run import Run
@@ -35,3 +37,27 @@ def test_a_connection_that_breaks_after_a_contested_batch_costs_no_record(tmp_pa
         assert store.condition() == Condition()
     finally:
         store.close(5)
+
+
+def test_a_store_that_stands_while_its_totals_are_read_is_down(tmp_path, monkeypatch):
+    release, counting = threading.Event(), threading.Event()
+
+    def totals(*args):
+        counting.set()
+        release.wait(20)
+        return {}
+
+    url = f"sqlite:///{tmp_path / 'runs.db'}"
+    store, other = (stores.open(url, patience=0.2) for _ in range(2))
+    try:
+        for each in (store, other):
+            each.open(lambda claimed: None, lambda condition: None)
+        wait_for(lambda: store._writer.peers.others)
+        monkeypatch.setattr(writer, "totals", totals)
+        monkeypatch.setattr(writer, "BEAT", 0.05)
+        wait_for(counting.is_set)
+        assert "no answer for" in wait_for(lambda: store.condition().down or other.condition().down)
+    finally:
+        release.set()
+        store.close(5)
+        other.close(5)

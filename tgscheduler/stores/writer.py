@@ -188,9 +188,10 @@ class Writer:
                 clocks.pause(early)
             self._busy = self._began = clocks.elapsed()
             self._write()
-            self._busy = None
             if now >= self._counted + BEAT:
+                self._busy = clocks.elapsed()
                 self._count()
+            self._busy = None
         elif prune <= 0:
             self._prune()
         else:
