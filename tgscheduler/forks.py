@@ -15,8 +15,8 @@ other side waits for.
 
 import os
 import threading
-from collections.abc import Collection
-from contextlib import ContextDecorator
+from collections.abc import Collection, Iterator
+from contextlib import ContextDecorator, contextmanager
 
 from tgscheduler.clock import elapsed
 
@@ -114,19 +114,28 @@ _forking = _Forking()
 _private: dict[int, tuple[int, int]] = {}
 
 
-def fork(keep: Collection[int], standing: float = STANDING) -> int:
-    """Return what ``os.fork`` does; of the private descriptors the child has those in ``keep``.
+@contextmanager
+def no_calls(standing: float = STANDING) -> Iterator[None]:
+    """Let no call in for a fork of ours, and what goes with it.
 
     Raise Busy if a call is not back in time, unless forks have met such calls for ``standing`` seconds.
     """
-    _forking.keep = keep
     try:
         if not no_fork.close(PATIENCE) and no_fork.stands() < standing:
             raise Busy("a database call has not come back yet")
-        return os.fork()
+        yield
     finally:
-        _forking.keep = ()
         no_fork.open()
+
+
+def fork(keep: Collection[int], standing: float = STANDING) -> int:
+    """Return what ``os.fork`` does, within :func:`no_calls`; of the private descriptors the child has ``keep``."""
+    with no_calls(standing):
+        _forking.keep = keep
+        try:
+            return os.fork()
+        finally:
+            _forking.keep = ()
 
 
 def pipe() -> tuple[int, int]:

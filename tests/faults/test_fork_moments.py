@@ -127,7 +127,8 @@ def test_a_table_of_postgresql_that_is_locked_holds_no_fork_up(postgres_schema):
 
 @pytest.mark.slow
 def test_a_forked_run_waits_in_line_while_a_database_call_stands_and_stop_ends_it(tmp_path):
-    scheduler = ThreadedScheduler()
+    scheduler, begun = ThreadedScheduler(), []
+    scheduler.subscribe(lambda event: begun.append(event.task), "run-started")
     with no_fork:  # this thread is in a call
         scheduler.add_single_task(noop, processmethod=method.forked, taskname="it")
         scheduler.add_single_task(noop, taskname="other")
@@ -135,6 +136,7 @@ def test_a_forked_run_waits_in_line_while_a_database_call_stands_and_stop_ends_i
         wait_for(lambda: scheduler.counts()["ok"] == 1)
         time.sleep(0.5)
         assert [run.state for run in scheduler.runs("it")] == ["waiting"]
+        assert begun == ["other"]
     wait_for(lambda: scheduler.counts()["ok"] == 2)
     with no_fork:
         scheduler.add_single_task(noop, processmethod=method.forked, taskname="late")

@@ -222,13 +222,12 @@ class ForkedExecutor(Executor):
             task, run = occurrence
             if self._closed:
                 self.withdraw(run, "stopped before it began")
-            if not self.begin(occurrence, here()):
-                self._line.popleft()
-                continue
             try:
-                kid = self._fork(task, run)
+                with forks.no_calls():  # before it begins: until then it waits
+                    kid = self._fork(task, run) if self.begin(occurrence, here()) else None
             except forks.Busy:
-                self._wait_again(occurrence)
+                if run in self.running:
+                    self._wait_again(occurrence)
                 self._again = clocks.elapsed() + AGAIN
                 return
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
@@ -238,8 +237,10 @@ class ForkedExecutor(Executor):
                 self.trouble = f"cannot fork: {error}"
                 self._again = clocks.elapsed() + AGAIN
                 return
-            self.trouble = None
             self._line.popleft()
+            if kid is None:  # it was cancelled
+                continue
+            self.trouble = None
             self._children[kid.pid] = kid
             poller.register(kid.pipe, select.POLLIN)
             if kid.pidfd is not None:
