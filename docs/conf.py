@@ -44,7 +44,7 @@ _PUBLIC = {
     "tgscheduler.timetable.triggers": "tgscheduler.triggers",
     "tgscheduler.timetable.variants": "tgscheduler.scheduler",
     "tgscheduler.engine.forked": "tgscheduler.scheduler",
-    "tgscheduler.engine.schedulers": "tgscheduler.scheduler",
+    "tgscheduler.engine.scheduler": "tgscheduler.scheduler",
     "tgscheduler.host.plugin": "tgscheduler.host",
 }
 

@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tgscheduler.clock import Clock
+from tgscheduler.timetable.entry import Entry
+from tgscheduler.timetable.tasks import SchedulerContext, SingleTask, TriggerTask, entry_slot
+from tgscheduler.timetable.triggers import is_quick
+
 #: The project's root. It stands here and not in a conftest, as there are two of those: which one ``import conftest``
 #: finds depends on what is collected first.
 ROOT = Path(__file__).parent.parent
@@ -23,6 +28,27 @@ HOUR, DAY = 3600.0, 86400.0
 
 def noop():
     """Do nothing: an action."""
+
+
+def entry_of(task):
+    """Return what a scheduler knows of a task."""
+    return entry_slot.__get__(task)
+
+
+def entry_for(trigger, **fields):
+    """Return an entry of no scheduler that fires by a trigger (None: once)."""
+    task = SingleTask("it", noop) if trigger is None else TriggerTask("it", trigger, noop)
+    entry = Entry(task, SchedulerContext(Clock(), "UTC"), 0.0)
+    if trigger is not None and is_quick(trigger):
+        entry.limits = None  # as a task of a kind that makes this trigger itself
+    for name, value in fields.items():
+        setattr(entry, name, value)
+    return entry
+
+
+def occurrence(task, run):
+    """Return an occurrence of a task that no scheduler has, for an executor."""
+    return Entry(task, SchedulerContext(Clock(), None), 0.0), run
 
 
 def need(program, why):

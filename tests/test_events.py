@@ -207,7 +207,7 @@ def test_a_listener_that_blocks_delays_nobody_is_bound_and_drops(monkeypatch, ca
 
     scheduler = ThreadedScheduler()
     scheduler.start()
-    wait_for(lambda: scheduler._loop.placed)
+    wait_for(lambda: scheduler._planner.started)
     scheduler.subscribe(block)
     started = time.monotonic()
     for _ in range(50):
@@ -284,7 +284,7 @@ def test_the_end_is_told_before_stop_returns_and_no_thread_is_left(name, told):
     scheduler.subscribe(lambda event: (time.sleep(0.05), told.append(event.name)), name)
     for _ in range(2):
         scheduler.start()
-        wait_for(lambda: scheduler._loop.placed)
+        wait_for(lambda: scheduler._planner.started)
         scheduler.stop()
         assert told.pop() == name
         assert not threads()

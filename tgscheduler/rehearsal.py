@@ -6,7 +6,7 @@
 
     print(simulate(jobs.schedule, datetime(2025, 3, 1), 31, timezone="Europe/Berlin"))
 
-The fires are those of the preview (``timetable.preview``), which asks the very functions that the loop asks.
+The fires are those of the preview (``explain.preview``), which asks the very functions that the planner asks.
 """
 
 import heapq
@@ -16,19 +16,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from tgscheduler import config
-from tgscheduler.engine.explaining import warnings
-from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.engine.scheduler import Scheduler
+from tgscheduler.engine.views import TaskView
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.executors.base import brief
+from tgscheduler.explain.phrases import zone_in_words
+from tgscheduler.explain.preview import Forecast
+from tgscheduler.explain.task import timetable_in_words, warnings
+from tgscheduler.logs import brief
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.actions import check_callable
-from tgscheduler.timetable.preview import Outlook
-from tgscheduler.timetable.telling import none_until_in_words, stamp, zone_in_words
 from tgscheduler.timetable.triggers import check_moment, check_seconds
+from tgscheduler.timetable.words import none_until_in_words, stamp
 
 #: A simulation ends after so many fires.
 MOST_FIRES = 1_000_000
@@ -187,36 +188,37 @@ def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | 
     remarks: list[str] = []
     timetables: dict[str, str] = {}
     streams = []
-    with scheduler._registry.lock:
-        tasks = list(scheduler._registry.pending())
-    for task in tasks:
-        outlook = scheduler._outlook(task)
-        timetables[outlook.label] = scheduler._when(task, outlook, zones.zone(task.timezone))
-        if outlook.trigger is None and not outlook.single:
-            remarks.append(f"{outlook.label}: it reschedules itself, only its next fire is known")
-        remarks += [f"{outlook.label}: {warning}" for warning in warnings(outlook.trigger)]
-        streams.append(_fires(outlook, start, end, remarks, zones.zone(task.timezone)))
+    for view in scheduler.views():
+        if view.state not in ("pending", "scheduled"):
+            continue
+        timetables[view.name] = timetable_in_words(view, zones.zone(view.timezone))
+        if view.self_rescheduling:
+            remarks.append(f"{view.name}: it reschedules itself, only its next fire is known")
+        remarks += [f"{view.name}: {warning}" for warning in warnings(view.trigger)]
+        if view.fault is not None:
+            remarks.append(f"{view.name}: {view.fault}")
+        streams.append(_fires(view, start, end, remarks))
     merged = heapq.merge(*streams, key=lambda fire: fire.fire_at)
     fires = list(itertools.islice(merged, MOST_FIRES))
     truncated = next(merged, None) is not None
     return Simulation(start, end, timezone or scheduler.timezone, fires, timetables, remarks, truncated)
 
 
-def _fires(outlook: Outlook, start: float, end: float, remarks: list[str], tz: ZoneInfo) -> Iterator[SimulatedFire]:
+def _fires(view: TaskView, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
     """Yield the fires of one task within the time; what it raises is a remark."""
-    label, fire, runs = outlook.label, None, 0
+    forecast, fire, told = Forecast.of(view), None, 0
     try:
-        for fire in outlook.fires(start):
-            runs += 1
+        for fire in forecast.fires(start):
+            told += 1
             if fire.fire_at >= end:
                 return
             if fire.fire_at >= start:
-                yield SimulatedFire(fire.due, fire.fire_at, label, fire.note)
-        until = outlook.none_until(fire, runs)
+                yield SimulatedFire(fire.due, fire.fire_at, view.name, fire.note)
+        until = forecast.none_until(fire, told)
         if until is not None:
-            remarks.append(f"{label}: {none_until_in_words(until, tz)}")
-    except Exception as error:  # a trigger of the application's own
-        remarks.append(f"{label}: its trigger raised {brief(error)}")
+            remarks.append(f"{view.name}: {none_until_in_words(until, zones.zone(view.timezone))}")
+    except Exception as error:  # a custom trigger
+        remarks.append(f"{view.name}: its trigger raised {brief(error)}")
 
 
 def _minutes(fires: list[SimulatedFire]) -> Iterator[tuple[float, list[SimulatedFire]]]:

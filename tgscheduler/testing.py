@@ -31,17 +31,17 @@ from typing import Any
 from tgscheduler import config
 from tgscheduler import scheduler as functions
 from tgscheduler.clock import STEP, Bell, Clock
-from tgscheduler.engine.lobby import Lobby
-from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Callback, Events
-from tgscheduler.executors.base import Executor, Occurrence, here
+from tgscheduler.executors.base import Executor, here
 from tgscheduler.executors.sequential import LONG, SLICE, SequentialExecutor
+from tgscheduler.executors.stage import Occurrence
 from tgscheduler.timetable.policy import METHODS
 from tgscheduler.timetable.run import Where
 
-#: So many runs that merely come again are booked together: the books show them as ended all the same.
-SLACK = 100
+#: Number of ended runs without a follow-up that are recorded in one batch. Readers see them as ended already.
+COLLECT_BATCH = 100
 
 
 class VirtualClock(Clock):
@@ -113,10 +113,12 @@ class TickedScheduler(Scheduler):
 
     def start(self) -> None:
         """Start the timetable at the clock's present time."""
-        loop = self._begin()
+        loop = self._lifecycle.begin()
         if loop is not None:
-            loop.slack = SLACK
-            loop.place_waiting()
+            loop.dispatcher.collect_threshold = COLLECT_BATCH
+            loop.begin()
+            while self._planner.placing:
+                loop.place_waiting()
 
     def tick(self, seconds: float = 0.0) -> None:
         """Let so many seconds go by, running everything that comes due in them, each at its own time."""
@@ -126,36 +128,36 @@ class TickedScheduler(Scheduler):
 
     def tick_to(self, moment: float) -> None:
         """Let time go by until ``moment`` (POSIX seconds)."""
-        loop = self._loop
+        loop = self._lifecycle.loop
         if loop is None:
             self.clock.advance_to(moment)
             return
-        clerk = loop.clerk
-        clock, ended, settle, turn = self.clock, self._ledger.ended, loop.settle, loop.turn
-        inline = [executor for executor in self._executors.values() if isinstance(executor, _InlineExecutor)]
+        dispatcher = loop.dispatcher
+        claims = dispatcher.claims
+        clock, ended, collect, turn = self.clock, self._journal.ended, dispatcher.collect, loop.turn
+        inline = [executor for executor in dispatcher.executors.values() if isinstance(executor, _InlineExecutor)]
         seen: Occurrence | None = None
-        where = here()  # asking for it costs more than all else of a run
+        where = here()  # it costs more than all else of a run
         for executor in inline:
             executor.where = where
             executor.take_context()  # a test sets up its surroundings when it likes
         try:
             while not loop.stopping:
                 turn()
-                more = clerk is not None and clerk.waits_for_store()
+                more = claims is not None and claims.flush()
                 for executor in inline:
-                    if executor.line:
+                    if executor.queue:
                         more = executor.work() or more
                 for occurrence in reversed(ended):
                     if occurrence is seen:
                         break
-                    task = occurrence[0]
-                    # What merely comes again is booked with others; what leads to something is settled at its time.
-                    if task._terms is not None or task._entry is None or self._events.wanted:
-                        more = settle() or more  # what has ended lets the next in its task's line begin
+                    # A run without a follow-up is recorded with others; one with a follow-up at its time.
+                    if dispatcher.has_follow_up(occurrence[0]):
+                        more = collect() or more  # what has ended lets the next in its task's queue begin
                         break
                 seen = ended[-1] if ended else None
                 due = loop.earliest
-                if clock._now > moment:
+                if clock.now() > moment:
                     return  # an action has let more time go by than was asked for
                 if more:
                     continue
@@ -163,21 +165,19 @@ class TickedScheduler(Scheduler):
                     break
                 clock.advance_to(due)
         finally:
-            settle()
+            collect()
             for executor in inline:
                 executor.where = None
         clock.advance_to(moment)
 
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
         """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
-        if self._loop is not None:
-            self._loop.settle()  # who subscribes inside of an action hears of nothing that has ended before
+        if self._lifecycle.dispatcher is not None:
+            self._lifecycle.dispatcher.collect()  # a listener that an action adds hears of nothing that ended before
         return super().subscribe(callback, names)
 
     def _make_executors(self) -> dict[str, Executor]:
-        ended = self._ledger.ended
-        inline = {name: _InlineExecutor(self.clock, ended) for name in METHODS}
-        return {Lobby.method: Lobby(self.clock, ended), **inline}
+        return {name: _InlineExecutor(self.clock, self._journal.ended) for name in METHODS}
 
     def _make_events(self) -> Events:
         return Events(self.clock.now, inline=True)
@@ -190,23 +190,23 @@ class _InlineExecutor(SequentialExecutor):
 
     def __init__(self, clock: VirtualClock, ended: deque[Occurrence]) -> None:
         super().__init__(clock, ended)
-        self.line = self._line
+        self.queue = self._queue
         self.where: Where | None = None
 
     def work(self) -> bool:
         """Perform what waits; say whether more waits, as after an action that has let time go by."""
-        line = self._line
-        if not line:
+        queue = self._queue
+        if not queue:
             return False
         where, clock = self.where or here(), self.clock
-        began = clock._elapsed
-        while line:
-            occurrence = line.popleft()
-            if self.carry_out(occurrence, where) and (took := clock._elapsed - began) >= SLICE:
+        began = clock.elapsed()
+        while queue:
+            occurrence = queue.popleft()
+            if self.run(occurrence, where) and (took := clock.elapsed() - began) >= SLICE:
                 if took >= LONG:
                     self._warn(occurrence, took)
                 break
-        return bool(line)
+        return bool(queue)
 
 
 @contextmanager
@@ -216,21 +216,21 @@ def installed(scheduler: Scheduler, everywhere: bool = True) -> Iterator[Schedul
     In all threads, or (not ``everywhere``) for the calling one only. What was before comes back at the end.
     """
     if not everywhere:
-        token = functions._here.set(scheduler)
+        token = functions._override.set(scheduler)
         try:
             with config.assuming({"tg.scheduler": True}):
                 yield scheduler
         finally:
-            functions._here.reset(token)
+            functions._override.reset(token)
         return
-    with functions._making:
+    with functions._create_lock:
         before, functions._default = functions._default, scheduler
         switch = config._global.get("tg.scheduler")
         config._global["tg.scheduler"] = True
     try:
         yield scheduler
     finally:
-        with functions._making:
+        with functions._create_lock:
             functions._default = before
             if switch is None:
                 config._global.pop("tg.scheduler", None)

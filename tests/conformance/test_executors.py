@@ -7,7 +7,7 @@ from collections import deque
 from contextvars import ContextVar
 
 import pytest
-from helpers import wait_for
+from helpers import occurrence, wait_for
 
 from tgscheduler.clock import Clock
 from tgscheduler.executors.forked import ForkedExecutor
@@ -50,7 +50,7 @@ def make_executor(request):
     for executor in made:
         executor.close()
         wait_for(executor.idle)
-        executor.abandon()
+        executor.terminate()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def executor(make_executor):
 
 def submit(executor, action, *args, name="it"):
     run = Run(name, 0.0)
-    executor.submit((SingleTask(name, action, args), run))
+    executor.submit([occurrence(SingleTask(name, action, args), run)])
     return run
 
 
@@ -193,7 +193,7 @@ def test_a_run_that_was_given_up_does_not_end_again(executor):
 
 def test_finish_and_withdraw_of_an_unknown_run_say_so(executor):
     assert not executor.finish(Run("x", 0.0), "ok")
-    assert not executor.withdraw(Run("x", 0.0), "because")
+    assert not executor.cancel_waiting(Run("x", 0.0), "because")
 
 
 async def work():
@@ -250,10 +250,10 @@ def test_the_next_attempt_has_a_context_of_its_own_too(executor, tmp_path):
         variable.set("of the first attempt")
         raise ValueError
 
-    task = SingleTask("it", action).configure(retry=Retry(2, delay=0.0))
     run = Run("it", 0.0)
+    due = occurrence(SingleTask("it", action).configure(retry=Retry(2, delay=0.0)), run)
     for _ in range(2):
-        executor.submit((task, run))
+        executor.submit([due])
         before = len(executor._ended)
         wait_for(lambda before=before: work_on(executor) or len(executor._ended) > before)
     assert (run.attempt, path.read_text()) == (3, "nothing nothing ")

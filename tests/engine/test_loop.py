@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from helpers import DAY, HOUR, NOON, dues, noop, total, wait_for
+from helpers import DAY, HOUR, NOON, dues, entry_of, noop, total, wait_for
 
 from tgscheduler.engine import loop as loops
 from tgscheduler.scheduler import (
@@ -256,7 +256,7 @@ def test_a_trigger_that_raises_parks_its_task_and_no_other(ticked, caplog):
         def next_after(self, moment):
             raise ZeroDivisionError("broken")
 
-    task._trigger = Broken()
+    entry_of(task).trigger = Broken()
     ticked.tick(3 * DAY)
     assert ticked.get_task("it") is None
     [run] = ticked.runs("it")
@@ -298,9 +298,9 @@ def test_a_thousand_rings_start_nothing_early():
     scheduler = ThreadedScheduler()
     scheduler.add_interval_task(noop, 0.1, initialdelay=0.1)
     scheduler.start()
-    wait_for(lambda: scheduler._loop.placed)
+    wait_for(lambda: scheduler._planner.started)
     for _ in range(1000):
-        scheduler._loop.bell.put(None)
+        scheduler._lifecycle.loop.bell.put(None)
     wait_for(lambda: scheduler.counts()["ok"] == 2)
     scheduler.stop()
     assert all(run.late >= 0 for run in scheduler.runs())

@@ -49,7 +49,7 @@ def test_what_follows_a_catch_up_is_claimed_once_that_is_answered(begin, url, ot
     scheduler = begin(NOON, lambda each: each.add_interval_task(noop, HOUR, taskname="it"))
     scheduler.tick(1)
     take(other, "it", NOON + HOUR)
-    loop, store, asked = scheduler._loop, scheduler._ledger.store, []
+    loop, store, asked = scheduler._lifecycle.loop, scheduler._journal.store, []
     claim = store.claim
     monkeypatch.setattr(store, "claim", asked.append)
     scheduler.clock.advance(2 * HOUR)  # two are due, and claimed; the other process has had the first
@@ -98,7 +98,7 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
     scheduler.add_single_task(lambda: ran.append("single"), taskname="once", initialdelay=20)
 
     def refuse(claims):
-        scheduler._loop.clerk.answer([Claimed(each, False, NOON, early=True) for each in claims])
+        scheduler._lifecycle.dispatcher.claims.on_committed([Claimed(each, False, NOON, early=True) for each in claims])
 
     store.claim, store.condition = refuse, lambda: condition()._replace(skew=3000.0)
     scheduler.tick(HOUR + 60)

@@ -11,7 +11,7 @@ from processes import Process
 
 from tgscheduler import clock as clocks
 from tgscheduler import current_run, stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 
 def records(scheduler, task="it"):
@@ -228,7 +228,7 @@ def test_two_schedulers_on_one_store_start_no_occurrence_twice(begin):
 BOTH = """
 import sys, time
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work(name):
     open("ran", "a").write(name + "\\n")
@@ -266,7 +266,7 @@ def test_processes_that_start_at_the_same_moment_share_one_timetable(tmp_path, u
 DIES = """
 import os, sys, time
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work():
     open("ran", "a").write("x")
@@ -304,7 +304,7 @@ def test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_say
 KILLS = """
 import os, sys, time
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work():
     open("ran", "a").write("x")
@@ -334,7 +334,7 @@ def test_an_action_that_kills_its_process_is_taken_over_no_more_often_than_allow
 SHARES = """
 import sys, time
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work(seconds):
     open("ran", "a").write(sys.argv[2])

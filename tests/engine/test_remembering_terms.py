@@ -7,7 +7,7 @@ import pytest
 from helpers import DAY, HOUR, NOON, Foreign, flaky, noop, states, wait_for
 
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 from tgscheduler.scheduler import Retry
 
 
@@ -164,7 +164,7 @@ def test_the_run_that_stops_its_scheduler_is_on_record_and_it_starts_again(url, 
 
     scheduler.add_single_task(stop, taskname="stop", processmethod=processmethod)
     scheduler.start()
-    wait_for(lambda: not scheduler.running and scheduler._loop is None)
+    wait_for(lambda: not scheduler.running and scheduler._lifecycle.loop is None)
     wait_for(lambda: scheduler.counts()["ok"] == 1)
     scheduler.add_single_task(noop, taskname="it")
     scheduler.start()

@@ -3,8 +3,10 @@
 from datetime import UTC, date, datetime
 
 import pytest
+from helpers import entry_of
 
 from tgscheduler.errors import InvalidValue
+from tgscheduler.explain import task
 from tgscheduler.rehearsal import simulate
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable import plan, search
@@ -102,7 +104,7 @@ def test_dates_are_looked_at_and_missed_occurrences_counted_without_the_lock(eng
     engine.clock.advance(DAY)
     engine.tick()
     assert [engine.runs(name)[0].count for name in ("cron", "terms")] == [1440, 1440]
-    assert engine.get_task("cron")._terms is None
+    assert entry_of(engine.get_task("cron")).limits is None
     assert locked.count(False) > 10
     assert not any(locked)
     engine.stop()
@@ -112,8 +114,6 @@ def test_dates_are_looked_at_and_missed_occurrences_counted_without_the_lock(eng
 
 
 def test_an_explanation_of_a_rare_date_ends(engine, monkeypatch):
-    from tgscheduler.engine import explaining
-
-    monkeypatch.setattr(explaining, "_LONGEST", -1.0)
+    monkeypatch.setattr(task, "_LONGEST", -1.0)
     engine.add_cron_task(int, "0 0 29 2 *", taskname="rare")
     assert engine.explain("rare", 1000).endswith("and no further than that: 1 fires took more than -1 s to find")

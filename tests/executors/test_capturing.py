@@ -14,7 +14,7 @@ from tgscheduler.testing import TickedScheduler
 LOGS = """
 import logging, sys, time
 from tgscheduler import current_run, stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 def work():
     current_run().log.warning("by the run's own logger")

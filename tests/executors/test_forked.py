@@ -14,7 +14,7 @@ import pytest
 from helpers import wait_for
 
 from tgscheduler.executors import forked, forkedrun
-from tgscheduler.scheduler import ForkedScheduler, ThreadedScheduler, method
+from tgscheduler.scheduler import ForkedScheduler, Task, ThreadedScheduler, method
 
 
 @pytest.fixture
@@ -266,7 +266,7 @@ def test_output_larger_than_the_pipe_arrives(scheduler, caplog):
 def test_what_a_forked_run_cannot_do_is_an_error_that_says_why(scheduler):
     verbs = {
         "add": lambda: scheduler.add_interval_task(int, 60),
-        "schedule": lambda: scheduler.schedule_task_abs(forked.Task("x", int), 5),
+        "schedule": lambda: scheduler.schedule_task_abs(Task("x", int), 5),
         "cancel": lambda: scheduler.cancel("it"),
         "rename": lambda: scheduler.rename_task("it", "that"),
         "start": scheduler.start,

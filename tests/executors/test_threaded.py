@@ -5,7 +5,7 @@ import time
 from collections import deque
 
 import pytest
-from helpers import wait_for
+from helpers import occurrence, wait_for
 
 from tgscheduler.clock import Clock
 from tgscheduler.executors import threaded
@@ -30,7 +30,7 @@ def pool():
 
 def submit(pool, action, *args):
     run = Run("it", 0.0)
-    pool.submit((SingleTask("it", action, args), run))
+    pool.submit([occurrence(SingleTask("it", action, args), run)])
     return run
 
 
@@ -41,7 +41,7 @@ def test_a_hundred_sleepers_run_at_once(pool):
     all_runs = [submit(pool, barrier.wait) for _ in range(100)]
     wait_for(lambda: all(run.ended for run in all_runs))
     assert {run.state for run in all_runs} == {"ok"}
-    assert pool.threads == 100
+    assert pool.busy == 100
 
 
 @pytest.mark.realtime
@@ -87,10 +87,10 @@ def test_idle_workers_leave_and_one_stays(pool, monkeypatch):
     barrier = threading.Barrier(10, timeout=5)
     for _ in range(10):
         submit(pool, barrier.wait)
-    wait_for(lambda: pool.threads == 10)
-    wait_for(lambda: pool.threads == 1)
+    wait_for(lambda: pool.busy == 10)
+    wait_for(lambda: pool.busy == 1)
     time.sleep(0.2)
-    assert pool.threads == 1
+    assert pool.busy == 1
     run = submit(pool, int)
     wait_for(lambda: run.ended)
 

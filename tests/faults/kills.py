@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 
 from tgscheduler import current_run, stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 TASKS = 1000
 INTERVALS = (1.0, 2.0, 5.0)

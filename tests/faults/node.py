@@ -18,7 +18,7 @@ from marks import BEGAN, DONE, FROZEN, RAISED, READY, STOPPED, STOPPING, THAWED,
 
 from tgscheduler import current_run, stores
 from tgscheduler.clock import Clock
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 from tgscheduler.stores import nodes
 from tgscheduler.timetable.policy import Retry
 
@@ -64,7 +64,7 @@ class Node:
         self.ledger = Ledger(orders["ledger"])
         self.clock = WrongClock(orders["skew"])
         self.scheduler = ThreadedScheduler(clock=self.clock, store=stores.open(orders["url"]), threads=20)
-        self._freeze_in_commit(self.scheduler._ledger.store._database)
+        self._freeze_in_commit(self.scheduler._journal.store._database)
         self._add_tasks()
 
     def _add_tasks(self):

@@ -6,7 +6,7 @@ import pytest
 from helpers import wait_for
 from probe import METHODS, on_time, run_once
 
-from tgscheduler.executors import base
+from tgscheduler import logs
 from tgscheduler.messages import clean
 from tgscheduler.scheduler import ThreadedScheduler, method
 
@@ -122,10 +122,10 @@ def test_an_evil_exception_is_a_failure_with_a_bounded_text(processmethod, caplo
 @pytest.mark.parametrize("text", ["\ud800" * 100_000, "\0" * 100_000, "ü\udfff\0" * 50_000, "x\n" * 100_000])
 def test_a_text_is_bounded_after_what_has_no_encoding_is_spelled_out(text):
     error = ValueError(text)
-    assert len(base.describe(error)) <= base.LONGEST_ERROR + 3
-    assert clean(base.describe(error)) == base.describe(error), "a store makes it no longer"
-    assert len(base.brief(error)) <= 200 + len("ValueError: ")
-    assert base.brief(error).isprintable()
+    assert len(logs.describe(error)) <= logs.LONGEST_ERROR + 3
+    assert clean(logs.describe(error)) == logs.describe(error), "a store makes it no longer"
+    assert len(logs.brief(error)) <= 200 + len("ValueError: ")
+    assert logs.brief(error).isprintable()
 
 
 class Marker:

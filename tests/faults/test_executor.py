@@ -11,7 +11,7 @@ from collections import deque
 from pathlib import Path
 
 import pytest
-from helpers import total, wait_for
+from helpers import entry_of, occurrence, total, wait_for
 from inject import Nth, done, seeded
 from probe import end_of, on_time, run_once
 
@@ -52,14 +52,14 @@ def test_what_comes_while_a_worker_takes_its_own_is_not_left_lying(monkeypatch):
         def get(self, timeout):
             item = self._real.get(timeout=timeout)
             if item is not None and item[1] is first:
-                pool.submit((SingleTask("second", int), second))
+                pool.submit([occurrence(SingleTask("second", int), second)])
             return item
 
     pool._queue = Queue(pool._queue)
     pool.start()
     try:
         wait_for(lambda: pool._idlers)
-        pool.submit((SingleTask("first", release.wait, (20,)), first))
+        pool.submit([occurrence(SingleTask("first", release.wait, (20,)), first)])
         wait_for(lambda: second.ended, 2)
     finally:
         release.set()
@@ -265,7 +265,7 @@ def test_the_number_of_a_child_that_somebody_else_has_reaped_is_signalled_no_mor
     first = os.fork()
     if first == 0:
         os._exit(0)
-    kid = forkedrun.Child(first, -1, Task("it", int), Run("it", 0.0), 0.0)
+    kid = forkedrun.Child(first, -1, *occurrence(Task("it", int), Run("it", 0.0)), 0.0)
     os.waitpid(first, 0)
     signalled = []
     killpg, getpgid = os.killpg, os.getpgid
@@ -298,19 +298,19 @@ def test_a_run_whose_worker_is_ended_from_outside_is_lost_and_says_so(monkeypatc
     scheduler = ThreadedScheduler(threads=1)
     monkeypatch.setattr(threading, "excepthook", lambda args: None)
     with on_time(scheduler):
-        real, pool = ThreadedExecutor.carry_out, scheduler._executors[method.threaded]
+        real, pool = ThreadedExecutor.run, scheduler._lifecycle.dispatcher.executors[method.threaded]
 
-        def carry_out(self, occurrence, where):
+        def run_or_end(self, occurrence, where):
             if occurrence[1].task == "evil":  # as PyThreadState_SetAsyncExc does it, outside of the action
                 self.begin(occurrence, where)
                 raise SystemExit("from outside")
             return real(self, occurrence, where)
 
-        monkeypatch.setattr(ThreadedExecutor, "carry_out", carry_out)
+        monkeypatch.setattr(ThreadedExecutor, "run", run_or_end)
         run = run_once(scheduler, int, name="evil")
         assert (run.state, run.reason) == ("lost", "its worker thread was ended from outside")
         assert run_once(scheduler, int, name="after", timeout=1).state == "ok"
-        assert pool.threads <= 1
+        assert pool.busy <= 1
 
 
 def test_a_forker_that_meets_a_fault_loses_its_children_of_that_moment_and_is_followed_by_another(monkeypatch, caplog):
@@ -335,14 +335,13 @@ def test_a_forker_that_meets_a_fault_loses_its_children_of_that_moment_and_is_fo
 class Fake(ThreadedExecutor):
     """Takes occurrences and begins them; a test ends them, as often and as late as it likes."""
 
-    takes_many = False
-
     def __init__(self, *args):
         super().__init__(*args)
         self.taken = []
 
-    def _enqueue(self, occurrence):
-        self.taken.append(occurrence)
+    def submit(self, occurrences):
+        self.hold(occurrences)
+        self.taken += occurrences
 
 
 @pytest.fixture
@@ -352,14 +351,14 @@ def fake(monkeypatch):
     monkeypatch.setattr(
         scheduler,
         "_make_executors",
-        lambda: {**make(), method.forked: Fake(scheduler.clock, scheduler._ledger.ended)},
+        lambda: {**make(), method.forked: Fake(scheduler.clock, scheduler._journal.ended)},
     )
     return scheduler
 
 
 def taken(scheduler):
     scheduler.add_single_task(int, processmethod="forked", taskname="it")
-    executor = scheduler._executors[method.forked]
+    executor = scheduler._lifecycle.dispatcher.executors[method.forked]
     [occurrence] = wait_for(lambda: executor.taken)
     return executor, occurrence
 
@@ -374,11 +373,11 @@ def test_a_run_that_ends_twice_is_recorded_once_and_the_first_end_stands(fake, h
         assert not executor.finish(run, "failed")
         if how == "behind its back":
             executor._ended.append(occurrence)
-        fake._loop.bell.put(None)  # else the loop would look within a second
+        fake._lifecycle.loop.bell.put(None)  # else the loop would look within a second
         end_of(fake, "it")
         if how == "behind its back":
             executor._ended.append(occurrence)
-            fake._loop.bell.put(None)
+            fake._lifecycle.loop.bell.put(None)
         wait_for(lambda: not executor._ended)
         assert [each.state for each in fake.runs("it")] == ["ok"]
     assert total(fake.counts()) == sum(run.count for run in fake.runs(limit=1000))
@@ -406,8 +405,8 @@ def test_a_run_that_was_cancelled_does_not_begin(fake):
 
 def test_an_executor_that_cannot_take_a_run_ends_it_with_the_reason(fake, monkeypatch):
     with on_time(fake):
-        executor = fake._executors[method.forked]
-        monkeypatch.setattr(executor, "_enqueue", Nth(executor._enqueue, OSError("no room"), 1))
+        executor = fake._lifecycle.dispatcher.executors[method.forked]
+        monkeypatch.setattr(executor, "submit", Nth(executor.submit, OSError("no room"), 1))
         fake.add_single_task(int, processmethod="forked", taskname="it")
         run = end_of(fake, "it")
         assert (run.state, run.error.endswith("OSError: no room")) == ("failed", True)
@@ -433,7 +432,7 @@ def test_a_log_handler_that_raises_is_not_felt(processmethod):
                 run = run_once(probe.scheduler, lambda: 1 / 0, method=processmethod, name=str(number))
                 assert run.state == "failed"
             task = probe.scheduler.add_interval_task(int, 60, initialdelay=0.01, taskname="parked")
-            task._trigger = object()
+            entry_of(task).trigger = object()
             assert "AttributeError" in end_of(probe.scheduler, "parked").reason
     finally:
         logging.getLogger("tgscheduler").removeHandler(handler)

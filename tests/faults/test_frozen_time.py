@@ -41,7 +41,7 @@ def test_a_scheduler_that_runs_sees_no_step_and_fires_on(freeze):
             before = scheduler.counts()["ok"]
             wait_for(lambda: scheduler.counts()["ok"] > before + 3)
             added = scheduler.add_single_task(int, initialdelay=0.01)
-            wait_for(lambda: scheduler.runs(added._label, state="ok"))
+            wait_for(lambda: scheduler.runs(added, state="ok"))
         after = scheduler.counts()["ok"]
         wait_for(lambda: scheduler.counts()["ok"] > after + 3)
     finally:

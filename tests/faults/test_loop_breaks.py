@@ -9,10 +9,11 @@ from helpers import total, wait_for
 from inject import Nth, seeded
 from probe import on_time
 
-from tgscheduler.engine import deciding
 from tgscheduler.engine import loop as loops
+from tgscheduler.engine import planner
 from tgscheduler.scheduler import ThreadedScheduler
 from tgscheduler.stores.memory import MemoryStore
+from tgscheduler.timetable import plan
 
 
 @pytest.mark.slow
@@ -23,7 +24,8 @@ def test_a_fault_in_the_middle_of_a_turn_costs_no_task_its_time(where, monkeypat
     for number in range(5):
         scheduler.add_interval_task(int, 0.1, taskname=str(number))
     with on_time(scheduler):
-        monkeypatch.setattr(deciding, where, Nth(getattr(deciding, where), MemoryError("injected"), 3))
+        module = plan if where == "Run" else planner
+        monkeypatch.setattr(module, where, Nth(getattr(module, where), MemoryError("injected"), 3))
         at = time.time()
         wait_for(lambda: all(len(scheduler.runs(str(number), since=at, state="ok")) > 2 for number in range(5)))
         assert scheduler.health()["state"] == "ok"
@@ -57,11 +59,11 @@ def test_a_fault_that_stays_ends_the_loop_loudly_and_a_new_start_is_a_new_loop(w
     scheduler.add_interval_task(int, 0.05, taskname="it")
     with monkeypatch.context() as patched:
         if where == "decide":
-            patched.setattr(deciding, "decide", broken)
+            patched.setattr(planner, "decide", broken)
         elif where == "turn":
             patched.setattr(loops.Loop, "turn", broken)
         elif where == "store":
-            patched.setattr(scheduler._ledger.store, "record", broken)
+            patched.setattr(scheduler._journal.store, "record", broken)
         elif where == "clock":
             patched.setattr(scheduler.clock, "wait", broken)
         scheduler.start_scheduler(ready=broken if where == "ready" else None)

@@ -29,7 +29,7 @@ YEAR = 365.25 * DAY
 def test_a_hundred_thousand_rings_start_nothing_early():
     with on_time(ThreadedScheduler()) as probe:
         task = probe.scheduler.add_single_task(int, initialdelay=0.5, taskname="it")
-        due, bell = task.next_due, probe.scheduler._loop.bell
+        due, bell = task.next_due, probe.scheduler._lifecycle.loop.bell
         ringers = [threading.Thread(target=lambda: [bell.put(None) for _ in range(25_000)]) for _ in range(4)]
         for ringer in ringers:
             ringer.start()

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, wait_for
+from helpers import ROOT, entry_of, wait_for
 from inject import done
 from probe import end_of, on_time, run_once
 
@@ -146,7 +146,7 @@ class Forging:
 def test_reasons_and_health_stay_one_line_whatever_an_exception_says(caplog):
     ticked = TickedScheduler()
     task = ticked.add_interval_task(int, 60, initialdelay=1, taskname="it")
-    task._trigger = Forging()
+    entry_of(task).trigger = Forging()
     ticked.tick(2)
     [run] = ticked.runs("it")
     assert run.reason == "its trigger raised ValueError: fine ERROR forged"
@@ -250,7 +250,12 @@ def test_a_child_holds_no_listening_socket_and_no_pipe_of_its_siblings():
         inode = os.readlink(f"/proc/self/fd/{server.fileno()}")
         for number in range(3):
             scheduler.add_single_task(time.sleep, args=(60,), processmethod="forked", taskname=str(number))
-        kids = wait_for(lambda: len(found := list(scheduler._executors["forked"]._children.values())) == 3 and found)
+        kids = wait_for(
+            lambda: (
+                len(found := list(scheduler._lifecycle.dispatcher.executors["forked"]._children.values())) == 3
+                and found
+            )
+        )
         wait_for(lambda: all(kid.spoke for kid in kids))
         held = {kid.pid: links(kid.pid) for kid in kids}
         assert not [pid for pid, found in held.items() if inode in found]

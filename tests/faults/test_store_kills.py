@@ -18,7 +18,7 @@ from helpers import wait_for
 from pgserver import Server
 
 from tgscheduler import stores
-from tgscheduler.engine.schedulers import ThreadedScheduler
+from tgscheduler.engine.scheduler import ThreadedScheduler
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(700)]
 pytest_plugins = ["postgres"]

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from helpers import DAY, NOON, wait_for
+from helpers import DAY, NOON, entry_for, entry_of, wait_for
 from probe import again_on_time, on_time
 
 from tgscheduler.engine import health
 from tgscheduler.errors import InvalidValue
 from tgscheduler.scheduler import IntervalTask, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
+from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.plan import decide
 from tgscheduler.timetable.triggers import Cron
 
@@ -58,7 +59,7 @@ ANSWERS = {
 
 def park_by(scheduler, trigger, name="evil", initialdelay=0.02):
     task = scheduler.add_interval_task(int, 60, taskname=name, initialdelay=initialdelay)
-    task._trigger = trigger
+    entry_of(task).trigger = trigger
     return task
 
 
@@ -93,16 +94,16 @@ def test_a_trigger_that_answers_none_has_ended_and_its_last_occurrence_runs():
 def test_a_trigger_that_goes_astray_within_a_missed_stretch_is_an_error_and_no_endless_count(answers):
     left = iter([*answers, *[answers[-1]] * 3])
     with pytest.raises(ValueError, match="next_after: expected a time after"):
-        decide(0.0, 10.0, Fake(lambda moment: next(left)), None)
+        decide(entry_for(Fake(lambda moment: next(left)), due=0.0), 0.0, "it", 10.0)
 
 
 @pytest.mark.parametrize("moment", ["the start", "a step back"])
-def test_one_broken_trigger_at_the_start_or_at_a_step_costs_no_other_task_its_time(moment, caplog):
+def test_one_broken_trigger_at_the_start_or_at_a_step_costs_no_other_task_its_time(moment, caplog, monkeypatch):
     ticked = TickedScheduler(start=NOON)
     tasks = [ticked.add_weekday_task(int, range(1, 8), (13, 0), taskname=str(number)) for number in range(5)]
-    tasks[2]._trigger = Fake(raiser(ZeroDivisionError("broken")))
+    entry_of(tasks[2]).trigger = Fake(raiser(ZeroDivisionError("broken")))
     if moment == "the start":
-        tasks[2]._adopt = lambda home: None
+        monkeypatch.setattr(Entry, "adopt", lambda self: None)
         ticked.stop()
         ticked.clock.advance(2 * DAY)
         ticked.start()

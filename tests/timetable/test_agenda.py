@@ -5,16 +5,20 @@ import random
 
 import pytest
 
+from tgscheduler.clock import Clock
 from tgscheduler.timetable.agenda import BATCH, Agenda
-from tgscheduler.timetable.tasks import SingleTask
+from tgscheduler.timetable.entry import Entry
+from tgscheduler.timetable.tasks import SchedulerContext, SingleTask
+
+CONTEXT = SchedulerContext(Clock(), "UTC")
 
 
 def tasks(count):
-    return [SingleTask(f"t{number}", int) for number in range(count)]
+    return [Entry(SingleTask(f"t{number}", int), CONTEXT, 0.0) for number in range(count)]
 
 
 def names(found):
-    return [task.name for task in found]
+    return [entry.task.name for entry in found]
 
 
 def filled(*dues):
@@ -67,7 +71,7 @@ def test_a_cancelled_task_does_not_come():
     agenda, [first, second, _] = filled(10.0, 20.0, 30.0)
     agenda.cancel(first)
     agenda.cancel(first)
-    agenda.cancel(SingleTask("never in", int))
+    agenda.cancel(tasks(1)[0])
     agenda.cancel(second)
     assert len(agenda) == 1
     assert names(agenda.pop_due(100.0)) == ["t2"]
@@ -76,7 +80,7 @@ def test_a_cancelled_task_does_not_come():
 
 def test_the_earliest_is_never_later_than_the_next_fire():
     agenda, [first, second] = filled(10.0, 20.0)
-    agenda.put(SingleTask("soon", int), 5.0)
+    agenda.put(tasks(1)[0], 5.0)
     assert agenda.earliest == 5.0
     agenda.pop_due(5.0)
     assert agenda.earliest == 10.0
@@ -117,9 +121,9 @@ def test_cancelled_tasks_do_not_count_in_a_batch():
 
 def test_tasks_are_listed_in_order():
     agenda, [_, second, _] = filled(30.0, 10.0, 20.0)
-    assert names(agenda.tasks()) == ["t1", "t2", "t0"]
+    assert names(agenda.entries()) == ["t1", "t2", "t0"]
     agenda.cancel(second)
-    assert names(agenda.tasks()) == ["t2", "t0"]
+    assert names(agenda.entries()) == ["t2", "t0"]
 
 
 def test_clear_takes_all_out_in_order():
@@ -164,4 +168,4 @@ def test_it_does_what_a_sorted_list_does(seed):
                     del model[task]
         assert len(agenda) == len(model)
         assert agenda.earliest <= min((due for due, _ in model.values()), default=math.inf)
-    assert list(agenda.tasks()) == sorted(model, key=model.__getitem__)
+    assert list(agenda.entries()) == sorted(model, key=model.__getitem__)

@@ -1,18 +1,49 @@
-"""``judge``: decisions on tasks with terms, as a pure function."""
+"""``decide_fully``: decisions with all that may count, as a pure function; and the early exit that agrees with it."""
 
 import math
+from typing import NamedTuple
 
 import pytest
+from helpers import entry_for
 from hypothesis import given
 from hypothesis import strategies as st
 from wallscan import fires
 
-from tgscheduler.timetable.plan import LONGEST_LINE, MOST_COUNTED, Part, decide, judge
+from tgscheduler.timetable.plan import LONGEST_QUEUE, MOST_COUNTED, decide, decide_fully
 from tgscheduler.timetable.policy import PLAIN, Policy
 from tgscheduler.timetable.run import MISSED, OK, RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either
 
 TEN = Interval(10, anchor=0)
+
+
+class Part(NamedTuple):
+    """A run of a decision; RUNNING if it starts at once."""
+
+    due: float
+    until: float
+    count: int
+    state: str
+    reason: str | None
+
+
+class Judged(NamedTuple):
+    parts: list[Part]
+    next_due: float | None
+
+
+def judge(due, now, trigger, policy, *, by_hand=False, **more):
+    return judged(decide_fully(due, "it", now, trigger, policy, manual_due=by_hand, **more))
+
+
+def judged(decision):
+    parts, starts = [], decision.starts
+    for run in decision.runs:
+        state = RUNNING if run.state == WAITING and starts > 0 else run.state
+        starts -= run.state == WAITING
+        parts.append(Part(run.due, run.until, run.count, state, run.reason))
+    assert starts <= 0
+    return Judged(parts, decision.next_due)
 
 
 def told(verdict):
@@ -39,22 +70,18 @@ triggers = st.one_of(
     st.sampled_from(["none", "over", "running", "waiting"]),
     st.booleans(),
 )
-def test_with_nothing_chosen_judge_and_decide_agree(trigger, due, late, last, by_hand):
+def test_the_early_exit_decides_as_the_full_decision_does(trigger, due, late, last, by_hand):
     run = None if last == "none" else an_open_run(state={"over": OK}.get(last, last))
     if last == "over":
         run.ended = 1.0
-    plain = decide(due, due + late, trigger, run, by_hand)
+    entry = entry_for(trigger, due=due, last_run=run, manual_due=by_hand)
     still = [run] if run is not None and run.ended is None else []
-    verdict = judge(
+    full = judge(
         due, due + late, trigger, PLAIN, running=len(still), oldest=still[0] if still else None, by_hand=by_hand
     )
-    assert verdict.next_due == plain.next_due
-    if not plain.count:
-        assert verdict.parts == []
-        return
-    [part] = verdict.parts
-    assert (part.due, part.until, part.count) == (due, due if plain.until is None else plain.until, plain.count)
-    assert (part.state, part.reason) == ((SKIPPED, plain.skip) if plain.skip else (RUNNING, plain.note))
+    assert judged(decide(entry, due, "it", due + late)) == full
+    assert entry.state.value == "pending"  # and nothing is changed
+    assert len(full.parts) <= 1
 
 
 policies = st.builds(
@@ -140,7 +167,7 @@ def test_a_time_by_hand_off_the_grid_is_the_first_that_run_all_makes_up_for():
 
 def test_a_time_by_hand_on_a_wrong_day_is_nothing():
     friday = Weekdays([5], (3, 0))
-    assert judge(0.0, 0.0, friday, Policy(grace=1), by_hand=True) == ([], friday.next_after(0.0))
+    assert judge(0.0, 0.0, friday, Policy(grace=1), by_hand=True) == Judged([], friday.next_after(0.0))
 
 
 @pytest.mark.slow
@@ -196,8 +223,8 @@ def test_paused_nothing_runs_and_the_reason_says_so():
         (Policy(overlap="queue"), 0, 0, RUNNING, None),
         (Policy(overlap="queue"), 1, 0, WAITING, None),
         (Policy(overlap="queue"), 0, 1, WAITING, None),
-        (Policy(overlap="queue"), 1, LONGEST_LINE - 1, WAITING, None),
-        (Policy(overlap="queue"), 1, LONGEST_LINE, SKIPPED, f"overlap: {LONGEST_LINE} occurrences wait already"),
+        (Policy(overlap="queue"), 1, LONGEST_QUEUE - 1, WAITING, None),
+        (Policy(overlap="queue"), 1, LONGEST_QUEUE, SKIPPED, f"overlap: {LONGEST_QUEUE} occurrences wait already"),
         (Policy(overlap="allow"), 1000, 0, RUNNING, None),
         (Policy(overlap="allow", max_instances=2), 1, 0, RUNNING, None),
         (Policy(overlap="allow", max_instances=2), 2, 0, SKIPPED, "overlap: 2 runs have not ended"),
@@ -214,4 +241,4 @@ def test_overlap(policy, running, waiting, state, reason):
 
 def test_what_run_all_makes_up_for_waits_in_a_line_that_is_bounded():
     parts = judge(0.0, 20_000.0, TEN, Policy(misfire="run_all", misfire_cap=1500)).parts
-    assert [part.state for part in parts[1:]] == [RUNNING] + [WAITING] * LONGEST_LINE + [SKIPPED] * 499
+    assert [part.state for part in parts[1:]] == [RUNNING] + [WAITING] * LONGEST_QUEUE + [SKIPPED] * 499

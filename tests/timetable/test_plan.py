@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
+from helpers import entry_for
 
 from tgscheduler.timetable.plan import MOST_COUNTED, decide
-from tgscheduler.timetable.run import OK, RUNNING, WAITING, Run
+from tgscheduler.timetable.run import OK, RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Weekdays
 
 DAY = 86400.0
@@ -16,6 +17,13 @@ def a_run(state, ended=None):
     run = Run("task", 1000.5, state=state)
     run.ended = ended
     return run
+
+
+def decided(due, now, trigger, last=None, by_hand=False):
+    """Return the one run of a decision (None: there is none), whether it starts, and what follows."""
+    decision = decide(entry_for(trigger, due=due, last_run=last, manual_due=by_hand), due, "task", now)
+    assert len(decision.runs) <= 1
+    return next(iter(decision.runs), None), decision.starts, decision.next_due
 
 
 def posix(*when):
@@ -35,12 +43,9 @@ def posix(*when):
     ],
 )
 def test_what_is_due_runs_as_one_occurrence(trigger, due, now, next_due):
-    decision = decide(due, now, trigger, None)
-    assert decision.count == 1
-    assert decision.until in (None, due)
-    assert decision.skip is None
-    assert decision.note is None
-    assert decision.next_due == next_due
+    run, starts, following = decided(due, now, trigger)
+    assert (run.state, run.due, run.count, run.until, run.reason, starts) == (WAITING, due, 1, due, None, 1)
+    assert following == next_due
 
 
 @pytest.mark.parametrize(
@@ -55,27 +60,25 @@ def test_what_is_due_runs_as_one_occurrence(trigger, due, now, next_due):
     ],
 )
 def test_what_was_missed_runs_once_and_is_counted(trigger, due, now, count, until, next_due):
-    decision = decide(due, now, trigger, None)
-    assert (decision.count, decision.until) == (count, until)
-    assert decision.skip is None
-    assert decision.note is None
-    assert decision.next_due == next_due
+    run, starts, following = decided(due, now, trigger)
+    assert (run.state, run.count, run.until, run.reason, starts) == (WAITING, count, until, None, 1)
+    assert following == next_due
 
 
 def test_a_long_stretch_of_a_calendar_is_counted_up_to_a_bound():
-    decision = decide(0.0, 30 * DAY, Cron("* * * * *"), None)
-    assert decision.count == MOST_COUNTED
-    assert decision.until == (MOST_COUNTED - 1) * 60
-    assert decision.note == f"at least {MOST_COUNTED} occurrences"
-    assert decision.next_due == 30 * DAY + 60
+    run, _, following = decided(0.0, 30 * DAY, Cron("* * * * *"))
+    assert run.count == MOST_COUNTED
+    assert run.until == (MOST_COUNTED - 1) * 60
+    assert run.reason == f"at least {MOST_COUNTED} occurrences"
+    assert following == 30 * DAY + 60
 
 
 def test_missed_days_are_counted_through_a_clock_change():
     daily = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
-    decision = decide(posix(2025, 3, 29, 1, 30), posix(2025, 3, 31, 12), daily, None)
-    assert decision.count == 3
-    assert decision.until == posix(2025, 3, 31, 0, 30)
-    assert decision.next_due == posix(2025, 4, 1, 0, 30)
+    run, _, following = decided(posix(2025, 3, 29, 1, 30), posix(2025, 3, 31, 12), daily)
+    assert run.count == 3
+    assert run.until == posix(2025, 3, 31, 0, 30)
+    assert following == posix(2025, 4, 1, 0, 30)
 
 
 @pytest.mark.parametrize("trigger", [HOURLY, None])
@@ -89,16 +92,16 @@ def test_missed_days_are_counted_through_a_clock_change():
     ],
 )
 def test_a_task_that_has_not_ended_is_not_started_again(trigger, last, skip):
-    decision = decide(3600.0, 3600.0, trigger, last)
-    assert decision.skip == skip
-    assert decision.count == 1
-    assert decision.next_due == (trigger and 7200.0)
+    run, starts, following = decided(3600.0, 3600.0, trigger, last)
+    assert (run.state, run.reason, starts) == ((SKIPPED, skip, 0) if skip else (WAITING, None, 1))
+    assert run.count == 1
+    assert following == (trigger and 7200.0)
 
 
 def test_a_missed_stretch_is_skipped_as_one():
-    decision = decide(3600.0, 10800.0, HOURLY, a_run(RUNNING))
-    assert (decision.count, decision.until, decision.next_due) == (3, 10800.0, 14400.0)
-    assert decision.skip.startswith("overlap")
+    run, _, following = decided(3600.0, 10800.0, HOURLY, a_run(RUNNING))
+    assert (run.count, run.until, following) == (3, 10800.0, 14400.0)
+    assert (run.state, run.reason[:7]) == (SKIPPED, "overlap")
 
 
 FRIDAYS = Weekdays([5], (3, 0), "Europe/Berlin")
@@ -116,15 +119,14 @@ FRIDAYS = Weekdays([5], (3, 0), "Europe/Berlin")
     ],
 )
 def test_a_time_put_by_hand_counts_on_the_task_s_days_only(trigger, due, count, next_due):
-    decision = decide(due, due, trigger, None, by_hand=True)
-    assert decision.count == count
-    assert decision.skip is None
-    assert decision.next_due == next_due
+    run, starts, following = decided(due, due, trigger, by_hand=True)
+    assert (run.count if run else 0, starts) == (count, count)
+    assert following == next_due
 
 
 def test_a_preview_is_what_the_loop_does():
     """The same question gets the same answer, and no run is touched by it."""
     last = a_run(RUNNING)
-    first, second = (decide(3600.0, 9000.0, HOURLY, last) for _ in range(2))
-    assert first == second
+    first, second = (decided(3600.0, 9000.0, HOURLY, last) for _ in range(2))
+    assert repr(first) == repr(second)
     assert (last.state, last.ended) == (RUNNING, None)

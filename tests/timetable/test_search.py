@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tgscheduler.explain.preview import latest_before
 from tgscheduler.timetable import compose, search
 from tgscheduler.timetable.compose import none_until
-from tgscheduler.timetable.preview import latest_before
 from tgscheduler.timetable.search import STEPS
 from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either, stretch
 

@@ -18,10 +18,11 @@ from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler import forks
-from tgscheduler.engine.schedulers import Scheduler
+from tgscheduler.engine.lifecycle import Lifecycle
+from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import NotSupported, WrongProcess
 from tgscheduler.executors import child
-from tgscheduler.executors.base import describe
+from tgscheduler.logs import describe
 from tgscheduler.timetable.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ class ForkedScheduler(Scheduler):
     _child: "_ChildProcess | None" = None
     _serving = False  # in the child: this is the process that runs the timetable
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._starting = threading.Lock()
+
     def start(self) -> None:
         """Fork the process and return."""
         self.start_scheduler()
@@ -46,7 +51,7 @@ class ForkedScheduler(Scheduler):
             raise NotSupported("ForkedScheduler: this platform has no os.fork; use ThreadedScheduler")
         if child.forked_run is not None:
             raise WrongProcess("a ForkedScheduler is started from the application's own process, not from a forked run")
-        with self._life:
+        with self._starting:
             if self._child is None or not self._child.alive():
                 self._child = _ChildProcess(self, ready)
         return self
@@ -71,47 +76,25 @@ class ForkedScheduler(Scheduler):
 
     stop_scheduler = stop
 
-    def _check_use(self, task: Task | None = None) -> None:
+    def _check_read(self) -> None:
         if self._child is not None or self._serving:
             raise WrongProcess(
                 "this ForkedScheduler was started and its timetable is in its child process, where nothing can be "
                 "changed or seen from here: add tasks before start(), or use a ThreadedScheduler"
             )
+
+    def _check_use(self, task: Task | None = None) -> None:
+        self._check_read()
         super()._check_use(task)
 
-    def get_task(self, taskname: str) -> Task | None:
-        """Return the task of that name, before the start."""
-        self._check_use()
-        return super().get_task(taskname)
+    def serve(self) -> Lifecycle:
+        """Be the process that runs the timetable; return its life."""
+        self._serving = True
+        return self._lifecycle
 
-    def get_tasks(self) -> dict[str, Task]:
-        """Return a new dict of the named tasks, before the start."""
-        self._check_use()
-        return super().get_tasks()
-
-    def runs(self, *args: Any, **kw: Any) -> Any:
-        """Return runs: none before the start, and an error afterwards."""
-        self._check_use()
-        return super().runs(*args, **kw)
-
-    def counts(self, since: float | None = None) -> dict[str, int]:
-        """Return counts: zeros before the start, and an error afterwards."""
-        self._check_use()
-        return super().counts(since)
-
-    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
-        """Return counts by task: none before the start, and an error afterwards."""
-        self._check_use()
-        return super().counts_by_task(since)
-
-    def health(self) -> dict[str, Any]:
-        """Return the engine's health before the start, and an error afterwards."""
-        self._check_use()
-        return super().health()
-
-    def _become_a_copy(self) -> None:
-        super()._become_a_copy()
-        self._child = None
+    def _after_fork_in_child(self) -> None:
+        super()._after_fork_in_child()
+        self._starting, self._child = threading.Lock(), None
 
 
 class _ChildProcess:
@@ -201,18 +184,18 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
     code = 0
     try:
         child.settle(report, die_with=None)
-        scheduler._serving = True
 
         def watch() -> None:
             while os.read(life, 1):
                 pass
-            Scheduler.stop(scheduler)
+            lifecycle.stop()
 
-        loop = scheduler._begin()
+        lifecycle = scheduler.serve()
+        loop = lifecycle.begin()
         assert loop is not None
         threading.Thread(target=watch, name="tgscheduler-life", daemon=True).start()
         loop.run(ready)
-        while scheduler._loop is not None and not loop.fault:
+        while lifecycle.loop is not None and not loop.fault:
             clocks.pause(0.01)
     except BaseException as error:
         code = 70

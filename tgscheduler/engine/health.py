@@ -1,24 +1,26 @@
 """How the engine is: the one source for pages, logs and tests."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from tgscheduler.engine.loop import Loop
+from tgscheduler.clock import Clock
+from tgscheduler.engine.journal import Journal
+from tgscheduler.engine.lifecycle import Lifecycle
+from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.executors.base import Executor
-from tgscheduler.executors.forked import ForkedExecutor
-from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.stores.base import Condition, Store, is_lasting
-from tgscheduler.timetable.policy import method
+from tgscheduler.stores.base import Condition, is_lasting
 
-#: A loop that is so many seconds behind its timetable is degraded.
+#: A loop that is this many seconds behind its timetable is degraded.
 LAG = 1.0
 
 
 def health(
-    loop: Loop | None, executors: dict[str, Executor], registry: Registry, store: Store, now: float
+    clock: Clock, registry: Registry, planner: Planner, journal: Journal, lifecycle: Lifecycle
 ) -> dict[str, Any]:
     """Return state (stopped, ok, degraded, failed), reasons, and figures; times in seconds and POSIX seconds."""
+    loop, dispatcher, now = lifecycle.loop, lifecycle.dispatcher, clock.now()
     held = not registry.lock.acquire(timeout=1.0)
     try:
         tasks, next_due = len(registry), registry.agenda.next_due()
@@ -26,17 +28,20 @@ def health(
         if not held:
             registry.lock.release()
     lag = 0.0
-    if loop is None or not loop.placed:
+    if loop is None or not planner.started:
         next_due = None
     elif next_due is not None:
-        lag = max(0.0, now - next_due) if math.isfinite(next_due) else loop.lag  # minus infinity: more are due
+        lag = max(0.0, now - next_due) if math.isfinite(next_due) else planner.lag  # minus infinity: more are due
         next_due = next_due if math.isfinite(next_due) else now
-    reasons = [executor.trouble for executor in executors.values() if executor.trouble]
+    executors = lifecycle.executors
+    stages = executors if dispatcher is None else dispatcher.stages
+    reasons = [stage.degraded for stage in stages if stage.degraded]
     if lag > LAG:
         reasons.append(f"the loop is {lag:.1f} s behind")
     if held:
         reasons.append("the timetable is locked for more than 1 s: a trigger that does not return?")
-    reasons += _who_holds(loop, executors, now)
+    reasons += _slow_code(planner, executors, clock)
+    store = journal.store
     condition = store.condition() if is_lasting(store) and loop is not None else Condition()
     if condition.down is not None:
         reasons.append(f"the store is down: {condition.down}; {condition.buffered} records wait for it")
@@ -47,24 +52,25 @@ def health(
     if condition.skew:
         side = "ahead of" if condition.skew > 0 else "behind"
         reasons.append(f"the clock is {abs(condition.skew):.0f} s {side} the store's, which other processes use too")
-    pool, forker = executors.get(method.threaded), executors.get(method.forked)
-    threads = pool.threads if isinstance(pool, ThreadedExecutor) else 0
-    if isinstance(pool, ThreadedExecutor) and pool.waiting and threads >= pool.bound:
-        reasons.append(f"{len(pool.waiting)} due runs wait: all {pool.bound} threads are busy")
-    if isinstance(forker, ForkedExecutor) and forker.waiting and forker.children >= forker.bound:
-        reasons.append(f"{len(forker.waiting)} due runs wait: all {forker.bound} children are busy")
+    for executor in executors:
+        capacity = executor.capacity
+        if executor.places and executor.waiting and capacity is not None and executor.busy >= capacity:
+            reasons.append(f"{len(executor.waiting)} due runs wait: all {capacity} {executor.places} are busy")
     state = "stopped" if loop is None else "degraded" if reasons else "ok"
     if loop is not None and loop.fault:
         state, reasons = "failed", [loop.fault, *reasons]
+    busy = {"threads": 0, "children": 0}
+    for executor in executors:
+        if executor.places:
+            busy[executor.places] += executor.busy
     return {
         "state": state,
         "reasons": reasons,
         "lag": lag,
-        "waiting": sum(len(executor.waiting) for executor in executors.values()),
-        "running": sum(len(executor.running) for executor in executors.values()),
-        "threads": threads,
-        "children": forker.children if isinstance(forker, ForkedExecutor) else 0,
-        "abandoned": sum(executor.abandoned for executor in executors.values()),
+        "waiting": sum(len(stage.waiting) for stage in stages),
+        "running": sum(len(executor.running) for executor in executors),
+        **busy,
+        "abandoned": sum(len(executor.abandoned_runs) for executor in executors),
         "tasks": tasks,
         "next_due": next_due,
         "buffered": condition.buffered,
@@ -72,14 +78,15 @@ def health(
     }
 
 
-def _who_holds(loop: Loop | None, executors: dict[str, Executor], now: float) -> list[str]:
+def _slow_code(planner: Planner, executors: Iterable[Executor], clock: Clock) -> list[str]:
     """Name whose code the loop's thread has been in for more than LAG seconds."""
     found: list[str] = []
-    sequential = executors.get(method.sequential)
-    for run in list(sequential.running) if sequential is not None else ():
-        if run.started is not None and now - run.started > LAG:
-            found.append(f"{run.task}: its action holds the loop since {now - run.started:.1f} s")
-    asking = None if loop is None else loop.asking
-    if loop is not None and asking is not None and (since := loop.clock.elapsed() - asking[1]) > LAG:
-        found.append(f"{asking[0]}: its {asking[2]} holds the loop since {since:.1f} s")
+    now = clock.now()
+    for executor in executors:
+        for run in list(executor.running) if executor.on_loop else ():
+            if run.started is not None and now - run.started > LAG:
+                found.append(f"{run.task}: its action holds the loop since {now - run.started:.1f} s")
+    in_code = planner.in_user_code
+    if in_code is not None and (since := clock.elapsed() - in_code[1]) > LAG:
+        found.append(f"{in_code[0]}: its {in_code[2]} holds the loop since {since:.1f} s")
     return found

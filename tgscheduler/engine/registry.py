@@ -1,232 +1,192 @@
-"""The tasks of one scheduler: by name, by fire time, and those that wait for its start.
+"""The entries of one scheduler: by name, by fire time, and those that wait for its start.
 
 This is what the engine's lock guards. Every method is called with it held.
 """
 
-import functools
-import logging
 import math
 import os
 import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Any
 
+from tgscheduler.engine.labels import Labels
 from tgscheduler.errors import DuplicateTask, InvalidValue
 from tgscheduler.timetable.agenda import Agenda
-from tgscheduler.timetable.tasks import Home, Task
+from tgscheduler.timetable.entry import CANCELLED, EXHAUSTED, PENDING, SCHEDULED, Entry
+from tgscheduler.timetable.tasks import SchedulerContext, Task, entry_slot
 
-log = logging.getLogger(__name__)
-
-#: So many starts and stops are remembered.
-_MOST_LIVES = 250
+#: Maximum number of starts and stops that are remembered.
+_MOST_UPTIMES = 250
 
 _registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
+
+_entry_of, _set_entry = entry_slot.__get__, entry_slot.__set__
 
 
 class Registry:
     """Names and fire times."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, context: SchedulerContext) -> None:
         self.lock = threading.Lock()
-        self.home = home
+        self.context = context
         self.agenda = Agenda()
-        #: Tasks that wait for the scheduler's start, with their delay (None: as their trigger says).
-        self.waiting: dict[Task, float | None] = {}
-        #: Until when no task runs (POSIX seconds; minus infinity: nobody has paused them all).
+        #: Entries that wait for the scheduler's start, with their delay (None: as their trigger says).
+        self.pending_start: dict[Entry, float | None] = {}
+        #: No task runs before this moment (POSIX seconds; minus infinity: they are not paused).
         self.paused_until = -math.inf
-        #: From when until when it fired (POSIX seconds; infinity: it still does), the last lives.
-        self.lives: deque[list[float]] = deque(maxlen=_MOST_LIVES)
-        self._names: dict[str, Task] = {}
-        self._labels: dict[str, _Numbers] = {}
+        #: Start and stop times (POSIX seconds) of recent runs of the scheduler; the current one ends at infinity.
+        self.uptimes: deque[list[float]] = deque(maxlen=_MOST_UPTIMES)
+        #: Counts what was admitted, released, renamed, paused or resumed.
+        self.version = 0
+        self._names: dict[str, Entry] = {}
+        self._labels = Labels()
         self._pid = os.getpid()
         _registries.add(self)
 
     # -- coming and going ----------------------------------------------------------------------------------------
 
-    def admit(self, task: Task, now: float) -> None:
-        """Make a task one of ours, under its name; raise DuplicateTask or InvalidValue and change nothing."""
-        if task._home is not self.home and task._entry is not None:
-            raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
+    def entry_of(self, task: Task) -> Entry | None:
+        """Return the entry that a task has here; None: it is in another scheduler, or in none."""
+        entry: Entry | None = _entry_of(task)
+        return entry if entry is not None and entry.context is self.context else None
+
+    def admit(self, task: Task, now: float, made: Entry | None = None) -> Entry:
+        """Make a task one of ours, under its name; raise DuplicateTask or InvalidValue and change nothing.
+
+        Return its entry: the one that it has here, ``made``, or a new one. It is PENDING if it was exhausted or
+        cancelled, and still in its state otherwise.
+        """
+        entry: Entry | None = _entry_of(task)
+        if entry is not None and entry.context is not self.context:
+            if entry.state is SCHEDULED or entry.state is PENDING:
+                raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
+            entry = None
         name = task.name
         if name is not None:
             holder = self._names.get(name)
-            if holder is not None and holder is not task:
-                if not is_over(holder):
+            if holder is not None and holder is not entry:
+                if not holder.has_ended():
                     raise DuplicateTask(
                         f"taskname {name!r}: a task of that name already waits or runs; cancel it, or take another name"
                     )
                 self.release(holder)
-        home = self.home
-        if task._home is not home:
-            task._adopt(home)
-            task._last = None
-            task._added = now
-        elif task._gone or task._final:
-            task._added = now
+        if entry is None:
+            entry = Entry(task, self.context, now) if made is None else made
+            _set_entry(task, entry)
+        elif entry.state is CANCELLED or entry.state is EXHAUSTED:
+            entry.added_at = now
+            entry.state = PENDING
         if name is not None:
-            self._names[name] = task
-        task._gone = task._final = task._by_hand = False
+            self._names[name] = entry
+        entry.manual_due = False
+        self.version += 1
+        return entry
 
-    def release(self, task: Task) -> None:
-        """Let a task go, with its name."""
-        self.agenda.cancel(task)
-        self.waiting.pop(task, None)
-        if task.name is not None and self._names.get(task.name) is task:
-            del self._names[task.name]
-        self._free_label(task)
+    def cancel(self, entry: Entry) -> None:
+        """Let an entry fire no more."""
+        self.release(entry)
+        entry.state = CANCELLED
 
-    def release_over(self, tasks: Iterable[Task]) -> None:
-        """Let go of those tasks that have had their last occurrence."""
-        names = self._names
-        for task in tasks:
-            if is_over(task):
-                if task.name is not None and names.get(task.name) is task:
-                    del names[task.name]
-                self._free_label(task)
+    def exhaust(self, entry: Entry) -> None:
+        """Note that no occurrence follows the last one; it is released when that has ended."""
+        entry.state = EXHAUSTED
 
-    def rename(self, task: Task, newname: str) -> None:
-        """Give a task another name; raise DuplicateTask when it is taken."""
-        holder = self.look_up(newname)
-        if holder is task:
+    def release(self, entry: Entry) -> None:
+        """Let go of an entry, with its name and its place in the agenda."""
+        self.agenda.cancel(entry)
+        self.pending_start.pop(entry, None)
+        self._release_name(entry)
+
+    def release_ended(self, entries: Iterable[Entry]) -> None:
+        """Let go of those entries that have had their last occurrence."""
+        for entry in entries:
+            if entry.has_ended():
+                self._release_name(entry)
+
+    def _release_name(self, entry: Entry) -> None:
+        name = entry.task.name
+        if name is not None and self._names.get(name) is entry:
+            del self._names[name]
+        self._free_label(entry)
+        self.version += 1
+
+    def rename(self, entry: Entry, newname: str) -> None:
+        """Give an entry's task another name; raise DuplicateTask if it is taken."""
+        task, holder = entry.task, self.find(newname)
+        if holder is entry:
             return
         if holder is not None:
             raise DuplicateTask(f"cannot rename {task.name!r} to {newname!r}: the name is taken")
         if task.name is not None:
             del self._names[task.name]
-        self._free_label(task)
+        self._free_label(entry)
         task.name = newname
-        self._names[newname] = task
+        self._names[newname] = entry
+        self.version += 1
 
     def forget_runs(self) -> None:
         """In a forked copy: what was running at the fork runs in the parent, and is no reason to skip anything here."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
-        for task in self.everybody():
-            if task._last is not None and task._last.ended is None:
-                task._last = None
-            if task._terms is not None:
-                task._terms.forget_runs()
+        for entry in self.entries():
+            entry.forget_runs()
 
     # -- looking up ----------------------------------------------------------------------------------------------
 
-    def look_up(self, name: str) -> Task | None:
-        """Return the task of that name; one that has ended for good is gone, booked or not."""
-        task = self._names.get(name)
-        if task is not None and is_over(task):
-            self.release(task)
+    def find(self, name: str) -> Entry | None:
+        """Return the entry of that name; one that has ended is gone, recorded or not."""
+        entry = self._names.get(name)
+        if entry is not None and entry.has_ended():
+            self.release(entry)
             return None
-        return task
+        return entry
 
-    def snapshot(self) -> dict[str, Task]:
+    def named_tasks(self) -> dict[str, Task]:
         """Return the named tasks."""
-        return {name: task for name, task in self._names.items() if not is_over(task)}
+        return {name: entry.task for name, entry in self._names.items() if not entry.has_ended()}
 
-    def __contains__(self, task: Task) -> bool:
-        if task._home is not self.home:
+    def __contains__(self, entry: Entry) -> bool:
+        if entry.context is not self.context:
             return False
+        name = entry.task.name
         return (
-            task._entry is not None
-            or task in self.waiting
-            or (task.name is not None and self._names.get(task.name) is task)
+            entry.state is SCHEDULED
+            or entry in self.pending_start
+            or (name is not None and self._names.get(name) is entry)
         )
 
     def __len__(self) -> int:
-        """How many tasks wait for a time or for the start."""
-        return len(self.agenda) + len(self.waiting)
+        """Return how many entries wait for a time or for the start."""
+        return len(self.agenda) + len(self.pending_start)
 
-    def pending(self) -> Iterator[Task]:
-        """Yield the tasks that wait: first those for a time, in order."""
-        yield from self.agenda.tasks()
-        yield from self.waiting
+    def waiting(self) -> Iterator[Entry]:
+        """Yield the entries that wait: first those for a time, in order."""
+        yield from self.agenda.entries()
+        yield from self.pending_start
 
-    def everybody(self) -> set[Task]:
-        """Return the tasks that wait, run, or have a name."""
-        return {*self.pending(), *self._names.values()}
+    def entries(self) -> list[Entry]:
+        """Return the entries that wait, run, or have a name: first those that wait for a time, in order."""
+        return list(dict.fromkeys([*self.waiting(), *self._names.values()]))
 
     # -- labels --------------------------------------------------------------------------------------------------
 
-    def label(self, task: Task) -> str:
+    def label(self, entry: Entry) -> str:
         """Return what a task is called in runs and logs: its name, or its action's, numbered from the second on."""
-        if task.name is not None:
-            return task.name
-        if task._label is not None:
-            return task._label
-        action: Any = task.action
-        try:
-            numbers = self._labels[action.__qualname__]
-            if numbers.module != action.__module__:
-                raise LookupError
-        except Exception:  # its first, one of another module, or one that has none; a foreign kind may do anything
-            numbers = self._numbers_of(action)
-        free = numbers.free
-        task._label = label = free.pop() if free else numbers.next()
-        task._numbers = numbers
-        return label
+        name = entry.task.name
+        if name is not None:
+            return name
+        if entry.label is None:
+            entry.label_pool = pool = self._labels.pool(entry.task.action)
+            entry.label = pool.take()
+        return entry.label
 
-    def _numbers_of(self, action: Any) -> "_Numbers":
-        module, qualname = _action_name(action)
-        for key in (qualname, f"{module}.{qualname}"):  # the second where two modules have one of the same name
-            numbers = self._labels.setdefault(key, _Numbers(module, qualname))
-            if numbers.module == module:
-                break
-        return numbers
-
-    def _free_label(self, task: Task) -> None:
-        numbers = task._numbers
-        if numbers is not None:
-            numbers.free.append(task._label)
-            task._label = task._numbers = None
-            if len(numbers.free) == len(numbers.made):
-                numbers.begin_again()
-
-
-class _Numbers:
-    """The labels of one action's tasks, numbered from the second on.
-
-    What was given back is taken first, and once all were, the first is next: a label is built once, not per task.
-    """
-
-    __slots__ = ("base", "free", "made", "module")
-
-    def __init__(self, module: str, qualname: str) -> None:
-        self.module = module
-        base = f"{module}.{qualname}"
-        self.base = base if base.isprintable() else ascii(base)
-        self.made: list[str] = []
-        self.free: list[str] = []
-
-    def next(self) -> str:
-        label = f"{self.base}#{len(self.made) + 1}" if self.made else self.base
-        self.made.append(label)
-        return label
-
-    def begin_again(self) -> None:
-        del self.made[1000:]
-        self.free[:] = reversed(self.made)
-
-
-def is_over(task: Task) -> bool:
-    """Say whether a task has had its last occurrence, and that has ended."""
-    return (
-        task._final
-        and task._entry is None
-        and (task._last is None or task._last.ended is not None)
-        and (task._terms is None or task._terms.over)
-    )
-
-
-def _action_name(action: Any) -> tuple[str, str]:
-    """Return the module and the qualified name of any callable."""
-    while isinstance(action, functools.partial):
-        action = action.func
-    try:
-        kind = action if isinstance(action.__qualname__, str) else type(action)
-    except Exception:
-        kind = type(action)
-    return str(getattr(kind, "__module__", None) or "?"), str(getattr(kind, "__qualname__", "?"))
+    def _free_label(self, entry: Entry) -> None:
+        pool = entry.label_pool
+        if pool is not None:
+            pool.give_back(entry.label)
+            entry.label = entry.label_pool = None
 
 
 # -- forks of the application: no timetable is copied in the middle of a turn -------------------------------------

@@ -19,13 +19,14 @@ import select
 import signal
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from tgscheduler import clock as clocks
 from tgscheduler import forks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
 from tgscheduler.executors import capturing, child
-from tgscheduler.executors.base import Executor, Occurrence, Voice, brief, describe, here
+from tgscheduler.executors.base import Executor, here
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.executors.forkedrun import (
     QUICK,
@@ -36,12 +37,14 @@ from tgscheduler.executors.forkedrun import (
     last_words,
     warm_up,
 )
+from tgscheduler.executors.stage import STOPPED, Occurrence
+from tgscheduler.logs import SafeLogger, brief, describe
 from tgscheduler.timetable import run as runs
+from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.tasks import Task
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
 SIGN_OF_LIFE = 30.0
@@ -54,12 +57,13 @@ class ForkedExecutor(Executor):
     """Runs actions in at most ``children`` forked processes at a time."""
 
     method = method.forked
+    places = "children"
 
     def __init__(self, clock: Clock, ended: deque[Occurrence], children: int | None = None) -> None:
         super().__init__(clock, ended)
-        self.bound = children or 2 * (os.cpu_count() or 1)
+        self._bound = children or 2 * (os.cpu_count() or 1)
         self._arrivals: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
-        self._line: deque[Occurrence] = deque()
+        self._queue: deque[Occurrence] = deque()
         self._children: dict[int, Child] = {}
         self._groups: dict[int, float] = {}  # of children that were ended: grandchildren may need a KILL, and when
         self._thread: threading.Thread | None = None
@@ -71,14 +75,22 @@ class ForkedExecutor(Executor):
         self._door = threading.RLock()  # a signal handler may stop us in the middle of a wake
 
     @property
-    def children(self) -> int:
+    def capacity(self) -> int:
+        """Maximum number of children."""
+        return self._bound
+
+    @property
+    def busy(self) -> int:
         """How many children there are."""
         return len(self._children)
 
-    def _enqueue(self, occurrence: Occurrence) -> None:
+    def submit(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take occurrences, in order; raise NotSupported on a platform that has no fork."""
         if not hasattr(os, "fork"):
             raise NotSupported("processmethod forked: this platform has no os.fork; use method.threaded")
-        self._arrivals.put(occurrence)
+        self.hold(occurrences)
+        for occurrence in occurrences:
+            self._arrivals.put(occurrence)
         if self._thread is None and not self._closed:
             self._start_forker()
         self._wake()
@@ -90,7 +102,7 @@ class ForkedExecutor(Executor):
 
     def cancel(self, run: Run, reason: str) -> bool:
         """Withdraw a run, or end its child: it ends as cancelled once that is gone; say whether it will."""
-        if self.withdraw(run, reason):
+        if self.cancel_waiting(run, reason):
             return True
         if run not in self.running:
             return False
@@ -105,7 +117,7 @@ class ForkedExecutor(Executor):
         """Say whether all children have ended, the forker included."""
         return self._thread is None or not self._thread.is_alive()
 
-    def abandon(self, but: Run | None = None) -> None:
+    def terminate(self, but: Run | None = None) -> None:
         """End what still runs, by process group: TERM, then KILL; return when all are reaped."""
         self._abandoning = True
         self._wake()
@@ -115,9 +127,9 @@ class ForkedExecutor(Executor):
             if thread.is_alive():
                 log.error("the forker did not end; children left: %s", list(self._children))
 
-    def forget(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked copy: the children are the parent's, and so were the descriptors."""
-        super().forget()
+        super().reset_after_fork()
         self._children, self._groups, self._ring = {}, {}, None
 
     def _start_forker(self) -> None:
@@ -134,16 +146,16 @@ class ForkedExecutor(Executor):
                 thread = threading.Thread(target=self._serve, args=pipe, name="tgscheduler-forker", daemon=True)
                 thread.start()
             except (OSError, RuntimeError) as error:  # the host's limit on files or threads; the loop tries again
-                if self.trouble is None:
+                if self.degraded is None:
                     log.warning("forked runs wait, as there is no thread to fork from: %s", error)
-                self.trouble, self._ring = f"no thread to fork from: {error}", None
+                self.degraded, self._ring = f"no thread to fork from: {error}", None
                 self._again = clocks.elapsed() + AGAIN
                 for fd in pipe:
                     forks.close(fd)
             else:
                 self._thread = thread
 
-    def retry(self) -> None:
+    def recover(self) -> None:
         """Start the forker where it could not be started, or has met a fault."""
         if self._thread is None and self.waiting and not self._closed and clocks.elapsed() >= self._again:
             self._start_forker()
@@ -160,7 +172,7 @@ class ForkedExecutor(Executor):
                     pass  # full: it is awake
                 except OSError as error:  # an action has closed it: the forker will find out, and end
                     self._ring = None
-                    self.trouble = f"the forker cannot be woken: {error}"
+                    self.degraded = f"the forker cannot be woken: {error}"
 
     def _serve(self, bell: int, ring: int) -> None:
         poller = select.poll()
@@ -183,7 +195,7 @@ class ForkedExecutor(Executor):
                 self._watch(poller)
         except BaseException as error:  # also where an action has closed our pipes: the loop starts another forker
             log.critical("the forker ended by a fault\n%s", describe(error))
-            self.trouble = f"the forker ended by a fault: {brief(error)}"
+            self.degraded = f"the forker ended by a fault: {brief(error)}"
             for kid in list(self._children.values()):
                 kid.end(signal.SIGKILL)
                 kid.reason = "the thread that watched its process ended by a fault"
@@ -200,7 +212,7 @@ class ForkedExecutor(Executor):
     def _take_arrivals(self) -> None:
         try:
             while True:
-                self._line.append(self._arrivals.get_nowait())
+                self._queue.append(self._arrivals.get_nowait())
         except queue.Empty:
             pass
 
@@ -208,7 +220,7 @@ class ForkedExecutor(Executor):
         """Return for how many seconds to poll."""
         if self._groups or any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
             return 0.05
-        if self._line and clocks.elapsed() < self._again:
+        if self._queue and clocks.elapsed() < self._again:
             return AGAIN
         if not self._children:
             return 5.0
@@ -217,14 +229,14 @@ class ForkedExecutor(Executor):
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _launch(self, poller: "select.poll") -> None:
-        while self._line and len(self._children) < self.bound and clocks.elapsed() >= self._again:
-            occurrence = self._line[0]
-            task, run = occurrence
+        while self._queue and len(self._children) < self._bound and clocks.elapsed() >= self._again:
+            occurrence = self._queue[0]
+            entry, run = occurrence
             if self._closed:
-                self.withdraw(run, "stopped before it began")
+                self.cancel_waiting(run, STOPPED)
             try:
                 with forks.no_calls():  # before it begins: until then it waits
-                    kid = self._fork(task, run) if self.begin(occurrence, here()) else None
+                    kid = self._fork(entry, run) if self.begin(occurrence, here()) else None
             except forks.Busy:
                 if run in self.running:
                     self._wait_again(occurrence)
@@ -232,15 +244,15 @@ class ForkedExecutor(Executor):
                 return
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
                 self._wait_again(occurrence)
-                if self.trouble is None:
+                if self.degraded is None:
                     task_log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
-                self.trouble = f"cannot fork: {error}"
+                self.degraded = f"cannot fork: {error}"
                 self._again = clocks.elapsed() + AGAIN
                 return
-            self._line.popleft()
+            self._queue.popleft()
             if kid is None:  # it was cancelled
                 continue
-            self.trouble = None
+            self.degraded = None
             self._children[kid.pid] = kid
             poller.register(kid.pipe, select.POLLIN)
             if kid.pidfd is not None:
@@ -252,9 +264,9 @@ class ForkedExecutor(Executor):
         self.waiting[run] = occurrence
         del self.running[run]
         if self._closed:
-            self.withdraw(run, "stopped before it began")
+            self.cancel_waiting(run, STOPPED)
 
-    def _fork(self, task: Task, run: Run) -> Child:
+    def _fork(self, entry: Entry, run: Run) -> Child:
         read, write = forks.pipe()
         me = os.getpid()
         try:
@@ -264,7 +276,7 @@ class ForkedExecutor(Executor):
             forks.close(write)
             raise
         if pid == 0:
-            self.own_context().run(be_the_child, (task, run), write, me)
+            self.own_context().run(be_the_child, (entry, run), write, me)
         forks.close(write)
         os.set_blocking(read, False)
         try:
@@ -273,7 +285,7 @@ class ForkedExecutor(Executor):
             pass  # the child has done it, or has ended
         if run.where is not None:
             run.where = run.where._replace(process=pid)
-        return Child(pid, read, task, run, clocks.elapsed())
+        return Child(pid, read, entry, run, clocks.elapsed())
 
     # -- listening -----------------------------------------------------------------------------------------------
 
@@ -358,7 +370,7 @@ class ForkedExecutor(Executor):
             self.finish(run, runs.OK)
         elif outcome is not None:
             error, reason, kind = str(outcome.get("error")), outcome.get("reason"), outcome.get("kind")
-            self.finish(run, runs.FAILED, error, None if reason is None else str(reason), kind_of(kid.task, kind))
+            self.finish(run, runs.FAILED, error, None if reason is None else str(reason), kind_of(kid.entry, kind))
         elif status is None:
             reason = "the child's end was taken by somebody else (SIGCHLD ignored, or waitpid(-1) in the application)"
             task_log.error("%s: lost: %s", run.task, reason)

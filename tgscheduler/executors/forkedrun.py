@@ -8,10 +8,13 @@ from typing import Any
 
 from tgscheduler import forks
 from tgscheduler.executors import child
-from tgscheduler.executors.base import Occurrence, describe, perform
+from tgscheduler.executors.base import perform
+from tgscheduler.executors.stage import Occurrence
+from tgscheduler.logs import describe
 from tgscheduler.timetable import run as runs
+from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.tasks import IntervalTask, Task
+from tgscheduler.timetable.tasks import IntervalTask
 
 #: A child that runs longer than its interval, and than this, gets one warning.
 LONG = 3600.0
@@ -24,10 +27,10 @@ QUICK = 0.2
 class Child:
     """A child process and its pipe, as the parent sees them."""
 
-    def __init__(self, pid: int, pipe: int, task: Task, run: Run, now: float) -> None:
+    def __init__(self, pid: int, pipe: int, entry: Entry, run: Run, now: float) -> None:
         self.pid = pid
         self.pipe = pipe
-        self.task = task
+        self.entry = entry
         self.run = run
         self.forked_at = now
         self.pidfd: int | None = _pidfd(pid)
@@ -37,7 +40,7 @@ class Child:
         self.reason: str | None = None
         self.killed_at: float | None = None
         self.patience = TERM_TO_KILL
-        timeout = None if task._terms is None else task._terms.policy.timeout
+        task, timeout = entry.task, entry.policy.timeout
         self.timeout_at = math.inf if timeout is None else now + timeout
         self.timed_out = self.cancelled = False
         self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
@@ -81,17 +84,17 @@ def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
         os._exit(0)
 
 
-def _number_of(task: Task, kind: type[BaseException]) -> int | None:
+def _number_of(entry: Entry, kind: type[BaseException]) -> int | None:
     """Return the place in the task's ``retry.on`` of a class that is one of those, None: none of them."""
-    retry = None if task._terms is None else task._terms.policy.retry
+    retry = entry.policy.retry
     if retry is None:
         return None
     return next((number for number, known in enumerate(retry.on) if issubclass(kind, known)), None)
 
 
-def kind_of(task: Task, number: object) -> type[BaseException] | None:
+def kind_of(entry: Entry, number: object) -> type[BaseException] | None:
     """Return the class that a child's number stands for."""
-    retry = None if task._terms is None else task._terms.policy.retry
+    retry = entry.policy.retry
     if retry is None or not isinstance(number, int) or not 0 <= number < len(retry.on):
         return None
     return retry.on[number]

@@ -1,9 +1,11 @@
 """Sequential: in the thread of the loop, one after another."""
 
 from collections import deque
+from collections.abc import Sequence
 
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Occurrence, give_up, here, log
+from tgscheduler.executors.base import Executor, here, log
+from tgscheduler.executors.stage import Occurrence
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask
@@ -16,53 +18,46 @@ SLICE = 0.005
 
 
 class SequentialExecutor(Executor):
-    """Keeps what is due in a line; the loop lets it work a slice at a time, in between its own turns."""
+    """Queues what is due; the loop lets it work a slice at a time, in between its own turns."""
 
     method = method.sequential
-    takes_many = True
+    on_loop = True
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         super().__init__(clock, ended)
-        self._line: deque[Occurrence] = deque()
+        self._queue: deque[Occurrence] = deque()
 
-    def _enqueue(self, occurrence: Occurrence) -> None:
-        self._line.append(occurrence)
-
-    def submit_all(self, occurrences: list[Occurrence]) -> None:
-        """Take many occurrences, in order."""
-        waiting = self.waiting
-        for occurrence in occurrences:
-            waiting[occurrence[1]] = occurrence
-        self._line.extend(occurrences)
-        if self._closed:
-            self.close()
+    def submit(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take occurrences, in order."""
+        self._queue.extend(occurrences)
+        self.hold(occurrences)
 
     def work(self) -> bool:
-        """Perform what waits, for one slice; say whether more waits."""
-        if not self._line:
+        """Perform what waits, for one slice; return whether more waits."""
+        if not self._queue:
             return False
-        where, line, clock = here(), self._line, self.clock
+        where, queue, clock = here(), self._queue, self.clock
         began = clock.elapsed()
-        while line:
-            occurrence = line.popleft()
-            if self.carry_out(occurrence, where) and (took := clock.elapsed() - began) >= SLICE:
+        while queue:
+            occurrence = queue.popleft()
+            if self.run(occurrence, where) and (took := clock.elapsed() - began) >= SLICE:
                 if took >= LONG:
                     self._warn(occurrence, took)
                 break
-        return bool(line)
+        return bool(queue)
 
     def _warn(self, occurrence: Occurrence, took: float) -> None:
-        task, run = occurrence
+        task, run = occurrence[0].task, occurrence[1]
         if task.method == method.sequential and not (isinstance(task, IntervalTask) and took < task.interval):
             log.warning("%s: its action held the loop for %.1f s, and all other tasks with it", run.task, took)
 
     def close(self) -> None:
         """Start nothing any more."""
-        self._line.clear()
+        self._queue.clear()
         super().close()
 
-    def abandon(self, but: Run | None = None) -> None:
-        """Give up an action that has not returned: its thread cannot be ended."""
+    def terminate(self, but: Run | None = None) -> None:
+        """Abandon an action that has not returned: its thread cannot be ended."""
         for run in list(self.running):
             if run is not but:
-                give_up(self, run, "the loop's thread is left behind")
+                self.leave_behind(run, "the loop's thread is left behind")

@@ -16,14 +16,17 @@ import math
 import queue
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.executors.base import Executor, Occurrence, Voice, give_up, here
+from tgscheduler.executors.base import Executor, here
+from tgscheduler.executors.stage import Occurrence
+from tgscheduler.logs import SafeLogger
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import LOST, TIMED_OUT, Run
 
-log = Voice(__name__)
+log = SafeLogger(__name__)
 
 #: An idle worker ends after this many seconds; the last one stays.
 IDLE = 30.0
@@ -41,12 +44,12 @@ class ThreadedExecutor(Executor):
     """Runs actions in at most ``threads`` threads."""
 
     method = method.threaded
-    takes_many = True
-    limits = True
+    enforces_timeouts = True
+    places = "threads"
 
     def __init__(self, clock: Clock, ended: deque[Occurrence], threads: int = 100) -> None:
         super().__init__(clock, ended)
-        self.bound = threads
+        self._bound = threads
         self._queue: queue.SimpleQueue[Occurrence | None] = queue.SimpleQueue()
         self._bell: clocks.Bell = queue.SimpleQueue()
         self._door = threading.Lock()  # workers pass it when they come and go, never in between
@@ -60,7 +63,12 @@ class ThreadedExecutor(Executor):
         self._number = 0
 
     @property
-    def threads(self) -> int:
+    def capacity(self) -> int:
+        """Maximum number of threads."""
+        return self._bound
+
+    @property
+    def busy(self) -> int:
         """How many workers there are."""
         return len(self._workers)
 
@@ -69,13 +77,8 @@ class ThreadedExecutor(Executor):
         self._add_worker()
         threading.Thread(target=self._grow, name="tgscheduler-grower", daemon=True).start()
 
-    def _enqueue(self, occurrence: Occurrence) -> None:
-        self._submitted += 1
-        self._queue.put(occurrence)
-        self._press()
-
-    def submit_all(self, occurrences: list[Occurrence]) -> None:
-        """Take many occurrences, in order."""
+    def submit(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take occurrences, in order."""
         waiting = self.waiting
         for occurrence in occurrences:
             waiting[occurrence[1]] = occurrence
@@ -93,23 +96,24 @@ class ThreadedExecutor(Executor):
             self._pressed = True
             self._bell.put(None)
 
-    def _note_begin(self, occurrence: Occurrence, timeout: float) -> None:
+    def _on_begin(self, occurrence: Occurrence, timeout: float) -> None:
         self._begun.append((self.clock.elapsed() + timeout, next(self._numbers), occurrence[1].attempt, occurrence))
         if self.bell is not None:
             self.bell.put(None)
 
-    def expire(self, now: float) -> float:
-        """End what is past its timeout: marked, and its thread counted as held until the action returns."""
+    def enforce_timeouts(self, now: float) -> float:
+        """End what is past its timeout: marked, and its thread counted as abandoned until the action returns."""
         while self._begun:
             heapq.heappush(self._limits, self._begun.popleft())
         elapsed = self.clock.elapsed()
         while self._limits and self._limits[0][0] <= elapsed:
-            _, _, attempt, (task, run) = heapq.heappop(self._limits)
+            _, _, attempt, (entry, run) = heapq.heappop(self._limits)
             if run.attempt == attempt and run.ended is None and run in self.running:
-                assert task._terms is not None
-                timeout = task._terms.policy.timeout
+                timeout = entry.policy.timeout
                 thread = run.where.thread if run.where else "?"
-                if self.give_up(run, TIMED_OUT, f"timed out after {timeout:g} s; {thread} is held until it returns"):
+                if self.abandon_run(
+                    run, TIMED_OUT, f"timed out after {timeout:g} s; {thread} is held until it returns"
+                ):
                     log.warning("%s: timed out after %g s; its action still holds %s", run.task, timeout, thread)
         return now + self._limits[0][0] - elapsed if self._limits else math.inf
 
@@ -120,28 +124,28 @@ class ThreadedExecutor(Executor):
         for _ in range(len(self._workers) + 1):
             self._queue.put(None)
 
-    def abandon(self, but: Run | None = None) -> None:
-        """Give up the actions that have not returned: their daemon threads are left behind."""
+    def terminate(self, but: Run | None = None) -> None:
+        """Abandon the actions that have not returned: their daemon threads are left behind."""
         for run in list(self.running):
             if run is not but:
-                give_up(self, run, f"thread {run.where.thread if run.where else '?'} is left behind")
+                self.leave_behind(run, f"thread {run.where.thread if run.where else '?'} is left behind")
 
     def _add_worker(self) -> bool:
         with self._door:
-            if self._closed or len(self._workers) >= self.bound:
+            if self._closed or len(self._workers) >= self._bound:
                 return False
             self._number += 1
             thread = threading.Thread(target=self._work, name=f"tgscheduler-worker-{self._number}", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # the host's limit on threads
-                if self.trouble is None:
+                if self.degraded is None:
                     log.warning("no further worker thread (%s); due runs wait for those there are", error)
-                self.trouble = f"no further worker thread: {error}"
+                self.degraded = f"no further worker thread: {error}"
                 return False
             assert thread.ident is not None
             self._workers[thread.ident] = thread
-            self.trouble = None
+            self.degraded = None
             return True
 
     def _grow(self) -> None:
@@ -160,7 +164,7 @@ class ThreadedExecutor(Executor):
                 for _ in range(step):
                     if not self._add_worker():
                         break
-                if self.trouble:
+                if self.degraded:
                     clocks.pause(0.2)
                 step = step * 2 if stuck else 1
             self._pressed = False
@@ -168,7 +172,7 @@ class ThreadedExecutor(Executor):
                 self._bell.put(None)  # submitted between the last look and the flag
 
     def _too_few(self) -> bool:
-        return self._queue.qsize() > len(self._idlers) and self.threads < self.bound
+        return self._queue.qsize() > len(self._idlers) and self.busy < self._bound
 
     def _taken(self) -> int:
         return self._submitted - self._queue.qsize()
@@ -186,13 +190,13 @@ class ThreadedExecutor(Executor):
                     item = self._await(me)
                 if item is None:
                     return
-                self.carry_out(item, where)
+                self.run(item, where)
                 item = None  # an idle worker keeps no task alive
         finally:  # also where somebody has thrown an exception into this thread: its run is lost, its place is free
             with self._door:
                 self._workers.pop(me, None)
             if item is not None:
-                self.held.pop(item[1], None)
+                self.abandoned_runs.pop(item[1], None)
                 self.finish(item[1], LOST, reason="its worker thread was ended from outside")
                 self._bell.put(None)
 

@@ -7,7 +7,7 @@
   returns;
 * what ``enterabs`` does is done without its lock, as we have one;
 * the delay function does nothing, so no ``time.sleep(0)`` follows each event;
-* cancelling puts nobody in the task's place and leaves that where it is, since ``sched.cancel`` walks the whole queue.
+* cancelling empties the entry's ticket and leaves that in the queue, since ``sched.cancel`` walks the whole of it.
 
 Every method is called under the engine's lock.
 """
@@ -20,15 +20,13 @@ from heapq import heapify, heappush
 from sched import Event
 from typing import Any
 
-from tgscheduler.timetable.tasks import Task
+from tgscheduler.timetable.entry import DECIDING, SCHEDULED, Entry
 
 #: As many occurrences are taken out at once, so that an ``add`` never waits for a burst.
 BATCH = 256
 
-Entry = list[Any]
-"""A task's place in the agenda, the arguments of its event: the task alone, or NOBODY once it has been cancelled."""
-
-NOBODY: Any = object()
+#: What a ticket (the arguments of an event: a list with one entry) holds once it has been cancelled.
+CANCELLED: Any = object()
 
 _NO_KWARGS: dict[str, Any] = {}
 
@@ -37,7 +35,7 @@ _LONG_AGO = itertools.repeat(-math.inf)
 
 
 class Agenda:
-    """The tasks that wait for a time."""
+    """The entries that wait for a time."""
 
     def __init__(self) -> None:
         self._live = 0
@@ -57,72 +55,75 @@ class Agenda:
         if not self._live:
             return None
         if self._stale and self._live <= 1000:
-            return min(event.time for event in self._events if event.argument[0] is not NOBODY)
+            return min(event.time for event in self._events if event.argument[0] is not CANCELLED)
         return self.earliest
 
-    def put(self, task: Task, due: float, fire_at: float | None = None) -> None:
-        """Enter a task, or move it when it waits already; ``fire_at``: its due time with its jitter."""
-        if task._entry is not None:
-            self.cancel(task)
-        task._entry = entry = [task]
-        task._due = due
+    def put(self, entry: Entry, due: float, fire_at: float | None = None) -> None:
+        """Add an entry, or move it if it waits already; ``fire_at``: its due time with its jitter."""
+        if entry.ticket is not None:
+            self.cancel(entry)
+        entry.ticket = ticket = [entry]
+        entry.due = due
+        entry.state = SCHEDULED
         if fire_at is None:
             fire_at = due
         self._live += 1
-        heappush(self._events, Event(fire_at, 0, next(self._numbers), self._take, entry, _NO_KWARGS))  # type: ignore[arg-type]
+        heappush(self._events, Event(fire_at, 0, next(self._numbers), self._take, ticket, _NO_KWARGS))  # type: ignore[arg-type]
         if fire_at < self.earliest:
             self.earliest = fire_at
 
-    def cancel(self, task: Task) -> None:
-        """Take a task out; legal when it does not wait."""
-        entry = task._entry
-        if entry is None:
+    def cancel(self, entry: Entry) -> None:
+        """Take an entry out; legal when it does not wait. Its next state is the caller's to set."""
+        ticket = entry.ticket
+        if ticket is None:
             return
-        task._entry = None
-        entry[0] = NOBODY
+        entry.ticket = None
+        ticket[0] = CANCELLED
         self._live -= 1
         self._stale += 1
         if self._stale > 64 and self._stale > self._live:
             self._rebuild()
 
-    def pop_due(self, now: float) -> list[Task]:
-        """Return the tasks that are due, in order, BATCH of them at most, and take them out.
+    def pop_due(self, now: float) -> list[Entry]:
+        """Return the entries that are due, in order, at most BATCH of them, and take them out: they are DECIDING.
 
-        ``earliest`` is then the time of the next entry: at or before ``now`` when more are due.
+        ``earliest`` is then the time of the next one: at or before ``now`` when more are due.
         """
-        tasks: list[Task] = []
-        while not tasks and self.earliest <= now:  # a batch may be full of cancelled ones
+        entries: list[Entry] = []
+        while not entries and self.earliest <= now:  # a batch may be full of cancelled ones
             self._sched.timefunc = itertools.chain(itertools.repeat(now, BATCH), _LONG_AGO).__next__
             self._sched.run(blocking=False)
             events, out = self._events, self._out
             self.earliest = events[0].time if events else math.inf
-            for task in out:
-                if task is not NOBODY:
-                    task._entry = None
-                    tasks.append(task)
-            self._stale -= len(out) - len(tasks)
+            for entry in out:
+                if entry is not CANCELLED:
+                    entry.ticket = None
+                    entry.state = DECIDING
+                    entries.append(entry)
+            self._stale -= len(out) - len(entries)
             out.clear()
-        self._live -= len(tasks)
-        return tasks
+        self._live -= len(entries)
+        return entries
 
-    def tasks(self) -> Iterator[Task]:
-        """Iterate over the waiting tasks in the order in which they fire."""
-        return (event.argument[0] for event in sorted(self._events) if event.argument[0] is not NOBODY)
+    def entries(self) -> Iterator[Entry]:
+        """Iterate over the waiting entries in the order in which they fire."""
+        return (event.argument[0] for event in sorted(self._events) if event.argument[0] is not CANCELLED)
 
-    def clear(self) -> list[Task]:
-        """Take all tasks out and return them in order."""
-        tasks = list(self.tasks())
-        for task in tasks:
-            task._entry = None
+    def clear(self) -> list[Entry]:
+        """Take all entries out, as they are to get another time, and return them in order."""
+        entries = list(self.entries())
+        for entry in entries:
+            entry.ticket = None
+            entry.state = DECIDING
         self._live = self._stale = 0
         self.earliest = math.inf
         self._renew()
-        return tasks
+        return entries
 
     def _rebuild(self) -> None:
-        """Keep what is live, so that cancelled tasks do not stay in memory."""
+        """Keep what is live, so that cancelled entries do not stay in memory."""
         events = self._events
-        events[:] = [event for event in events if event.argument[0] is not NOBODY]
+        events[:] = [event for event in events if event.argument[0] is not CANCELLED]
         heapify(events)
         self._stale = 0
         self.earliest = events[0].time if events else math.inf

@@ -6,8 +6,8 @@ from datetime import timedelta
 from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.cronlike import CronFields
-from tgscheduler.timetable.tasks import Action, Args, Kw, Planner, Task, TimeOnDay
-from tgscheduler.timetable.triggers import Cron, Monthdays, Weekdays
+from tgscheduler.timetable.tasks import Action, Args, Kw, Rescheduler, Task, TimeOnDay
+from tgscheduler.timetable.triggers import Cron, Monthdays, Trigger, Weekdays
 
 
 class DayTaskRescheduler:
@@ -19,7 +19,7 @@ class DayTaskRescheduler:
         """Return the next ``timeonday`` of today (of tomorrow when that is over, or not ``today``), POSIX seconds."""
         assert isinstance(self, _DayTask)
         tz = zones.zone(self.timezone)
-        now = zones.wall(self._home.clock.now(), tz)
+        now = zones.wall(self._context.clock.now(), tz)
         later = [time for time in self.times if today and time > (now.hour, now.minute)]
         hour, minute = later[0] if later else self.times[0]
         day = now.replace(hour=hour, minute=minute, second=0)
@@ -53,12 +53,13 @@ class WeekdayTask(_DayTask):
         self.days = triggers.check_days("weekdays", weekdays, 7)
         self._set(timeonday)
 
-    def reschedule(self, scheduler: Planner) -> None:
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task at tomorrow's ``timeonday``; on a day that is none of its own it runs nothing."""
         scheduler.schedule_task_abs(self, self.get_schedule_time(False))
 
-    def _build(self) -> None:
-        self._trigger = Weekdays(self.days, self.timeonday, self.timezone)
+    def make_trigger(self, timezone: str) -> Trigger:
+        """Return its days and times in a zone."""
+        return Weekdays(self.days, self.timeonday, timezone)
 
 
 class MonthdayTask(_DayTask):
@@ -83,12 +84,13 @@ class MonthdayTask(_DayTask):
         self.days = triggers.check_monthdays(monthdays)
         self._set(timeonday)
 
-    def reschedule(self, scheduler: Planner) -> None:
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Not applicable: raise NotImplementedError."""
         raise NotImplementedError("a monthday task is not rescheduled by hand: its scheduler knows its next day")
 
-    def _build(self) -> None:
-        self._trigger = Monthdays(self.days, self.timeonday, self.timezone)
+    def make_trigger(self, timezone: str) -> Trigger:
+        """Return its days and times in a zone."""
+        return Monthdays(self.days, self.timeonday, timezone)
 
 
 class _LineTask(Task):
@@ -98,14 +100,14 @@ class _LineTask(Task):
 
     def get_schedule_time(self, today: bool = True) -> float:
         """Return the next time that matches, in POSIX seconds."""
-        self._build()
-        assert self._trigger is not None
-        due = self._trigger.next_after(self._home.clock.now())
+        trigger = self.make_trigger(self.timezone)
+        assert trigger is not None
+        due = trigger.next_after(self._context.clock.now())
         if due is None:
             raise InvalidValue(f"{self!r}: no date matches within 50 years")
         return due
 
-    def reschedule(self, scheduler: Planner) -> None:
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task at its next matching time."""
         scheduler.schedule_task_abs(self, self.get_schedule_time())
 
@@ -123,8 +125,9 @@ class CronTask(_LineTask):
         super().__init__(name, action, args, kw)
         self.line = Cron(line).line
 
-    def _build(self) -> None:
-        self._trigger = Cron(self.line, self.timezone)
+    def make_trigger(self, timezone: str) -> Trigger:
+        """Return its line in a zone."""
+        return Cron(self.line, timezone)
 
 
 class CronLikeTask(_LineTask):
@@ -143,5 +146,6 @@ class CronLikeTask(_LineTask):
         self.minutes, self.hours, self.doms, self.months, self.dows = fields
         self._line = Cron(fields.line(), None, day_and=True).line
 
-    def _build(self) -> None:
-        self._trigger = Cron(self._line, self.timezone, day_and=True)
+    def make_trigger(self, timezone: str) -> Trigger:
+        """Return its line in a zone; all fields must match."""
+        return Cron(self._line, timezone, day_and=True)

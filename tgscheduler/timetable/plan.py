@@ -1,106 +1,109 @@
-"""What to do with a task that is due: start it, skip it, and when it comes next. Pure decisions.
-
-``decide`` is for the many tasks that have agreed to nothing beyond their timetable, ``judge`` for those with terms:
+"""What to do with an entry that is due: start it, queue it, skip it, and when it comes next. Pure decisions.
 
 ::
 
     what is due   [due .. until], the stretch that has been missed, and what follows it
       misfire     which of it still runs, as how many runs: the rest is missed (grace, misfire)
+      pause       nothing runs; what runs once is kept
+      overlap     start, wait in the task's queue, or skip, by what still runs
       max_runs    not more than are left
-      overlap     start, wait in the task's line, or skip, by what still runs
 """
 
 import math
 from collections import deque
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tgscheduler.timetable.asking import stretch
-from tgscheduler.timetable.compose import Trigger, ask, look, no_later, on_its_day
+from tgscheduler.timetable.compose import Trigger, ask, look, no_later, none_until, on_its_day
+from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.policy import LATE, Policy, spread
-from tgscheduler.timetable.realtime import Interval
-from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING, Run
+from tgscheduler.timetable.realtime import Interval, Once
+from tgscheduler.timetable.run import MISSED, SKIPPED, WAITING, Run
 from tgscheduler.timetable.search import STEPS, Search
 
-#: A stretch of missed calendar occurrences is counted up to here; beyond it the Run says "at least".
+#: Maximum number of missed calendar occurrences that are counted; beyond it the Run says "at least".
 MOST_COUNTED = 10_000
 
-#: A local name: it is compared with in each decision.
-_NEVER = math.inf
+#: Over this many seconds missed calendar occurrences are counted under the engine's lock, by asking for each.
+COUNTED_AT_ONCE = 60.0
 
-#: So many occurrences of a task wait in its line at most (``overlap='queue'``, ``misfire='run_all'``).
-LONGEST_LINE = 1000
+#: Maximum number of occurrences of a task that wait in its queue (``overlap='queue'``, ``misfire='run_all'``).
+LONGEST_QUEUE = 1000
 
 
-@dataclass(slots=True)
-class Decision:
-    """What becomes of the occurrences from the due time to ``until`` (POSIX seconds; None: one), and what follows.
+class Decision(NamedTuple):
+    """What becomes of everything that is due, in order of time.
 
-    ``count`` is how many they are; 0: none at all (a time put by hand on a day that is none of the task's).
-    ``skip`` is the reason for which they do not run, None when they do (as one run).
+    Of the ``runs`` those that are WAITING run: the first ``starts`` of them start at once, the others wait in the
+    task's queue. The rest is MISSED or SKIPPED, with the reason. ``next_due``: POSIX seconds, None: nothing follows.
     """
 
-    count: int
-    until: float | None
-    skip: str | None
-    note: str | None
+    runs: Sequence[Run]
+    starts: int
     next_due: float | None
+    #: Nothing was found until this moment, where the search ended: the trigger is to be asked again then.
+    unfound: float | None = None
 
 
-#: What every task gets that runs once.
-ONCE = Decision(1, None, None, None, None)
+def decide(entry: Entry, due: float, label: str, now: float, paused_until: float = -math.inf) -> Decision:
+    """Decide on an entry whose fire time ``due`` has come; change nothing.
 
-
-def decide(
-    due: float, now: float, trigger: Trigger | None, last: Run | None, by_hand: bool = False, walk: bool = True
-) -> Decision | None:
-    """Decide on a task whose fire time ``due`` has come.
-
-    What was missed since ``due`` runs as one run (misfire: run once), unless the last run has not ended: then it is
-    skipped (overlap: skip), and the reason names that run. A trigger whose answer is no later moment is an error: it
-    would be asked for ever. Without ``walk`` the decision is None where a trigger would be asked for each occurrence
-    that was missed.
+    ``label``: what its runs are called. ``paused_until``: nothing runs before that moment. A trigger whose answer is no
+    later moment is an error: it would be asked forever.
     """
-    if trigger is None:
-        if last is None:
-            return ONCE
-        return Decision(1, due, _overlap(last), None, None)
-    following = trigger.next_after(due)
-    if following is not None and not due < following < _NEVER:  # as ask() does, without its call
-        raise no_later(following, due)
-    if by_hand and not on_its_day(trigger, due):
-        return Decision(0, due, None, None, following)
-    if following is None or following > now:
-        return Decision(1, due, None if last is None else _overlap(last), None, following)
-    if not walk and type(trigger) is not Interval:
-        return None
-    count, until, note = _stretch(trigger, due, now)
-    return Decision(count, until, _overlap(last), note, ask(trigger, now))
+    trigger = None if entry.task.self_rescheduling else entry.trigger
+    if entry.limits is None and paused_until <= now:
+        last = entry.last_run
+        if last is None or last.ended is not None:
+            # The early exit of nearly every occurrence: a run on time, with no limits. It saves a third of a run
+            # (docs/design/0008).
+            if trigger is None:
+                return Decision((Run(label, due),), 1, None)
+            following = trigger.next_after(due)
+            if following is not None and not due < following < math.inf:  # as ask() does, without its call
+                raise no_later(following, due)
+            if (following is None or following > now) and not entry.manual_due:
+                return Decision((Run(label, due),), 1, following)
+    if paused_until > now and entry.one_shot:
+        return Decision((), 0, due)  # kept until the end of the pause
+    limits, running = entry.limits, entry.running()
+    end = math.inf if limits is None else limits.end
+    if trigger is not None and limits is not None and limits.unfound == due:  # no fire time: the search goes on there
+        fire = ask(trigger, _before(due))
+        if fire is None or fire > min(now, end):
+            return _searched(Decision((), 0, fire if fire is not None and fire <= end else None), entry, due, now)
+        due = fire
+    decision = decide_fully(
+        due,
+        label,
+        now,
+        trigger,
+        entry.policy,
+        running=len(running),
+        waiting=0 if limits is None else len(limits.queue),
+        oldest=running[0] if running else None,
+        left=None if limits is None else limits.runs_left,
+        end=end,
+        paused=pause_reason(now, paused_until),
+        manual_due=entry.manual_due,
+    )
+    return _searched(decision, entry, due, now)
 
 
-@dataclass(slots=True)
-class Part:
-    """A stretch of occurrences that becomes one Run.
-
-    ``state`` is RUNNING (start it), WAITING (behind what runs), MISSED or SKIPPED.
-    """
-
-    due: float
-    until: float
-    count: int
-    state: str
-    reason: str | None = None
+def _searched(decision: Decision, entry: Entry, due: float, now: float) -> Decision:
+    """Return a decision that says where a search has ended, if it ended before a next fire time was found."""
+    limits = entry.limits
+    if decision.next_due is not None or limits is None or not limits.slow_trigger:
+        return decision
+    if limits.runs_left is not None and limits.runs_left == sum(run.state == WAITING for run in decision.runs):
+        return decision  # these are its last ones
+    return decision._replace(unfound=unfound_until(entry, max(due, now - entry.policy.jitter)))
 
 
-class Verdict(NamedTuple):
-    """What becomes of everything that is due, in order of time, and when the task is due next."""
-
-    parts: list[Part]
-    next_due: float | None
-
-
-def judge(
+def decide_fully(
     due: float,
+    label: str,
     now: float,
     trigger: Trigger | None,
     policy: Policy,
@@ -111,65 +114,73 @@ def judge(
     left: int | None = None,
     end: float = math.inf,
     paused: str | None = None,
-    by_hand: bool = False,
-) -> Verdict:
-    """Decide on a task with terms whose fire time ``due`` has come.
+    manual_due: bool = False,
+) -> Decision:
+    """Decide on what came due at ``due``, with all that may count.
 
-    ``running`` of its runs have not ended, the ``oldest`` among them, and ``waiting`` occurrences wait in its line.
-    ``left``: how many runs it may still have; ``end``: its last moment; ``paused``: the reason for which none runs.
+    ``running`` of the task's runs have not ended, the ``oldest`` among them, and ``waiting`` occurrences are in its
+    queue. ``left``: how many runs it may still have; ``end``: its last moment; ``paused``: the reason for which none
+    runs; ``manual_due``: ``due`` was set by ``schedule_task``, and counts only on a day of the trigger's.
     """
     # With jitter an occurrence can be missed only when the time over which it is spread has gone by.
     horizon = min(now - policy.jitter, end)
     following = None if trigger is None else ask(trigger, due)
-    parts: list[Part] = []
-    if not (by_hand and trigger is not None and not on_its_day(trigger, due)):
-        whole = Part(due, due, 1, RUNNING)
+    runs: list[Run] = []
+    if not (manual_due and trigger is not None and not on_its_day(trigger, due)):
+        whole = Run(label, due)
         if trigger is not None and following is not None and following <= horizon:
-            count, until, note = _stretch(trigger, due, horizon)
-            whole = Part(due, until, count, RUNNING, note)
+            whole = _stretch(label, trigger, due, horizon)
             following = ask(trigger, horizon)
-        parts = _misfire(whole, now, horizon, trigger, policy)
+        runs = apply_misfire(whole, now, horizon, trigger, policy)
     if paused is not None:
-        parts = [Part(part.due, part.until, part.count, SKIPPED, paused) for part in parts]
-    parts = overlaps(parts, policy, running, waiting, oldest)
+        for run in runs:
+            run.state, run.reason = SKIPPED, paused
+    starts = apply_overlap(runs, policy, running, waiting, oldest)
     if left is not None:
-        parts, left = _leave(parts, left)
+        runs, left = apply_max_runs(runs, left)
     if (following is not None and following > end) or left == 0:
         following = None
-    return Verdict(parts, following)
+    return Decision(runs, starts, following)
 
 
-def _misfire(whole: Part, now: float, horizon: float, trigger: Trigger | None, policy: Policy) -> list[Part]:
+def pause_reason(now: float, until: float) -> str | None:
+    """Return why nothing runs in a pause, None if it is over."""
+    if until <= now:
+        return None
+    return "paused" if until == math.inf else f"paused until {until:.3f}"
+
+
+def apply_misfire(whole: Run, now: float, horizon: float, trigger: Trigger | None, policy: Policy) -> list[Run]:
     """Divide what is due, up to ``horizon``, into what is missed and what still runs."""
-    grace, skip = policy.grace, policy.misfire == "skip"
+    grace, skip, label = policy.grace, policy.misfire == "skip", whole.task
     tolerated = LATE if grace is None and skip else grace
     # An occurrence is late from the end of the time over which jitter spreads it.
     earliest = -math.inf if tolerated is None else now - tolerated - policy.jitter
-    live: list[Part] = []
+    live: list[Run] = []
     if trigger is None or whole.count == 1 or (policy.misfire == "run_once" and whole.due >= earliest):
         if whole.due >= earliest:
             return [whole]
     elif policy.misfire == "run_once":
         first = ask(trigger, _before(earliest))
         if first is not None and first <= horizon:
-            count, until, note = _stretch(trigger, first, horizon)
-            live = [Part(first, until, count, RUNNING, note)]
+            live = [_stretch(label, trigger, first, horizon)]
     else:
         fires = _last(trigger, whole.due, horizon, policy.misfire_cap or 1)
-        live = [Part(fire, fire, 1, RUNNING) for fire in fires if fire >= earliest]
+        live = [Run(label, fire) for fire in fires if fire >= earliest]
     if not live:
-        reason = _late(now - whole.until, policy, tolerated)
-        return [replace(whole, state=MISSED, reason=_and(reason, whole.reason))]
+        whole.state, whole.reason = MISSED, _and(_late(now - whole.until, policy, tolerated), whole.reason)
+        return [whole]
     if live[0].due == whole.due:
         return live
     assert trigger is not None
-    count, until, note = _stretch(trigger, whole.due, _before(live[0].due))
+    missed = _stretch(label, trigger, whole.due, _before(live[0].due))
     reason = f"misfire: {policy.misfire}"
-    if until < earliest:
-        reason = _late(now - until, policy, tolerated)
+    if missed.until < earliest:
+        reason = _late(now - missed.until, policy, tolerated)
     elif policy.misfire == "run_all":
         reason = f"misfire: run_all makes up for {policy.misfire_cap} at most"
-    return [Part(whole.due, until, count, MISSED, _and(reason, note)), *live]
+    missed.state, missed.reason = MISSED, _and(reason, missed.reason)
+    return [missed, *live]
 
 
 def _before(moment: float) -> float:
@@ -207,41 +218,43 @@ def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float
         found, back = list(fires) or found, back * 4
 
 
-def _leave(parts: list[Part], left: int) -> tuple[list[Part], int]:
-    """Return what may still run of the parts, and how many runs are left then: what is beyond is due no more."""
-    kept: list[Part] = []
-    for part in parts:
-        if part.state in (RUNNING, WAITING):
+def apply_max_runs(runs: list[Run], left: int) -> tuple[list[Run], int]:
+    """Return what may still run of the runs, and how many are left then: what is beyond is due no more."""
+    kept: list[Run] = []
+    for run in runs:
+        if run.state == WAITING:
             if left == 0:
                 break
             left -= 1
-        kept.append(part)
+        kept.append(run)
     return kept, left
 
 
-def overlaps(parts: list[Part], policy: Policy, running: int, waiting: int, oldest: Run | None) -> list[Part]:
-    """Start what may start beside what runs; what was missed waits in line, the rest is as the policy says."""
-    most = slots(policy)
-    first = True
-    for i, part in enumerate(parts):
-        if part.state != RUNNING:
+def apply_overlap(runs: list[Run], policy: Policy, running: int, waiting: int, oldest: Run | None) -> int:
+    """Return how many runs start beside what runs; what was missed waits in the queue, the rest is as the policy says.
+
+    ``running`` runs of the task have not ended, the ``oldest`` among them; ``waiting`` ones are in its queue.
+    """
+    most = max_concurrency(policy)
+    first, starts = True, 0
+    for run in runs:
+        if run.state != WAITING:
             continue
         made_up, first = not first, False
         if running < most and not waiting:
             running += 1
+            starts += 1
         elif policy.overlap != "queue" and not made_up:
-            reason = (_overlap(oldest) if most == 1 else None) or _too_many(running, waiting)
-            parts[i] = replace(part, state=SKIPPED, reason=reason)
+            run.state, run.reason = SKIPPED, (_overlap(oldest) if most == 1 else None) or _too_many(running, waiting)
             first = True  # and so is what was missed after it
-        elif waiting >= LONGEST_LINE:
-            parts[i] = replace(part, state=SKIPPED, reason=f"overlap: {waiting} occurrences wait already")
+        elif waiting >= LONGEST_QUEUE:
+            run.state, run.reason = SKIPPED, f"overlap: {waiting} occurrences wait already"
         else:
-            parts[i] = replace(part, state=WAITING)
             waiting += 1
-    return parts
+    return starts
 
 
-def slots(policy: Policy) -> float:
+def max_concurrency(policy: Policy) -> float:
     """Return how many runs of a task there may be at a time."""
     if policy.overlap != "allow":
         return 1
@@ -261,11 +274,16 @@ def fire_time(label: str, due: float, policy: Policy) -> float:
     return due + policy.jitter * spread(label, due) if policy.jitter else due
 
 
-def pause_reason(now: float, until: float) -> str | None:
-    """Return the reason for which nothing runs at ``now``, None when no pause lasts ``until`` a later moment."""
-    if now >= until:
-        return None
-    return "paused" if until == math.inf else f"paused until {until:.3f}"
+def takes_long(entry: Entry, due: float, now: float) -> bool:
+    """Return whether a decision may take long, so that it is to be made without the engine's lock.
+
+    Its trigger may, or more than a few missed occurrences are counted by asking for each.
+    """
+    if entry.limits is not None and entry.limits.slow_trigger:
+        return True
+    if now - due <= entry.policy.jitter + COUNTED_AT_ONCE or entry.task.self_rescheduling:
+        return False
+    return type(entry.trigger) not in (Interval, Once, type(None))
 
 
 def _overlap(last: Run | None) -> str | None:
@@ -282,7 +300,83 @@ def _too_many(running: int, waiting: int) -> str:
     return f"overlap: {running} runs have not ended" + (f", and {waiting} wait" if waiting else "")
 
 
-def _stretch(trigger: Trigger, due: float, now: float) -> tuple[int, float, str | None]:
-    """Return how many occurrences lie in [due, now], the last of them, and a note where they were not all counted."""
+def _stretch(label: str, trigger: Trigger, due: float, now: float) -> Run:
+    """Return one Run for the occurrences in [due, now], with a note if not all of them were counted."""
     count, until, exact = stretch(trigger, due, now, MOST_COUNTED)
-    return count, until, None if exact else f"at least {count} occurrences"
+    run = Run(label, due, count, until)
+    run.reason = None if exact else f"at least {count} occurrences"
+    return run
+
+
+# -- where a task is put outside of a turn: at an add, a start, by hand ---------------------------------------------
+
+#: A wall clock set back by more than this (seconds) was corrected: what ran at the wrong times may run again.
+CORRECTION = 3 * 3600.0
+
+
+class Placement(NamedTuple):
+    """A fire time that an entry gets outside of a turn; ``trigger``: the one that it fires by from then on."""
+
+    due: float | None
+    trigger: Trigger | None
+    manual_due: bool = False
+    #: Nothing was found until this moment: the trigger is to be asked again then.
+    unfound: float | None = None
+
+
+def first_placement(entry: Entry, now: float, delay: float | None) -> Placement:
+    """Return the first fire time: ``delay`` seconds from now, or (None) as the trigger says."""
+    limits, trigger = entry.limits, entry.trigger
+    start, end = (None, math.inf) if limits is None else (limits.start, limits.end)
+    if entry.begins_grid:
+        due: float | None = (now if start is None else start) + (delay or 0.0)
+        assert due is not None
+        grid = entry.grid(due)
+        if start is not None:
+            due = grid.next_after(_before(max(now, due)))  # its grid may have begun already
+        return Placement(due if due is not None and due <= end else None, grid)
+    if trigger is None or delay is not None:
+        due = max(now, start or now) + (delay or 0.0)
+        return Placement(due if due <= end else None, trigger, trigger is not None)
+    return Placement(next_due(entry, trigger, now), trigger)
+
+
+def placement_after_stop(entry: Entry, now: float) -> Placement:
+    """Return when an entry fires that had a time before a stop: what was due meanwhile is no occurrence."""
+    trigger, due, high_water = entry.trigger, entry.due, entry.high_water
+    assert due is not None
+    if trigger is None or (due >= now and entry.manual_due):
+        return Placement(due, trigger, entry.manual_due)
+    if isinstance(trigger, Interval) and due >= now:
+        if high_water and due - now > trigger.seconds:  # the wall clock was set back meanwhile
+            steps = math.ceil((trigger.anchor - now) / trigger.seconds)
+            trigger = Interval.sound(trigger.seconds, trigger.anchor - steps * trigger.seconds)
+            return Placement(next_due(entry, trigger, now), trigger, entry.manual_due)
+        return Placement(due, trigger, entry.manual_due)
+    ran = high_water if high_water - now <= CORRECTION else -math.inf
+    return Placement(next_due(entry, trigger, max(now, ran)), trigger)
+
+
+def next_due(entry: Entry, trigger: Trigger, moment: float) -> float | None:
+    """Return a trigger's next fire time after ``moment``, within the bounds of an entry."""
+    limits = entry.limits
+    if limits is None:
+        return ask(trigger, moment)
+    if limits.start is not None:
+        moment = max(moment, _before(limits.start))
+    due = ask(trigger, moment)
+    return due if due is None or due <= limits.end else None
+
+
+def unfound_until(entry: Entry, moment: float) -> float | None:
+    """Return up to which moment an entry's trigger finds no fire time after ``moment``, None if there is one, or none.
+
+    Only a search that gave up within its bounds leaves such a moment (:mod:`tgscheduler.timetable.search`).
+    """
+    limits, trigger = entry.limits, entry.trigger
+    if limits is None or not limits.slow_trigger or trigger is None or limits.runs_left == 0:
+        return None
+    if limits.start is not None:
+        moment = max(moment, _before(limits.start))
+    until = none_until(trigger, moment)
+    return until if until is not None and until <= limits.end else None

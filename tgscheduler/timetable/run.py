@@ -53,12 +53,12 @@ class Run:
     """
 
     __slots__ = (
-        "_again", "_former", "_id", "_log", "_takeovers", "attempt", "count", "due", "ended", "error", "reason",
-        "started", "state", "task", "until", "where",
+        "_id", "_log", "_takeovers", "attempt", "count", "due", "ended", "error", "previous_attempt", "reason",
+        "retry_due", "started", "state", "task", "until", "where",
     )  # fmt: skip
 
-    _again: float  # when its next attempt begins; set where there is one
-    _former: "Run | None"  # the Run of the attempt before, where its action has not returned
+    retry_due: float  # when its next attempt begins; set if there is one
+    previous_attempt: "Run | None"  # the Run of the attempt before, if its action has not returned
     _id: int  # set by a store that lasts
     _log: str  # set where its action has logged something
     _takeovers: int  # how often it was taken over from a process that had ended; set where it was
@@ -108,7 +108,7 @@ class Run:
 
     def try_again(self, again: float, now: float) -> None:
         """Wait for the next attempt, which begins at ``again``."""
-        self._again, self._former = again, None
+        self.retry_due, self.previous_attempt = again, None
         self.reason = f"attempt {self.attempt} has failed; the next one follows after {again - now:.3g} s"
         self.attempt += 1
         self.started = self.where = None
@@ -119,7 +119,7 @@ class Run:
         run = Run(self.task, self.due, self.count, self.until)
         run.attempt, run.error = self.attempt, self.error
         run.try_again(again, now)
-        run._former = self
+        run.previous_attempt = self
         if self.id is not None:
             run._id = self._id
         if self.takeovers:

@@ -4,27 +4,25 @@ Here stand the base and what counts real seconds; tasks of the calendar stand in
 :mod:`tgscheduler.timetable.daytasks`, the variants that say where the action runs in
 :mod:`tgscheduler.timetable.variants`. Constructors are those of kronos. Bad values are refused there, so a Task that
 exists is sound.
+
+A Task is the application's: what a scheduler knows of it (its state, its next due time) stands in an
+:mod:`~tgscheduler.timetable.entry`, to which the task has one reference.
 """
 
 import logging
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import time, timedelta
 from types import FunctionType, MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Unpack
+from typing import Any, ClassVar, Protocol, Unpack
 
 from tgscheduler import clock as clocks
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import triggers
 from tgscheduler.timetable.actions import LAZY, check_callable, check_result
-from tgscheduler.timetable.compose import ask, none_until
+from tgscheduler.timetable.options import NO_OPTIONS, Options, TaskOptions
 from tgscheduler.timetable.policy import PLAIN, Policy, method
-from tgscheduler.timetable.terms import Options, Terms
-from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Interval, Trigger
-
-if TYPE_CHECKING:
-    from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Trigger
 
 log = logging.getLogger("tgscheduler.task")
 
@@ -33,14 +31,11 @@ Args = Iterable[Any] | None
 Kw = Mapping[str, Any] | None
 TimeOnDay = tuple[int, int] | list[int] | time | int | Iterable[tuple[int, int] | time]
 
-#: A wall clock set back by more than this (seconds) was corrected: what ran at the wrong times may run again.
-CORRECTION = 3 * 3600.0
-
 _NO_KW: Mapping[str, Any] = MappingProxyType({})
 
 
-class Home:
-    """What a task has from its scheduler: the clock, the zone (an IANA name, None: the host's) and the policy."""
+class SchedulerContext:
+    """What a scheduler gives its tasks: the clock, the zone (an IANA name, None: the host's) and the policy."""
 
     __slots__ = ("clock", "policy", "timezone")
 
@@ -49,12 +44,8 @@ class Home:
         self.timezone = timezone
         self.policy = policy
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Let a copy of a task that is in no scheduler be in none either."""
-        return "_REAL_HOME" if self is _REAL_HOME else super().__reduce_ex__(protocol)
 
-
-class Planner(Protocol):
+class Rescheduler(Protocol):
     """What ``reschedule`` is given: a scheduler, as far as a task needs it."""
 
     def schedule_task(self, task: "Task", delay: float) -> Any:
@@ -64,60 +55,51 @@ class Planner(Protocol):
         """Put the task at ``abstime``, POSIX seconds."""
 
 
-_REAL_HOME = Home(clocks.Clock(), None)
+class EntryView(Protocol):
+    """What a task shows of its place in a scheduler."""
+
+    @property
+    def context(self) -> SchedulerContext: ...
+    @property
+    def next_due(self) -> float | None: ...
+    @property
+    def trigger(self) -> Trigger | None: ...
+    @property
+    def policy(self) -> Policy: ...
+    @property
+    def label(self) -> str | None: ...
+    @property
+    def paused(self) -> bool: ...
+    def interval_changed(self) -> None: ...
+
+
+#: The context of a task that no scheduler has.
+_NO_SCHEDULER = SchedulerContext(clocks.Clock(), None)
 
 
 class Task:
-    """What is run: base of all kinds. A subclass that overrides ``execute`` and ``reschedule`` is scheduled by them.
+    """Base class of all tasks: an action, its arguments and when it fires.
 
-    ``name``: a string or None. ``action``: called as ``action(*args, **kw)`` with the very objects given here.
+    A subclass that overrides ``execute`` and ``reschedule`` is scheduled by them. ``name``: a string or None.
+    ``action``: called as ``action(*args, **kw)`` with the very objects given here.
     """
 
-    __slots__ = (
-        "__dict__",
-        "__weakref__",
-        "_added",
-        "_by_hand",
-        "_due",
-        "_entry",
-        "_final",
-        "_gone",
-        "_home",
-        "_label",
-        "_last",
-        "_mark",
-        "_numbers",
-        "_terms",
-        "_trigger",
-        "action",
-        "args",
-        "kw",
-        "name",
-    )
+    __slots__ = ("__dict__", "__weakref__", "_entry", "_options", "action", "args", "kw", "name")
 
     method: ClassVar[str] = method.sequential
-    _reschedules_itself: ClassVar[bool] = False
+    #: Whether a class outside of this package overrides ``reschedule``.
+    self_rescheduling: ClassVar[bool] = False
+    #: Whether it repeats on a grid that begins at its first due time.
+    has_interval: ClassVar[bool] = False
 
-    # The engine's own marks; written under its lock.
-    _trigger: Trigger | None
-    _home: Home
-    _terms: Terms | None  # what was agreed beyond the trigger; None: nothing
-    _entry: list[Any] | None  # its place in the agenda; None: it waits for no time
-    _due: float
-    _by_hand: bool  # put at this time by schedule_task, not by its trigger
-    _final: bool  # no occurrence follows the last one
-    _gone: bool  # cancelled
-    _label: str | None  # what a task without a name is called, and where in the registry that comes from
-    _numbers: Any
-    _last: "Run | None"
-    _mark: float  # the last due time that was decided on
-    _added: float  # when it was
+    _entry: EntryView | None  # the engine's record of it; None: it is in no scheduler
+    _options: TaskOptions | None  # None: it has chosen nothing
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for verb in ("execute", "reschedule", "handle_exception"):
             check_callable(f"{cls.__qualname__}.{verb}", getattr(cls, verb))
-        cls._reschedules_itself = not str(getattr(cls.reschedule, "__module__", None)).startswith(f"{__package__}.")
+        cls.self_rescheduling = not str(getattr(cls.reschedule, "__module__", None)).startswith(f"{__package__}.")
 
     def __init__(self, name: str | None, action: Action, args: Args = None, kw: Kw = None) -> None:
         if name is not None:
@@ -128,10 +110,7 @@ class Task:
         self.action = action
         self.args = () if args is None else _check_args(args)
         self.kw = _NO_KW if not kw else _check_kw(kw)
-        self._home = _REAL_HOME
-        self._trigger = self._terms = self._entry = self._label = self._numbers = self._last = None
-        self._by_hand = self._final = self._gone = False
-        self._due = self._mark = self._added = 0.0
+        self._entry = self._options = None
 
     def execute(self) -> object:
         """Call the action, and nothing else; raise UnfinishedAction if it returned its work instead of doing it."""
@@ -141,13 +120,14 @@ class Task:
             check_result(result)
         return None
 
-    def reschedule(self, scheduler: Planner) -> None:
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task into the scheduler for its next time: for subclasses; the loop itself asks the trigger."""
         raise NotImplementedError(f"{type(self).__name__} has no reschedule: use one of the concrete task classes")
 
     def handle_exception(self) -> None:
         """Deal with the exception that the action has just raised: log it. Subclasses may do otherwise."""
-        log.error("%s: the action failed", self._label or self.name, exc_info=sys.exception())
+        label = None if self._entry is None else self._entry.label
+        log.error("%s: the action failed", label or self.name, exc_info=sys.exception())
 
     def configure(self, **options: Unpack[Options]) -> "Task":
         """Choose a zone, bounds and policies before the task is added; return self.
@@ -155,131 +135,71 @@ class Task:
         What the functions that add tasks take by name: ``start``, ``end``, ``timezone`` and what
         :class:`~tgscheduler.timetable.policy.Policy` holds. Raises InvalidValue or InvalidType for what cannot be.
         """
-        if self._home is not _REAL_HOME:
+        if self._entry is not None:
             raise InvalidValue(f"{self!r} is in a scheduler already: choose its options before it is added")
-        terms = self._terms or Terms()
-        terms.choose(options, PLAIN)
-        self._terms = terms
+        updated = options_of(self).updated(options)
+        self._options = None if updated == NO_OPTIONS else updated
         return self
 
     @property
     def next_due(self) -> float | None:
         """When it fires next, in POSIX seconds; None while it waits for no time (or for the scheduler's start)."""
-        return None if self._entry is None or self._is_unfound else self._due
-
-    @property
-    def _is_unfound(self) -> bool:
-        """Whether its due time is none: the search for one goes on there."""
-        return self._terms is not None and self._terms.unfound == self._due
+        return None if self._entry is None else self._entry.next_due
 
     @property
     def trigger(self) -> Trigger | None:
-        """When it fires; None for a task that runs once, and for one that reschedules itself."""
-        return self._trigger
+        """When it fires; None for a task that runs once, and for one that is not placed yet."""
+        return self.given_trigger if self._entry is None else self._entry.trigger
+
+    @property
+    def given_trigger(self) -> Trigger | None:
+        """The trigger that the task was made with; None for a kind that makes its own."""
+        return None
 
     @property
     def policy(self) -> Policy:
         """What was chosen for it: its own choices over its scheduler's."""
-        return self._home.policy if self._terms is None else self._terms.policy
+        return options_of(self).policy(PLAIN) if self._entry is None else self._entry.policy
 
     @property
     def timezone(self) -> str:
         """The IANA name of the zone in which its days and times are meant."""
-        own = None if self._terms is None else self._terms.timezone
-        return own or self._home.timezone or clocks.local_zone()
+        return options_of(self).timezone or self._context.timezone or clocks.local_zone()
 
     @property
     def paused(self) -> bool:
         """Whether it is paused at this moment."""
-        return self._terms is not None and self._terms.paused_until > self._home.clock.now()
+        return self._entry is not None and self._entry.paused
 
-    def _adopt(self, home: Home) -> None:
-        """Take over a scheduler's clock, zone and policy."""
-        self._home = home
-        terms = self._terms
-        if terms is None:
-            if home.policy is PLAIN:
-                return self._build()
-            terms = self._terms = Terms()
-        terms.adopt(home.policy)
-        if terms.needless:
-            self._terms = None
-        if terms.trigger is None:
-            return self._build()
-        self._trigger = terms.trigger
+    @property
+    def _context(self) -> SchedulerContext:
+        return _NO_SCHEDULER if self._entry is None else self._entry.context
+
+    def make_trigger(self, timezone: str) -> Trigger | None:
+        """Return the trigger that the constructor's arguments mean in a zone; None: the task has none of its own."""
         return None
 
-    def _build(self) -> None:
-        """Make the trigger that the constructor's arguments mean in the zone of now."""
-
-    def _first_due(self, now: float, delay: float | None) -> float | None:
-        """Return the first fire time, None when there is none: ``delay`` seconds from now, or (None) as it comes."""
-        terms, trigger = self._terms, self._trigger
-        if trigger is None or delay is not None:
-            self._by_hand = trigger is not None
-            begin = now if terms is None or terms.start is None else max(now, terms.start)
-            due = begin + (delay or 0.0)
-            return due if terms is None or due <= terms.end else None
-        return self._due_after(now)
-
-    def _due_after(self, moment: float) -> float | None:
-        """Return the trigger's next fire time within the task's bounds."""
-        terms, trigger = self._terms, self._trigger
-        assert trigger is not None
-        if terms is None:
-            return ask(trigger, moment)
-        if terms.start is not None:
-            moment = max(moment, math.nextafter(terms.start, -math.inf))
-        due = ask(trigger, moment)
-        return due if due is None or due <= terms.end else None
-
-    def _none_until(self, moment: float) -> float | None:
-        """Return up to which moment its trigger finds no fire after ``moment``; None where none is to come at all."""
-        terms, trigger = self._terms, self._trigger
-        if terms is None or not terms.slow or trigger is None or terms.left == 0:
-            return None
-        if terms.start is not None:
-            moment = max(moment, math.nextafter(terms.start, -math.inf))
-        until = none_until(trigger, moment)
-        return until if until is not None and until <= terms.end else None
-
-    def _due_after_stop(self, now: float) -> float | None:
-        """Return when it fires after a stop that it had a time before: what was due meanwhile is no occurrence."""
-        trigger = self._trigger
-        if trigger is None or (self._due >= now and self._by_hand):
-            return self._due
-        if isinstance(trigger, Interval) and self._due >= now:
-            if self._mark and self._due - now > trigger.seconds:  # the wall clock was set back meanwhile
-                steps = math.ceil((trigger.anchor - now) / trigger.seconds)
-                trigger = self._trigger = Interval.sound(trigger.seconds, trigger.anchor - steps * trigger.seconds)
-                return self._due_after(now)
-            return self._due
-        self._by_hand = False
-        ran = self._mark if self._mark - now <= CORRECTION else -math.inf
-        return self._due_after(max(now, ran))
-
-    def _put_at(self, due: float) -> None:
-        """Take note of a fire time given by hand."""
-        self._by_hand = True
-
-    def _shift(self, seconds: float) -> bool:
-        """Follow a step of the wall clock, as what counts real seconds does; say whether it did."""
-        trigger = self._trigger
-        if isinstance(trigger, Interval):
-            self._trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
-            return True
-        return trigger is None and not self._by_hand  # an absolute time is the wall clock's
-
     def __getstate__(self) -> Any:
-        """Return what a copy is made of, without the proxy that tasks without ``kw`` share: it cannot be pickled."""
+        """Return what a copy is made of: it is in no scheduler, and the proxy that tasks without ``kw`` share stays."""
         state: Any = super().__getstate__()
         slots = state[1]
+        slots["_entry"] = None
         if slots.get("kw") is _NO_KW:
             slots["kw"] = {}
         return state
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._label or self.name or self.action!r}>"
+        label = None if self._entry is None else self._entry.label
+        return f"<{type(self).__name__} {label or self.name or self.action!r}>"
+
+
+# A task's one reference to its entry, for the engine: the slot's own methods, which cost no frame.
+entry_slot: Any = Task.__dict__["_entry"]
+
+
+def options_of(task: Task) -> TaskOptions:
+    """Return what was chosen for a task beyond its timetable."""
+    return task._options or NO_OPTIONS
 
 
 class SingleTask(Task):
@@ -287,7 +207,7 @@ class SingleTask(Task):
 
     __slots__ = ()
 
-    def reschedule(self, scheduler: Planner) -> None:
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Do nothing: it does not come again."""
 
 
@@ -295,6 +215,8 @@ class IntervalTask(Task):
     """A task that runs every ``interval`` seconds (a number or a timedelta)."""
 
     __slots__ = ("_seconds",)
+
+    has_interval = True
 
     def __init__(
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
@@ -314,49 +236,34 @@ class IntervalTask(Task):
     @interval.setter
     def interval(self, interval: float | timedelta) -> None:
         self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
-        if isinstance(self._trigger, Interval):
-            self._trigger = Interval.sound(self._seconds, self._trigger.anchor if self._entry is None else self._due)
+        if self._entry is not None:
+            self._entry.interval_changed()
 
-    def reschedule(self, scheduler: Planner) -> None:
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task ``interval`` seconds ahead."""
         scheduler.schedule_task(self, self.interval)
-
-    def _first_due(self, now: float, delay: float | None) -> float | None:
-        terms = self._terms
-        if terms is None:
-            due = now + (delay or 0.0)
-            self._trigger = Interval.sound(self._seconds, due)
-            return due
-        if terms.trigger is not None:
-            return super()._first_due(now, delay)
-        begin = (now if terms.start is None else terms.start) + (delay or 0.0)
-        grid = self._trigger = Interval.sound(self._seconds, begin)
-        first = grid.next_after(math.nextafter(max(now, begin), -math.inf))  # its grid may have begun already
-        return first if first is not None and first <= terms.end else None
-
-    def _put_at(self, due: float) -> None:
-        if self._terms is None or self._terms.trigger is None:
-            self._trigger = Interval.sound(self._seconds, due)
-        else:
-            self._by_hand = True
 
 
 class TriggerTask(Task):
     """A task that fires when a trigger says so: any object with ``next_after(moment)``, in POSIX seconds."""
 
-    __slots__ = ()
+    __slots__ = ("_given",)
 
     def __init__(self, name: str | None, trigger: Trigger, action: Action, args: Args = None, kw: Kw = None) -> None:
         super().__init__(name, action, args, kw)
         check_trigger(trigger)
-        self._terms = Terms()
-        self._terms.take_trigger(trigger)
-        self._trigger = trigger
+        self._given = trigger
 
-    def reschedule(self, scheduler: Planner) -> None:
+    @property
+    def given_trigger(self) -> Trigger | None:
+        """The trigger that the task was made with."""
+        return self._given
+
+    def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task at its trigger's next fire time."""
-        assert self._trigger is not None
-        due = self._trigger.next_after(self._home.clock.now())
+        trigger = self.trigger
+        assert trigger is not None
+        due = trigger.next_after(self._context.clock.now())
         if due is not None:
             scheduler.schedule_task_abs(self, due)
 

@@ -1,4 +1,4 @@
-"""A trigger in plain English: what a page, a log line or ``explain`` says of it."""
+"""A trigger and a moment in plain English: what a page, a log line or ``explain`` says of them."""
 
 import itertools
 import math
@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from cronsim.explain import explain
 
@@ -48,6 +49,30 @@ def day_rule_warning(line: str) -> str | None:
         f"cron line {line!r}: day-of-month {day!r} or day-of-week {weekday!r} suffices, as in cron: it fires "
         f"{_dates(parsed)}; where both must match, use Cron(line, day_and=True)"
     )
+
+
+def stamp(moment: float, tz: ZoneInfo) -> str:
+    """Return a moment as the wall shows it, with the zone's abbreviation and offset."""
+    try:
+        wall, ahead = zones.wall(moment, tz), zones.offset(math.floor(moment), tz)
+        name = wall.replace(tzinfo=tz, fold=_fold(moment, tz)).tzname() or ""
+    except (OverflowError, ValueError):  # beyond the calendar
+        return f"{moment:.3f} POSIX seconds"
+    fraction = f"{moment - math.floor(moment):.3f}"[1:].rstrip("0").rstrip(".")
+    hours, minutes = divmod(abs(ahead) // 60, 60)
+    offset = f"{'-' if ahead < 0 else '+'}{hours:02d}:{minutes:02d}"
+    said = f"{wall:%a %Y-%m-%d %H:%M:%S}{fraction}"
+    return f"{said} {offset}" if not name.isalpha() else f"{said} {name} ({offset})"
+
+
+def _fold(moment: float, tz: ZoneInfo) -> int:
+    wall = zones.wall(moment, tz)
+    return int(zones.moment_of(wall.replace(tzinfo=tz)) != math.floor(moment))
+
+
+def none_until_in_words(until: float, tz: ZoneInfo) -> str:
+    """Return that a trigger was searched in vain, and how far."""
+    return f"none found until {zones.wall(until, tz):%Y-%m-%d}"
 
 
 def _once(trigger: Once) -> str:

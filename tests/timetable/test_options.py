@@ -1,24 +1,25 @@
-"""A task's terms: options over the scheduler's policy, bounds, and what errors say."""
+"""A task's options: chosen over the scheduler's policy, bounds, and what errors say."""
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from helpers import entry_of
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.scheduler import IntervalTask, Policy, Retry, ThreadedScheduler, WeekdayTask
 from tgscheduler.testing import TickedScheduler
+from tgscheduler.timetable.entry import Limits
+from tgscheduler.timetable.options import NO_OPTIONS, TaskOptions
 from tgscheduler.timetable.policy import PLAIN
-from tgscheduler.timetable.terms import Terms
+from tgscheduler.timetable.tasks import options_of
 from tgscheduler.timetable.triggers import Interval
 
 NOON = datetime(2025, 6, 1, 12, tzinfo=UTC)
 
 
-def chosen(default=PLAIN, **options):
-    terms = Terms()
-    terms.choose(options, default)
-    return terms
+def chosen(**options):
+    return NO_OPTIONS.updated(options)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +41,10 @@ def chosen(default=PLAIN, **options):
     ],
 )
 def test_an_option_that_cannot_be_changes_nothing_and_registers_nothing(options, error, said):
-    terms = chosen(grace=5, start=7)
+    task = IntervalTask("it", 60, int).configure(grace=5, start=7)
     with pytest.raises(error, match=said):
-        terms.choose({"start": 1, **options}, PLAIN)
-    assert (terms.chosen, terms.start, terms.end, terms.policy.grace) == ({"grace": 5}, 7.0, math.inf, 5.0)
+        task.configure(**{"start": 1, **options})
+    assert (options_of(task), task.policy.grace) == (TaskOptions({"grace": 5}, 7.0, math.inf), 5.0)
     engine = ThreadedScheduler()  # one that has no zone of its own
     with pytest.raises(error, match=said):
         engine.add_interval_task(int, 60, taskname="it", **options)
@@ -51,20 +52,20 @@ def test_an_option_that_cannot_be_changes_nothing_and_registers_nothing(options,
 
 
 def test_bounds_are_moments_in_the_zone_that_was_given():
-    terms = chosen(start=datetime(2025, 6, 1, 12), end=NOON, timezone="Europe/Berlin")
-    assert (terms.start, terms.end) == (NOON.timestamp() - 7200, NOON.timestamp())
-    terms = chosen(start=NOON.astimezone(timezone(timedelta(hours=9))))
-    assert terms.start == NOON.timestamp()
+    bounds = chosen(start=datetime(2025, 6, 1, 12), end=NOON, timezone="Europe/Berlin")
+    assert (bounds.start, bounds.end) == (NOON.timestamp() - 7200, NOON.timestamp())
+    bounds = chosen(start=NOON.astimezone(timezone(timedelta(hours=9))))
+    assert bounds.start == NOON.timestamp()
     assert chosen(start=5, end=5).end == 5.0
     assert chosen(start=None, end=None).end == math.inf
 
 
 def test_what_was_chosen_stands_over_the_scheduler_s_policy_and_what_goes_with_it_falls():
     default = Policy(misfire="run_all", misfire_cap=5, overlap="allow", max_instances=3, grace=60, retry=2)
-    assert chosen(default, timeout=1).policy == Policy("run_all", 5, 60.0, "allow", 3, timeout=1.0, retry=Retry(2))
-    assert chosen(default, misfire="skip").policy.misfire_cap is None
-    assert chosen(default, overlap="queue").policy.max_instances is None
-    assert chosen(default, grace=None, retry=None).policy == Policy("run_all", 5, None, "allow", 3)
+    assert chosen(timeout=1).policy(default) == Policy("run_all", 5, 60.0, "allow", 3, timeout=1.0, retry=Retry(2))
+    assert chosen(misfire="skip").policy(default).misfire_cap is None
+    assert chosen(overlap="queue").policy(default).max_instances is None
+    assert chosen(grace=None, retry=None).policy(default) == Policy("run_all", 5, None, "allow", 3)
 
 
 def test_a_scheduler_s_policy_reaches_tasks_whenever_they_were_added():
@@ -84,12 +85,13 @@ def test_a_scheduler_s_policy_reaches_tasks_whenever_they_were_added():
     assert task.policy is PLAIN
 
 
-def test_a_task_with_nothing_chosen_has_no_terms():
+def test_a_task_with_nothing_chosen_has_no_limits():
     ticked = TickedScheduler()
-    assert ticked.add_interval_task(int, 60, start=None, end=None, timezone=None)._terms is None
-    assert chosen().needless
+    task = ticked.add_interval_task(int, 60, start=None, end=None, timezone=None)
+    assert entry_of(task).limits is None
+    assert options_of(task) is NO_OPTIONS
     for options in ({"grace": None}, {"start": 0}, {"end": 0}, {"timezone": "UTC"}, {"grace": 0}, {"max_runs": 1}):
-        assert not chosen(**options).needless
+        assert chosen(**options) != NO_OPTIONS
 
 
 def test_options_are_chosen_before_a_task_is_added():
@@ -113,7 +115,7 @@ def test_a_trigger_of_somebody_else_or_of_several_is_slow():
         def next_after(self, moment):
             return None
 
-    terms = Terms()
+    limits = Limits()
     for trigger, slow in (
         (Interval(3), False),
         (Interval(3).between(0, 9), False),
@@ -121,5 +123,5 @@ def test_a_trigger_of_somebody_else_or_of_several_is_slow():
         (Interval(3).except_on(()), True),
         (Foreign(), True),
     ):
-        terms.take_trigger(trigger)
-        assert terms.slow == slow
+        limits.give_trigger(trigger)
+        assert limits.slow_trigger == slow

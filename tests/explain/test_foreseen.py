@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tgscheduler.engine.explaining import fire_in_words
+from tgscheduler.explain.preview import Forecast
+from tgscheduler.explain.task import fire_in_words
 from tgscheduler.rehearsal import simulate
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable import zones
@@ -122,7 +123,7 @@ def test_what_is_foreseen_is_what_the_loop_does(data, kind, steps, later):
     fires = (
         []
         if task is None
-        else list(itertools.takewhile(lambda fire: fire.fire_at < until, engine._outlook(task).fires()))
+        else list(itertools.takewhile(lambda fire: fire.fire_at < until, Forecast.of(engine.view(task)).fires()))
     )
     simulated = simulate(engine, now + later, 2.0).by_task.get("it", [])
     explained = "" if task is None else engine.explain(task, 30)
@@ -146,7 +147,7 @@ def test_what_is_foreseen_is_what_the_loop_does(data, kind, steps, later):
 def test_a_fire_that_is_being_spread_at_the_start_is_still_to_come():
     engine = TickedScheduler(start=0)
     engine.add_interval_task(int, 10_000, taskname="it", jitter=9000)
-    fire = next(engine._outlook(engine.get_task("it")).fires())
+    fire = next(Forecast.of(engine.view("it")).fires())
     engine.tick(fire.fire_at - 1)
     assert fire.due < engine.clock.now() < fire.fire_at
     assert simulate(engine, engine.clock.now(), 1).fires[0][:2] == fire[:2]

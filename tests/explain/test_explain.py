@@ -14,6 +14,7 @@ from tgscheduler.clock import zone_data_version
 from tgscheduler.errors import InvalidType, InvalidValue, WrongProcess
 from tgscheduler.scheduler import IntervalTask, Retry, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
+from tgscheduler.timetable import search
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DATA = f"Europe/Berlin (time zone data {zone_data_version()})"
@@ -346,3 +347,14 @@ def test_a_timetable_in_another_process_cannot_be_asked():
                 ask()
     finally:
         engine.stop()
+
+
+def test_a_fire_beyond_the_bounds_of_a_search_is_still_to_come(engine, monkeypatch):
+    class Closed:
+        def __contains__(self, day):
+            return day.year < 2090
+
+    monkeypatch.setattr(search, "SECONDS", 60.0)  # on a machine that is busy the bound in time would come first
+    engine.add_task(int, Interval(86400).except_on(Closed()), taskname="task")
+    assert engine.explain("task").endswith("next       none found until 2075-04-01")
+    assert "still to come: due then" in engine.why("task", engine.view("task").trigger.next_after(3.8e9))

@@ -1,43 +1,18 @@
-"""Moments, policies and runs in words: what ``explain``, ``why`` and ``simulate`` say of them."""
+"""Policies and runs in words: what ``explain``, ``why`` and ``simulate`` say of them."""
 
-import math
 import re
 from zoneinfo import ZoneInfo
 
 from tgscheduler import clock as clocks
-from tgscheduler.timetable import zones
 from tgscheduler.timetable.policy import Policy, Retry
 from tgscheduler.timetable.run import FAILED, MISSED, RUNNING, SKIPPED, WAITING, Run
+from tgscheduler.timetable.words import stamp
 
 #: Moments within the reasons of runs.
 _MOMENT = re.compile(r"\b(due|until) (-?\d+\.\d{3})\b")
 
 #: No more characters of an error's last line are shown.
 _LONGEST = 200
-
-
-def stamp(moment: float, tz: ZoneInfo) -> str:
-    """Return a moment as the wall shows it, with the zone's abbreviation and offset."""
-    try:
-        wall, ahead = zones.wall(moment, tz), zones.offset(math.floor(moment), tz)
-        name = wall.replace(tzinfo=tz, fold=_fold(moment, tz)).tzname() or ""
-    except (OverflowError, ValueError):  # beyond the calendar
-        return f"{moment:.3f} POSIX seconds"
-    fraction = f"{moment - math.floor(moment):.3f}"[1:].rstrip("0").rstrip(".")
-    hours, minutes = divmod(abs(ahead) // 60, 60)
-    offset = f"{'-' if ahead < 0 else '+'}{hours:02d}:{minutes:02d}"
-    said = f"{wall:%a %Y-%m-%d %H:%M:%S}{fraction}"
-    return f"{said} {offset}" if not name.isalpha() else f"{said} {name} ({offset})"
-
-
-def _fold(moment: float, tz: ZoneInfo) -> int:
-    wall = zones.wall(moment, tz)
-    return int(zones.moment_of(wall.replace(tzinfo=tz)) != math.floor(moment))
-
-
-def none_until_in_words(until: float, tz: ZoneInfo) -> str:
-    """Return that a trigger was searched in vain, and how far."""
-    return f"none found until {zones.wall(until, tz):%Y-%m-%d}"
 
 
 def zone_in_words(name: str) -> str:

@@ -4,7 +4,7 @@ of them.
 ::
 
     fire_time(label, due, policy)     when the loop takes up what is due, with the task's jitter
-    judge(due, now, trigger, ...)     what becomes of it then, and what is due next
+    plan.decide_fully(due, ...)       what becomes of it then, and what is due next
     note                              a wall time that was not, or came twice; several that are one fire; a pause
 """
 
@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tgscheduler.engine.views import TaskView
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask, look, none_until
-from tgscheduler.timetable.plan import Part, fire_time, judge, pause_reason
+from tgscheduler.timetable.plan import decide_fully, fire_time, pause_reason
 from tgscheduler.timetable.policy import PLAIN, Policy
-from tgscheduler.timetable.run import MISSED, RUNNING, SKIPPED, WAITING
+from tgscheduler.timetable.run import MISSED, SKIPPED, Run
 from tgscheduler.timetable.search import Search
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
@@ -41,11 +42,11 @@ class Fire(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Forecast:
     """What decides on a task's coming fires, as it stood at ``now``.
 
     ``due``: the next due time, None: there is none; ``unfound``: its trigger found none up to there. ``left``: how many
-    runs it may still have. ``single``: it runs once. Where ``trigger`` is None only the next fire is known.
+    runs it may still have. ``one_shot``: it runs once. If ``trigger`` is None only the next fire is known.
     """
 
     label: str
@@ -54,11 +55,28 @@ class Outlook:
     policy: Policy = PLAIN
     end: float = math.inf
     left: int | None = None
-    by_hand: bool = False
+    manual_due: bool = False
     paused_until: float = -math.inf
-    single: bool = False
+    one_shot: bool = False
     now: float = -math.inf
     unfound: float | None = None
+
+    @classmethod
+    def of(cls, view: TaskView) -> "Forecast":
+        """Return the forecast of a task, as if the scheduler started now if it does not run."""
+        return cls(
+            view.name,
+            view.trigger,
+            view.upcoming_due,
+            view.policy,
+            view.end,
+            view.runs_left,
+            view.manual_due,
+            view.held_until,
+            view.one_shot,
+            view.now,
+            view.unfound,
+        )
 
     def fires(self, since: float = -math.inf) -> Iterator[Fire]:
         """Yield the coming fires, in order; without end where the timetable has none.
@@ -66,26 +84,36 @@ class Outlook:
         A task that is late, or paused, has them as the loop would decide on it: one that makes up for several, one
         that does not run. None takes any time. Of those that begin before ``since`` few are yielded, if any.
         """
-        due, now, left, by_hand = self.due, self.now, self.left, self.by_hand
+        due, now, left, manual_due = self.due, self.now, self.left, self.manual_due
         notes = Notes(self.trigger)
         while due is not None:
-            now = max(now, fire_time(self.label, due, self.policy), self.paused_until if self.single else now)
+            now = max(now, fire_time(self.label, due, self.policy), self.paused_until if self.one_shot else now)
             if now == math.inf:  # it is kept until it is resumed
                 return
             paused = pause_reason(now, self.paused_until)
-            parts, due = judge(
-                due, now, self.trigger, self.policy, left=left, end=self.end, paused=paused, by_hand=by_hand
+            decision = decide_fully(
+                due,
+                self.label,
+                now,
+                self.trigger,
+                self.policy,
+                left=left,
+                end=self.end,
+                paused=paused,
+                manual_due=manual_due,
             )
-            by_hand = False
-            for part in parts:
-                if left is not None and part.state in (RUNNING, WAITING):
+            manual_due, starts, due = False, decision.starts, decision.next_due
+            for run in decision.runs:
+                runs_then = run.state not in (SKIPPED, MISSED)
+                if left is not None and runs_then:
                     left -= 1
-                yield Fire(part.due, now, self._note(part, paused, notes))
+                starts -= runs_then
+                yield Fire(run.due, now, self._note(run, paused, starts < 0, notes))
             if due is not None and left is None and self.trigger is not None:
                 due = self._skip(self.trigger, due, since)
 
     def none_until(self, last: Fire | None, runs: int) -> float | None:
-        """Return up to which moment nothing was found after the ``last`` fire, None where nothing is to come at all.
+        """Return up to which moment nothing was found after the ``last`` fire, None if nothing is to come at all.
 
         ``runs``: how many fires there were.
         """
@@ -102,15 +130,15 @@ class Outlook:
         following = ask(trigger, earliest)
         return None if following is None or following > self.end else following
 
-    def _note(self, part: Part, paused: str | None, notes: "Notes") -> str | None:
-        if part.state in (SKIPPED, MISSED):
-            return f"{'paused' if paused else part.reason}: it does not run"
-        said = [] if part.count == 1 else [f"one run for {part.count:,} occurrences"]
-        if part.state == WAITING:
+    def _note(self, run: Run, paused: str | None, queued: bool, notes: "Notes") -> str | None:
+        if run.state in (SKIPPED, MISSED):
+            return f"{'paused' if paused else run.reason}: it does not run"
+        said = [] if run.count == 1 else [f"one run for {run.count:,} occurrences"]
+        if queued:
             said.append("it waits for the run before it to end")
-        if self.single and self.paused_until > part.due:
+        if self.one_shot and self.paused_until > run.due:
             said.append("kept until the end of the pause")
-        note = notes.of(part.due)
+        note = notes.of(run.due)
         return "; ".join(said if note is None else [*said, note]) or None
 
 
@@ -119,7 +147,7 @@ def _before(moment: float) -> float:
 
 
 def latest_before(trigger: Trigger, moment: float) -> float | None:
-    """Return a trigger's last fire earlier than ``moment``, None where none is found within 50 years and one search."""
+    """Return a trigger's last fire earlier than ``moment``, None if none is found within 50 years and one search."""
     search = Search()
     high, width = moment, 60.0
     while True:

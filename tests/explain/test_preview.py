@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tgscheduler.explain.preview import Fire, Forecast, Notes, latest_before, passes
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.policy import Policy
-from tgscheduler.timetable.preview import Fire, Notes, Outlook, latest_before, passes
 from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Weekdays, either
 
 BERLIN = zones.zone("Europe/Berlin")
@@ -48,12 +48,12 @@ def fired(engine, task):
 def test_a_single_task_is_kept_until_the_end_of_the_pause(jitter):
     engine = TickedScheduler(start=START)
     task = engine.add_single_task(int, initialdelay=100, taskname="once", jitter=jitter)
-    [fire] = engine._outlook(task).fires()
+    [fire] = Forecast.of(engine.view(task)).fires()
     engine.pause(task, START.timestamp() + 500)
-    [kept] = engine._outlook(task).fires()
+    [kept] = Forecast.of(engine.view(task)).fires()
     assert (fire.due, kept.fire_at, kept.note) == (kept.due, START.timestamp() + 500, "kept until the end of the pause")
     engine.pause(task)
-    assert list(engine._outlook(task).fires()) == []
+    assert list(Forecast.of(engine.view(task)).fires()) == []
     engine.resume(task)
     engine.tick(1000)
     assert fired(engine, task) == [(fire.due, fire.fire_at)]
@@ -65,7 +65,8 @@ def test_before_the_start_it_is_as_if_it_started_now_and_changes_nothing():
     daily = engine.add_weekday_task(int, range(1, 8), (2, 30), taskname="daily")
     often = engine.add_interval_task(int, 1000, initialdelay=70, taskname="often")
     foreseen = {
-        task: [fire.due for fire in itertools.islice(engine._outlook(task).fires(), 3)] for task in (daily, often)
+        task: [fire.due for fire in itertools.islice(Forecast.of(engine.view(task)).fires(), 3)]
+        for task in (daily, often)
     }
     assert often.trigger is None
     engine.start()
@@ -80,7 +81,7 @@ def test_after_a_stop_too():
     engine.tick(2500)
     engine.stop()
     engine.tick(2000)
-    first = next(engine._outlook(task).fires()).due
+    first = next(Forecast.of(engine.view(task)).fires()).due
     engine.start()
     assert task.next_due == first == START.timestamp() + 5000
 
@@ -88,12 +89,12 @@ def test_after_a_stop_too():
 def test_a_time_by_hand_on_no_day_of_its_own_is_none():
     monday = datetime(2025, 6, 2, 12, tzinfo=UTC).timestamp()
     trigger = Weekdays([2], 9)
-    assert next(Outlook("task", trigger, monday, by_hand=True).fires()).due == monday + 21 * 3600
-    assert next(Outlook("task", trigger, monday).fires()).due == monday
+    assert next(Forecast("task", trigger, monday, manual_due=True).fires()).due == monday + 21 * 3600
+    assert next(Forecast("task", trigger, monday).fires()).due == monday
 
 
 def dues(**outlook):
-    return [fire.due for fire in Outlook("task", **outlook).fires()]
+    return [fire.due for fire in Forecast("task", **outlook).fires()]
 
 
 def test_it_ends_where_the_loop_does():
@@ -108,7 +109,7 @@ def test_it_ends_where_the_loop_does():
 
 def test_what_is_late_comes_as_the_loop_decides_on_it():
     def told(**policy):
-        outlook = Outlook("task", Interval(10), 10.0, Policy(**policy), now=45.0)
+        outlook = Forecast("task", Interval(10), 10.0, Policy(**policy), now=45.0)
         return [tuple(fire) for fire in itertools.islice(outlook.fires(), 3)]
 
     assert told() == [(10, 45, "one run for 4 occurrences"), (50, 50, None), (60, 60, None)]
@@ -124,16 +125,16 @@ def test_what_is_late_comes_as_the_loop_decides_on_it():
 
 def test_from_a_moment_far_ahead_what_lies_before_is_not_gone_through():
     begin = datetime(2090, 1, 1, tzinfo=UTC).timestamp()
-    outlook = Outlook("task", Interval(1), 0.0, Policy(jitter=500))
+    outlook = Forecast("task", Interval(1), 0.0, Policy(jitter=500))
     found = list(itertools.islice(outlook.fires(begin), 600))
     assert found[-1].due - 600 < begin - 500 <= found[1].due
-    whole = Outlook("task", Interval(1), begin - 2000, Policy(jitter=500))
+    whole = Forecast("task", Interval(1), begin - 2000, Policy(jitter=500))
     expected = list(itertools.takewhile(lambda fire: fire.due <= found[-1].due, whole.fires()))
     assert [fire for fire in found if fire.fire_at >= begin] == [fire for fire in expected if fire.fire_at >= begin]
 
 
 def test_what_is_spread_beyond_the_next_one_fires_right_after_it():
-    fires = list(itertools.islice(Outlook("task", Interval(1), 0.0, Policy(jitter=100)).fires(), 50))
+    fires = list(itertools.islice(Forecast("task", Interval(1), 0.0, Policy(jitter=100)).fires(), 50))
     assert [fire.fire_at for fire in fires] == sorted(fire.fire_at for fire in fires)
     assert all(fire.due <= fire.fire_at for fire in fires)
 

@@ -1,0 +1,42 @@
+"""Backlog: due runs that cannot start yet. Retries wait until their backoff ends, queued runs until a slot is free.
+
+The loop's thread puts them in and moves them on; any thread may withdraw one, as from an executor.
+"""
+
+import heapq
+import itertools
+import math
+from collections import deque
+
+from tgscheduler.clock import Clock
+from tgscheduler.executors.stage import Occurrence, Stage
+
+
+class Backlog(Stage):
+    """Occurrences that wait in the queue of their task, or until a time (POSIX seconds)."""
+
+    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
+        super().__init__(clock, ended)
+        self._times: list[tuple[float, int, Occurrence]] = []
+        self._numbers = itertools.count()
+        #: When the first of them is to be moved on, infinity if none is.
+        self.earliest = math.inf
+
+    def hold_until(self, moment: float, occurrence: Occurrence) -> None:
+        """Hold an occurrence until ``moment``."""
+        heapq.heappush(self._times, (moment, next(self._numbers), occurrence))
+        self.earliest = self._times[0][0]
+        self.hold([occurrence])
+
+    def ready(self, now: float) -> list[Occurrence]:
+        """Return those whose time has come; they are held until they :meth:`leave`."""
+        found: list[Occurrence] = []
+        while self._times and self._times[0][0] <= now:
+            found.append(heapq.heappop(self._times)[2])
+        self.earliest = self._times[0][0] if self._times else math.inf
+        return found
+
+    def on_clock_step(self, seconds: float) -> None:
+        """Follow a step of the wall clock: what waits for a time counts real seconds."""
+        self._times = [(moment + seconds, number, occurrence) for moment, number, occurrence in self._times]
+        self.earliest += seconds

@@ -1,0 +1,71 @@
+"""What a stepped wall clock does to the entries that wait.
+
+=====================================  ==================================================================
+intervals, single tasks with a delay   keep their rhythm in real seconds: their due time moves with the clock
+put at a time by hand, or forward      stay where they are; what was jumped over is late
+other calendar tasks, back             follow the new time; what has run does not run again, unless the step
+                                       was a correction of more than 3 h
+=====================================  ==================================================================
+
+If other processes use the same store, its clock counts, and intervals stay on the grid that they share.
+"""
+
+import math
+
+from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.planner import Placing, Planner
+from tgscheduler.engine.registry import Registry
+from tgscheduler.logs import SafeLogger
+from tgscheduler.timetable.entry import Entry
+from tgscheduler.timetable.plan import CORRECTION, next_due
+from tgscheduler.timetable.realtime import Interval
+
+log = SafeLogger(__name__)
+
+
+def follow_step(planner: Planner, registry: Registry, seconds: float, now: float, batch: PlannedBatch) -> list[Placing]:
+    """Give waiting entries the due times of the new clock, under the lock.
+
+    Return those with a slow trigger, for :meth:`Planner.place_slowly`.
+    """
+    log.warning("the wall clock was stepped by %+.1f s", seconds)
+    shifted: list[Entry] = []
+    late: list[Entry] = []
+    restore = planner.restore
+    shared = restore is not None and not restore.alone
+    placings: list[Placing] = []
+    for entry in registry.agenda.clear():
+        due = entry.due
+        assert due is not None
+        if (not shared or entry.trigger is None) and _shift(entry, seconds):
+            entry.high_water += seconds
+            planner.schedule(entry, due + seconds)
+            shifted.append(entry)
+        elif seconds > 0 or entry.manual_due or entry.trigger is None:
+            planner.schedule(entry, due)
+        else:
+            late.append(entry)
+            if seconds < -CORRECTION:
+                entry.high_water = -math.inf
+            placings.append((entry, _find_after_step, (max(now, entry.high_water),)))
+    if restore is not None:
+        restore.on_clock_step(shifted, seconds)
+        if not shared:
+            restore.on_clock_set_back(late, now)
+    return planner.place_all(placings, now, batch)
+
+
+def _shift(entry: Entry, seconds: float) -> bool:
+    """Move what counts real seconds; return whether it does."""
+    trigger = entry.trigger
+    if isinstance(trigger, Interval):
+        entry.trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
+        return True
+    return trigger is None and not entry.manual_due  # an absolute time is the wall clock's
+
+
+def _find_after_step(entry: Entry, moment: float) -> float | None:
+    trigger = entry.trigger
+    assert trigger is not None
+    entry.manual_due = False
+    return next_due(entry, trigger, moment)

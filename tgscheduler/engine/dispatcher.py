@@ -1,0 +1,306 @@
+"""Dispatcher: takes planned runs to where they wait or run, and ended ones to the journal.
+
+::
+
+    dispatch(batch)      Journal.open, then ClaimQueue.submit if a persistent store is to commit first, or straight on
+    resume_claimed()     what the store has committed goes on
+    start(batch)         Executor.submit | Backlog.hold | Journal.record_ended, as it was planned
+    collect()            what has ended: Journal.record_ended, Events.publish
+    follow_up(entry)     a retry into the backlog; the next queued run; an exhausted entry is released
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from tgscheduler.clock import Bell, Clock
+from tgscheduler.engine.backlog import Backlog
+from tgscheduler.engine.claims import TAKEN, ClaimQueue
+from tgscheduler.engine.journal import Journal
+from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.planner import Planner
+from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.restore import lost_reason
+from tgscheduler.events import Events
+from tgscheduler.executors.base import Executor
+from tgscheduler.executors.stage import Occurrence, Stage
+from tgscheduler.logs import SafeLogger, describe
+from tgscheduler.timetable import entry as entries
+from tgscheduler.timetable.entry import DECIDING, EXHAUSTED, Entry
+from tgscheduler.timetable.plan import max_concurrency
+from tgscheduler.timetable.policy import method
+from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, SKIPPED, Run
+
+log = SafeLogger(__name__)
+
+
+class Dispatcher:
+    """Moves runs between planner, stages, executors and journal; one for each start of a scheduler."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        registry: Registry,
+        planner: Planner,
+        journal: Journal,
+        executors: dict[str, Executor],
+        claims: ClaimQueue | None,
+        events: Events,
+    ) -> None:
+        self._clock = clock
+        self._registry = registry
+        self._planner = planner
+        self.journal = journal
+        self.executors = executors
+        self.claims = claims
+        self.backlog = Backlog(clock, journal.ended)
+        self.events = events
+        #: All that holds runs: for a stop, a cancel and health.
+        self.stages: list[Stage] = [self.backlog, *([] if claims is None else [claims]), *executors.values()]
+        #: Runs that were asked for beside the timetable, until a turn plans them.
+        self.requests: deque[Occurrence] = deque()
+        self._bell: Bell | None = None
+        #: Ended runs are collected when there are more than this many; more than 0 only if another caller collects
+        #: those that have a follow-up.
+        self.collect_threshold = 0
+
+    def connect(self, bell: Bell) -> None:
+        """Let everything ring this bell when the loop is to look."""
+        self._bell = bell
+        for stage in self.stages:
+            stage.bell = bell
+        for executor in self.executors.values():
+            executor.events = self.events
+
+    # -- going out -----------------------------------------------------------------------------------------------
+
+    def dispatch(self, batch: PlannedBatch) -> None:
+        """Start, queue or record the planned runs. With a persistent store, have them claimed first."""
+        if batch:
+            self._dispatch(batch, beside_timetable=False)
+        if batch.requested:
+            self._dispatch(batch.requested, beside_timetable=True)
+
+    def _dispatch(self, batch: PlannedBatch, beside_timetable: bool) -> None:
+        claims = self.claims
+        if claims is None:
+            self.start(batch)
+            return
+        self.journal.open([*batch.started, *batch.queued])
+        claims.submit(batch, beside_timetable)
+        if claims.down:  # no answer will come: they start now, if they do at all
+            self.resume_claimed()
+
+    def resume_claimed(self) -> None:
+        """Go on with what the store has on record by now."""
+        results = None if self.claims is None else self.claims.take_results()
+        if results is None:
+            return
+        self.start(results.batch)
+        if results.closed and self.events.wanted:
+            self._publish(results.closed, ())
+        if results.due_again:
+            self._planner.put_again(results.due_again)
+        if results.orphans:
+            self.take_over(results.orphans, self._clock.now())
+        if results.refused:
+            self.journal.discard(results.refused)
+            for _, run in results.refused:
+                run.reason, run.ended, run.state = TAKEN, self._clock.now(), SKIPPED
+            self._follow_up_all(results.refused)
+
+    def start(self, batch: PlannedBatch) -> None:
+        """Submit what starts to its executor, hold what is queued, record what does not run."""
+        if batch.started:
+            started, batch.started = batch.started, []
+            self.journal.open(started)
+            self._submit(started)
+        if batch.queued:
+            queued, batch.queued = batch.queued, []
+            self.journal.open(queued)
+            for occurrence in queued:
+                occurrence[0].limited().queue.append(occurrence)
+            self.backlog.hold(queued)
+        if batch.closed:
+            closed, batch.closed = batch.closed, []
+            self.collect(closed)
+
+    def _submit(self, started: Sequence[Occurrence]) -> None:
+        """Submit runs to their executors: those of one method together, as nearly all are."""
+        method = started[0][0].task.method
+        if len(started) > 1 and any(entry.task.method != method for entry, _ in started):
+            by_method: dict[str, list[Occurrence]] = {}
+            for occurrence in started:
+                by_method.setdefault(occurrence[0].task.method, []).append(occurrence)
+            for occurrences in by_method.values():
+                self._submit(occurrences)
+            return
+        executor = self.executors[method]
+        try:
+            executor.submit(started)
+        except Exception as error:
+            text = describe(error)
+            for occurrence in started:
+                run = occurrence[1]
+                executor.waiting.pop(run, None)
+                run.error, run.ended, run.state = text, self._clock.now(), FAILED
+                log.error("%s: it could not be started\n%s", run.task, text)
+                self.journal.ended.append(occurrence)
+
+    def release_ready(self, now: float) -> None:
+        """Start the retries whose time has come; with a persistent store each is on record before it starts."""
+        if self.backlog.earliest > now:
+            return
+        batch = PlannedBatch()
+        for occurrence in self.backlog.ready(now):
+            if self._leaves_backlog(occurrence):
+                batch.started.append(occurrence)
+        if batch:
+            self._dispatch(batch, beside_timetable=True)
+
+    def _release_held(self, occurrence: Occurrence) -> None:
+        """Submit what the backlog has held, unless it was cancelled meanwhile."""
+        if self._leaves_backlog(occurrence):
+            self._submit([occurrence])
+
+    def _leaves_backlog(self, occurrence: Occurrence) -> bool:
+        entry, run = occurrence
+        if entry.state is entries.CANCELLED:
+            self.backlog.cancel_waiting(run, "its task was cancelled")
+            return False
+        return self.backlog.leave(run)
+
+    # -- coming back ---------------------------------------------------------------------------------------------
+
+    def collect(self, closed: Sequence[Run] = ()) -> bool:
+        """Record what has ended, and ``closed``, which never waited; do what follows. Return whether any came back."""
+        batch = self.journal.record_ended(closed)
+        if self.events.wanted:
+            self._publish(closed, batch)
+        self._follow_up_all(batch)
+        return bool(batch)
+
+    def has_follow_up(self, entry: Entry) -> bool:
+        """Return whether the end of a run of an entry leads to something, or a listener waits for it."""
+        return entry.limits is not None or entry.ticket is None or bool(self.events.wanted)
+
+    def _follow_up_all(self, batch: Sequence[Occurrence]) -> None:
+        exhausted: list[Entry] = []
+        for entry, run in batch:
+            if entry.limits is not None or entry.ticket is None:
+                self.follow_up(entry, run, exhausted)
+        # If the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
+        if exhausted and self._registry.lock.acquire(timeout=0.05):
+            try:
+                self._registry.release_ended(exhausted)
+            finally:
+                self._registry.lock.release()
+
+    def follow_up(self, entry: Entry, run: Run, exhausted: list[Entry]) -> None:
+        """Do what the end of a run leads to; add an entry that is to be released to ``exhausted``."""
+        limits = entry.limits
+        if run.ended is None:
+            if limits is not None and run not in limits.in_flight:
+                limits.in_flight.append(run)  # the Run of another attempt
+                entry.last_run = run
+            self.backlog.hold_until(run.retry_due, (entry, run))
+            return
+        while limits is not None and limits.queue and len(limits.running()) < max_concurrency(entry.policy):
+            occurrence = limits.queue.popleft()
+            following = occurrence[1]
+            if following.ended is None:
+                entry.last_run = following
+                limits.in_flight.append(following)
+                self._release_held(occurrence)
+        if entry.ticket is not None:
+            return
+        itself = entry.task.self_rescheduling and entry.task.method == method.sequential
+        if itself and entry.state is DECIDING and (limits is not None or entry.last_run is run):
+            self._planner.call_reschedule(entry)
+        if entry.state is EXHAUSTED:
+            exhausted.append(entry)
+
+    def _publish(self, closed: Sequence[Run], batch: Sequence[Occurrence]) -> None:
+        publish = self.events.publish
+        for run in closed:
+            publish("run-skipped", run.task, run)
+        for _, run in batch:
+            if run.ended is not None:
+                publish("run-skipped" if run.state in (SKIPPED, MISSED) else "run-finished", run.task, run)
+
+    # -- beside the timetable ------------------------------------------------------------------------------------
+
+    def request(self, entry: Entry, run: Run) -> None:
+        """Have a run start beside the timetable: from any thread."""
+        self.requests.append((entry, run))
+        if self._bell is not None:
+            self._bell.put(None)
+
+    def take_over(self, orphans: Iterable[Run], now: float) -> None:
+        """Run again what was in flight when its process ended, if its task asks for that; record it as lost."""
+        batch = PlannedBatch()
+        with self._registry.lock:
+            by_label = {self._registry.label(entry): entry for entry in self._registry.entries()}
+        for run in orphans:
+            entry, reason, what = by_label.get(run.task), lost_reason(run), "it is recorded as lost"
+            if entry is not None and entry.state is not entries.CANCELLED and entry.policy.on_lost == "rerun":
+                if run.takeovers < entry.policy.max_takeovers:
+                    self._planner.plan_request(entry, run.taken_over(reason), now, batch)
+                    what = "it runs again"
+                else:
+                    reason += f"; it was taken over {run.takeovers} times, as often as max_takeovers allows"
+            if what != "it runs again":
+                run.reason, run.ended, run.state = reason, now, LOST
+                batch.closed.append(run)
+            log.warning("%s: due %.3f: %s; %s", run.task, run.due, reason, what)
+        if batch.closed:
+            self.collect(batch.closed)
+            batch.closed = []
+        if batch.requested is not None and batch.requested.closed:
+            closed, batch.requested.closed = batch.requested.closed, []
+            self.collect(closed)
+        self.dispatch(batch)
+
+    def cancel_requests(self, reason: str = "stopped before it began", only: Run | None = None) -> bool:
+        """End the requested runs that no turn has seen, or one of them; return whether there was any."""
+        found = [occurrence for occurrence in list(self.requests) if only in (None, occurrence[1])]
+        for occurrence in found:
+            try:
+                self.requests.remove(occurrence)
+            except ValueError:  # two cancel at a time
+                continue
+            run = occurrence[1]
+            self.journal.open([occurrence])
+            run.reason, run.ended, run.state = reason, self._clock.now(), CANCELLED
+            self.journal.ended.append(occurrence)
+        return bool(found)
+
+    def cancel_run(self, run: Run, reason: str) -> bool:
+        """End a run that waits or runs as cancelled; return whether this call did."""
+        with self._registry.lock:  # no turn takes it meanwhile
+            if self.cancel_requests(reason, run):
+                return True
+        return any(stage.cancel(run, reason) for stage in self.stages)
+
+    def cancel_queued(self, entry: Entry) -> None:
+        """Cancel what waits for a retry or for its turn."""
+        for run, (owner, _) in list(self.backlog.waiting.items()):
+            if owner is entry:
+                self.backlog.cancel_waiting(run, "its task was cancelled")
+
+    def reset_after_fork(self) -> None:
+        """In a forked copy: start nothing, and tell nobody."""
+        self.events = Events(self._clock.now)  # without listeners
+        for stage in self.stages:
+            stage.reset_after_fork()
+
+    # -- figures -------------------------------------------------------------------------------------------------
+
+    @property
+    def earliest(self) -> float:
+        """When a retry is to start next, minus infinity for a requested run, infinity for nothing."""
+        return float("-inf") if self.requests else self.backlog.earliest
+
+    @property
+    def blocked(self) -> bool:
+        """Whether so much waits for the store that the timetable waits as well."""
+        return self.claims is not None and self.claims.at_capacity

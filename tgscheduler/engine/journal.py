@@ -1,0 +1,142 @@
+"""Journal of runs: every occurrence that came due appears in it exactly once, either open or ended.
+
+One thread writes at a time (the loop's; the stopping one after it), any thread reads. Readers use a seqlock: the
+version is odd while a batch moves from the open runs to the store, and a reader that has seen it change reads again.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from tgscheduler.clock import pause
+from tgscheduler.executors.stage import Occurrence
+from tgscheduler.stores.base import Query, Store, hour
+from tgscheduler.timetable.run import STATES, Run
+
+#: Maximum number of ended runs that are recorded at a time.
+BATCH = 1024
+
+T = TypeVar("T")
+
+
+class Journal:
+    """Open runs, and a store for those that have ended."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        #: Executors append what has ended; :meth:`record_ended` records it.
+        self.ended: deque[Occurrence] = deque()
+        self._open: dict[Run, None] = {}
+        self._unrecorded: list[Run] = []  # what never waited, and the store did not take
+        self._version = 0
+        self._writing = threading.Lock()  # never waited for: a thread that finds it taken leaves the work to its holder
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def version(self) -> int:
+        """A number that changes with the journal."""
+        return self._version
+
+    def open(self, occurrences: Sequence[Occurrence]) -> None:
+        """Enter runs that are about to be started or to wait."""
+        entered = self._open
+        for _, run in occurrences:
+            entered[run] = None
+
+    def is_open(self, run: Run) -> bool:
+        """Return whether a run is open: entered, and not recorded as ended yet."""
+        return run in self._open
+
+    def discard(self, occurrences: Sequence[Occurrence]) -> None:
+        """Take out what another process has run: it is on record there."""
+        for _, run in occurrences:
+            self._open.pop(run, None)
+
+    def record_ended(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
+        """Record what has ended since the last call, and ``closed``, which never waited; return what came back.
+
+        A run that comes back twice is recorded once; one that is to be tried again stays open. If the store raises,
+        nothing is recorded, and all of it is tried again the next time.
+        """
+        if not closed and (not self.ended or not self._writing.acquire(False)):
+            return []
+        if closed:
+            self._writing.acquire()
+        if self._unrecorded:
+            closed, self._unrecorded = [*self._unrecorded, *closed], []
+        take = self.ended.popleft  # no other thread does: it is no shorter than when its length was read
+        batch = [take() for _ in range(min(len(self.ended), BATCH))]
+        self._version += 1
+        try:
+            close = self._open.pop
+            ended = [run for _, run in batch if run.ended is not None and close(run, True) is None]
+            if len(ended) < len(batch):
+                self._keep_open(batch)
+            try:
+                self.store.record([*closed, *ended] if closed else ended)
+            except BaseException:
+                self._open.update(dict.fromkeys(ended))
+                self.ended.extendleft(reversed(batch))
+                self._unrecorded = list(closed)
+                raise
+        finally:
+            self._version += 1
+            self._writing.release()
+        return batch
+
+    def _keep_open(self, batch: Sequence[Occurrence]) -> None:
+        for _, run in batch:
+            if run.ended is None and run.previous_attempt is not None:  # the same occurrence, as another Run
+                self._open.pop(run.previous_attempt, None)
+                self._open[run] = run.previous_attempt = None
+
+    def reset_after_fork(self) -> None:
+        """Drop what is open: a forked copy's open runs are its parent's, and so is a record that was being made."""
+        self._writing = threading.Lock()
+        self._version += self._version % 2
+        self.ended.clear()
+        self._open.clear()
+
+    # -- readers -------------------------------------------------------------------------------------------------
+
+    def counts(self) -> dict[str, int]:
+        """Return how many occurrences are in each state; their sum is the number that came due."""
+        recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
+        counts = dict.fromkeys(STATES, 0)
+        counts.update(recorded)
+        for run in open_runs:
+            counts[run.state] += run.count
+        return counts
+
+    def counts_by_task(self, since: float | None) -> dict[str, dict[str, int]]:
+        """Return, by task, how many occurrences are in each state; ``since``: due in that hour or later."""
+        # Under load a persistent store's answer is never of one moment.
+        counts, open_runs = self._read(lambda: (self.store.tallies(since), list(self._open)), once=self.store.lasts)
+        for run in open_runs:
+            if since is None or hour(since) <= run.due:
+                states = counts.setdefault(run.task, {})
+                states[run.state] = states.get(run.state, 0) + run.count
+        return counts
+
+    def runs(self, query: Query) -> list[Run]:
+        """Return what is asked for, open runs included, newest due time first."""
+        # What is open first: what ends meanwhile is in the store by then, or in both.
+        found: dict[object, Run] = {run.id or run: run for run in self.open_runs()}
+        found.update((run.id or run, run) for run in self.store.runs(query))
+        return query.newest(found.values())
+
+    def open_runs(self) -> list[Run]:
+        """Return the runs that wait or run."""
+        return self._read(lambda: list(self._open))
+
+    def _read(self, read: Callable[[], T], once: bool = False) -> T:
+        while True:
+            version = self._version
+            if version % 2 == 0:
+                found = read()
+                if version == self._version or once:
+                    return found
+            pause(0.0002)

@@ -1,0 +1,69 @@
+"""Names of tasks that have none: ``module.qualname`` of the action, from the second task on with ``#2``."""
+
+import functools
+from typing import Any
+
+
+class LabelPool:
+    """The labels of one action's tasks, numbered from the second on.
+
+    Returned labels are taken first, and once all are returned the first is next: a label is built once, not per task.
+    """
+
+    __slots__ = ("base", "free", "made", "module")
+
+    def __init__(self, module: str, qualname: str) -> None:
+        self.module = module
+        base = f"{module}.{qualname}"
+        self.base = base if base.isprintable() else ascii(base)
+        self.made: list[str] = []
+        self.free: list[str] = []
+
+    def take(self) -> str:
+        """Return a label that no task has."""
+        if self.free:
+            return self.free.pop()
+        label = f"{self.base}#{len(self.made) + 1}" if self.made else self.base
+        self.made.append(label)
+        return label
+
+    def give_back(self, label: str) -> None:
+        """Take a label back."""
+        free = self.free
+        free.append(label)
+        if len(free) == len(self.made):
+            del self.made[1000:]
+            free[:] = reversed(self.made)
+
+
+class Labels:
+    """The pools of all actions."""
+
+    def __init__(self) -> None:
+        self._pools: dict[str, LabelPool] = {}
+
+    def pool(self, action: Any) -> LabelPool:
+        """Return the pool of an action."""
+        try:
+            pool = self._pools[action.__qualname__]
+            if pool.module == action.__module__:
+                return pool
+        except Exception:  # noqa: S110  # its first task, or an action without names; a foreign kind may do anything
+            pass
+        module, qualname = _action_name(action)
+        for key in (qualname, f"{module}.{qualname}"):  # the second if two modules have one of the same name
+            pool = self._pools.setdefault(key, LabelPool(module, qualname))
+            if pool.module == module:
+                break
+        return pool
+
+
+def _action_name(action: Any) -> tuple[str, str]:
+    """Return the module and the qualified name of any callable."""
+    while isinstance(action, functools.partial):
+        action = action.func
+    try:
+        kind = action if isinstance(action.__qualname__, str) else type(action)
+    except Exception:
+        kind = type(action)
+    return str(getattr(kind, "__module__", None) or "?"), str(getattr(kind, "__qualname__", "?"))

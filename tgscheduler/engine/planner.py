@@ -1,0 +1,500 @@
+"""Planner: from entries that are due to runs and next due times, and the fire times that entries get elsewhere.
+
+::
+
+    plan(now, batch)      what is due, at most 256 entries: plan.decide -> Agenda.put, under the engine's lock
+    ask(entry, ...)       the same without the lock, for what may take long
+    place(entry, ...)     a first fire time, at an add or a start
+    schedule(entry, due)  into the agenda, with jitter and pause; the loop is woken if it would sleep too long
+
+What may take long is only done in :meth:`Planner.in_slow_code`: asking a trigger from outside of this package or one
+that is made of triggers, and counting missed occurrences of a calendar.
+"""
+
+import functools
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from tgscheduler.clock import Bell, Clock
+from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.restore import Restore
+from tgscheduler.errors import InvalidValue
+from tgscheduler.logs import SafeLogger, brief, describe
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, PENDING, Entry
+from tgscheduler.timetable.plan import (
+    COUNTED_AT_ONCE,
+    Decision,
+    Placement,
+    apply_overlap,
+    decide,
+    fire_time,
+    first_placement,
+    next_due,
+    placement_after_stop,
+    takes_long,
+    unfound_until,
+)
+from tgscheduler.timetable.policy import PLAIN, method
+from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.run import SKIPPED, WAITING, Run
+from tgscheduler.timetable.tasks import Rescheduler
+from tgscheduler.timetable.words import none_until_in_words
+
+log = SafeLogger(__name__)
+
+T = TypeVar("T")
+
+Find = Callable[..., float | None]
+Placing = tuple[Entry, Find, tuple[Any, ...]]
+"""An entry that is to be placed, and what finds its due time: a function of it and of these arguments."""
+
+#: Maximum number of entries that a start places in one hold of the lock.
+PLACE_BATCH = 1024
+
+#: Maximum number of runs in one turn that wait or have ended; entries with limits beyond it are planned in the next.
+MAX_BATCH_RUNS = 2048
+
+#: An entry whose catch-up is being claimed is looked at again after so many seconds.
+CATCH_UP_DELAY = 0.05
+
+
+class Planner:
+    """Plans what is due, and gives entries their fire times."""
+
+    def __init__(self, clock: Clock, registry: Registry, rescheduler: Rescheduler) -> None:
+        self._clock = clock
+        self._registry = registry
+        self._rescheduler = rescheduler
+        #: What a persistent store knows; None: nothing.
+        self.restore: Restore | None = None
+        #: Labels of entries whose catch-up has been claimed and is not answered: another process may have had a part of
+        #: it, and a claim for what follows must not pass over the rest. They are planned after the answer.
+        self.catching_up: Mapping[str, int] = {}
+        #: Whether entries get fire times: from a start to the stop after it. Before, what is added waits.
+        self.started = False
+        #: The loop sleeps on this bell until then; minus infinity: it is awake, and will look by itself.
+        self.bell: Bell | None = None
+        self.wake_at = -math.inf
+        #: Set by a stop: a task that reschedules itself waits for the next start.
+        self.stopping = False
+        #: A real Ctrl-C came: nothing that is raised is a trigger's fault any more.
+        self.interrupted = False
+        #: Whose code the loop's thread is in, since when (``clock.elapsed``), and what of it.
+        self.in_user_code: tuple[str, float, str] | None = None
+        #: How late (seconds) the first entry of the last turn was.
+        self.lag = 0.0
+        self._to_place: deque[Placing] = deque()
+
+    # -- what is due ---------------------------------------------------------------------------------------------
+
+    def plan(self, now: float, batch: PlannedBatch) -> None:
+        """Plan due entries in order. If planning fails, put the remaining ones back as due now."""
+        registry = self._registry
+        due = registry.agenda.pop_due(now)
+        if not due:
+            self.lag = 0.0
+            return
+        first = due[0].due
+        assert first is not None
+        self.lag = now - first
+        i, all_paused_until, plan_entry = 0, registry.paused_until, self._plan_entry
+        catching_up = self.catching_up
+        try:
+            for entry in due:
+                if catching_up and registry.label(entry) in catching_up:
+                    registry.agenda.put(entry, entry.due, now + CATCH_UP_DELAY)  # type: ignore[arg-type]  # it was due
+                else:
+                    plan_entry(entry, now, all_paused_until, batch)
+                i += 1
+        except BaseException:
+            for entry in due[i:]:
+                assert entry.due is not None
+                registry.agenda.put(entry, entry.due)
+            raise
+
+    def _plan_entry(self, entry: Entry, now: float, paused_until: float, batch: PlannedBatch) -> None:
+        limits, due = entry.limits, entry.due
+        assert due is not None
+        if now - due > COUNTED_AT_ONCE or limits is not None:
+            if takes_long(entry, due, now):
+                self._registry.label(entry)  # its runs are called so; the lock is not held later
+                batch.to_ask.append((entry, due))
+                return
+            if len(batch.queued) + len(batch.closed) >= MAX_BATCH_RUNS:
+                self._registry.agenda.put(entry, due)
+                return
+            if limits is not None and limits.paused_until > paused_until:
+                paused_until = limits.paused_until
+        label = entry.task.name or entry.label or self._registry.label(entry)
+        try:
+            decision = decide(entry, due, label, now, paused_until)
+        except BaseException as error:
+            self._trigger_failed(error, entry, due, batch)
+            return
+        self._apply(entry, decision, now, batch)
+
+    def _apply(self, entry: Entry, decision: Decision, now: float, batch: PlannedBatch) -> None:
+        """Do what was decided: what can fail is over, and the occurrence is disposed of as a whole."""
+        runs, starts, following, unfound = decision
+        itself, limits = entry.task.self_rescheduling, entry.limits
+        if entry.ticket is None:  # else it has been moved while its trigger was asked
+            entry.manual_due = entry.manual_due and following == entry.due
+            if following is None:
+                if unfound is not None:
+                    self.put_off(entry, unfound)
+                elif not itself:
+                    entry.state = EXHAUSTED
+            elif limits is None and not (self._registry.paused_until > now and entry.one_shot):
+                self._registry.agenda.put(entry, following)
+            else:
+                self._enter(entry, following)
+        started = False
+        for run in runs:
+            entry.high_water = run.until
+            if run.state != WAITING:
+                run.ended = now
+                batch.closed.append(run)
+                continue
+            if limits is not None and limits.runs_left is not None:
+                limits.runs_left -= 1
+            if starts:
+                starts -= 1
+                started = True
+                entry.last_run = run
+                if limits is not None:
+                    limits.in_flight.append(run)
+                batch.started.append((entry, run))
+            else:
+                batch.queued.append((entry, run))
+        if entry.state is EXHAUSTED and entry.has_ended():  # it was missed
+            self._registry.release(entry)
+        if itself and not (started and entry.task.method == method.sequential):
+            batch.to_reschedule.append(entry)
+
+    def ask(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> None:
+        """Plan an entry without the lock, as that may take long."""
+        label, limits = self.name_of(entry), entry.limits
+        paused_until = max(-math.inf if limits is None else limits.paused_until, self._registry.paused_until)
+        self._ask_slowly(
+            entry,
+            lambda: decide(entry, due, label, now, paused_until),
+            lambda decision: self._apply(entry, decision, now, batch),
+            due,
+            batch,
+        )
+
+    def _ask_slowly(
+        self, entry: Entry, ask: Callable[[], T], then: Callable[[T], None], due: float, batch: PlannedBatch
+    ) -> None:
+        """Ask without the lock; then do what follows under it, unless the entry was cancelled meanwhile."""
+        try:
+            with self.in_slow_code(entry, "trigger"):
+                answer = ask()
+        except BaseException as error:
+            with self._registry.lock:
+                self._trigger_failed(error, entry, due, batch)
+            return
+        with self._registry.lock:
+            if entry.state is not CANCELLED:
+                then(answer)
+
+    def plan_request(self, entry: Entry, run: Run, now: float, batch: PlannedBatch) -> None:
+        """Plan a run that was asked for beside the timetable: only its overlap counts."""
+        if batch.requested is None:
+            batch.requested = PlannedBatch()
+        batch, limits, running = batch.requested, entry.limits, entry.running()
+        waiting = 0 if limits is None else len(limits.queue)
+        if apply_overlap([run], entry.policy, len(running), waiting, running[0] if running else None):
+            entry.last_run = run
+            if limits is not None:
+                limits.in_flight.append(run)
+            batch.started.append((entry, run))
+        elif run.state == WAITING:
+            entry.limited()
+            batch.queued.append((entry, run))
+        else:
+            run.ended = now
+            batch.closed.append(run)
+
+    def call_reschedule(self, entry: Entry) -> None:
+        """Let a task of a foreign class schedule itself; one that does not, or raises, has had its last occurrence."""
+        registry, task = self._registry, entry.task
+        if entry.state is not DECIDING:
+            return
+        if self.stopping:
+            with registry.lock:
+                entry.state = PENDING
+                registry.pending_start[entry] = 0.0
+            return
+        try:
+            with self.in_slow_code(entry, "reschedule"):
+                task.reschedule(self._rescheduler)
+        except BaseException as error:
+            reason = f"its reschedule raised {brief(error)}; the task ends"
+            log.error("%s: %s\n%s", self.name_of(entry), reason, describe(error))
+            if entry.last_run is not None:
+                entry.last_run.reason = reason
+        with registry.lock:
+            if entry.state is DECIDING:
+                entry.state = EXHAUSTED
+                if entry.has_ended():
+                    registry.release(entry)
+
+    @contextmanager
+    def in_slow_code(self, entry: Entry, what: str) -> Iterator[None]:
+        """Note that the thread is in code that may take any time."""
+        self.in_user_code = self.name_of(entry), self._clock.elapsed(), what
+        try:
+            yield
+        finally:
+            self.in_user_code = None
+
+    def name_of(self, entry: Entry) -> str:
+        """Return what a task is called, without the lock."""
+        return entry.task.name or entry.label or "?"
+
+    # -- fire times ----------------------------------------------------------------------------------------------
+
+    def schedule(self, entry: Entry, due: float) -> None:
+        """Enter an entry at its next due time, under the lock; wake the loop if it would sleep too long."""
+        if entry.limits is None and self._registry.paused_until == -math.inf:
+            self._registry.agenda.put(entry, due)  # what nearly every call has
+        else:
+            self._enter(entry, due)
+        if due < self.wake_at and self.bell is not None:
+            self.wake_at = -math.inf
+            self.bell.put(None)
+
+    def _enter(self, entry: Entry, due: float) -> None:
+        registry = self._registry
+        fire_at = fire_time(registry.label(entry), due, entry.policy) if entry.policy.jitter else due
+        if entry.one_shot:  # it is kept while it is paused
+            until = registry.paused_until
+            if entry.limits is not None:
+                until = max(until, entry.limits.paused_until)
+            fire_at = until if until > self._clock.now() and until > fire_at else fire_at
+        registry.agenda.put(entry, due, fire_at)
+
+    def place(self, entry: Entry, delay: float | None, now: float, asked: Placement | None = None) -> None:
+        """Give an entry its first fire time, under the lock; before the start it waits for that.
+
+        ``asked``: what a slow trigger has answered (:meth:`ask_first`).
+        """
+        if not self.started:
+            self.wait_for_start(entry, delay)
+        elif entry.limits is None and delay is not None and self.restore is None and entry.begins_grid:
+            entry.trigger = None  # its grid begins here, and is made at its first use
+            self.schedule(entry, now + delay)
+        else:
+            unfound = None
+            if asked is None:
+                due = self._find_first(entry, now, delay)
+            else:
+                entry.manual_due, due, unfound = asked.manual_due, asked.due, asked.unfound
+            if self.restore is not None:
+                self.restore.flush_saves()
+            self._put(entry, due, unfound)
+
+    def wait_for_start(self, entry: Entry, delay: float | None) -> None:
+        """Let an entry wait for the scheduler's start."""
+        self._registry.agenda.cancel(entry)
+        self._registry.pending_start[entry] = delay
+        entry.state = PENDING
+
+    def place_at(self, entry: Entry, due: float) -> None:
+        """Enter an entry at an absolute time, under the lock, also before the start."""
+        self._registry.pending_start.pop(entry, None)
+        if entry.begins_grid:
+            entry.trigger = None
+            entry.due = due
+        else:
+            entry.manual_due = True
+        self.schedule(entry, due)
+
+    def ask_first(self, entry: Entry, delay: float | None) -> Placement:
+        """Return the first fire time of an entry with a slow trigger, without the lock; raise InvalidValue."""
+        now = self._clock.now()
+        try:
+            placement = first_placement(entry, now, delay)
+            if self.started and self.restore is not None:
+                with self._registry.lock:
+                    self._registry.label(entry)  # what is known is looked up by it
+                placement = placement._replace(due=self._restored(entry, placement, now))
+            if _check_due(placement.due) is None:
+                placement = placement._replace(unfound=unfound_until(entry, now))
+        except Exception as error:
+            raise InvalidValue(f"{entry.task!r}: its trigger raised {brief(error)}") from error
+        return placement
+
+    def _find_first(self, entry: Entry, now: float, delay: float | None) -> float | None:
+        return self._restored(entry, first_placement(entry, now, delay), now)
+
+    def _find_after_stop(self, entry: Entry, now: float) -> float | None:
+        return self._restored(entry, placement_after_stop(entry, now), now)
+
+    def _restored(self, entry: Entry, placement: Placement, now: float) -> float | None:
+        """Return when an entry is due, as placed or as a persistent store knows better."""
+        due, entry.trigger, entry.manual_due, _ = placement
+        if self.restore is not None:
+            due = self.restore.restored_due(entry, now, due)
+        return due
+
+    def _put(self, entry: Entry, due: float | None, unfound: float | None = None) -> None:
+        """Enter a placed entry; release one that never fires. ``unfound``: it is to be asked again then."""
+        if due is not None:
+            self.schedule(entry, due)
+            return
+        if unfound is not None:
+            self.put_off(entry, unfound)
+            return
+        if entry.limits is None or entry.limits.runs_left != 0:  # else it has had its runs, which was said
+            log.warning("%s: it never fires: its last time is over", self._registry.label(entry))
+        self._registry.release(entry)
+        entry.state = EXHAUSTED
+
+    def put_off(self, entry: Entry, until: float) -> None:
+        """Let the search for an entry's next fire time, which found none before ``until``, go on at that moment."""
+        said = none_until_in_words(until, zones.zone(entry.task.timezone))
+        label = self._registry.label(entry)
+        log.warning("%s: it waits for a fire time: %s; its trigger is asked again then", label, said)
+        entry.limited().unfound = until
+        self._registry.agenda.put(entry, until)
+
+    def put_again(self, entries: Iterable[Entry]) -> None:
+        """Let what follows the high-water mark be due again: its claim was refused as a whole, nothing of it ran."""
+        with self._registry.lock:
+            for entry in entries:
+                if entry.state is CANCELLED or entry.manual_due or entry.task.self_rescheduling or entry.slow_trigger:
+                    continue
+                trigger = entry.trigger
+                if trigger is not None:
+                    due = next_due(entry, trigger, entry.high_water)
+                    if due is not None:
+                        self.schedule(entry, due)
+                elif entry.ticket is None and entry.due is not None:
+                    self.schedule(entry, entry.due)
+                if entry.has_ended():
+                    self._registry.release(entry)
+
+    # -- many at a time: a start, a step of the clock ------------------------------------------------------------
+
+    def begin_placing(self, now: float) -> int:
+        """Begin to give every entry that waits its first fire time, under the lock; return how many there are.
+
+        :meth:`place_waiting` does it, batch by batch: what is due fires before the last one is placed.
+        """
+        registry = self._registry
+        # After a start that was stopped before it had placed all, the rest of those that had a time is still here.
+        left = [entry for entry, find, _ in self._to_place if find == self._find_after_stop and entry.ticket is None]
+        self._to_place = deque((entry, self._find_after_stop, (now,)) for entry in [*left, *registry.agenda.clear()])
+        self._to_place.extend(
+            (entry, self._find_first, (now, delay)) for entry, delay in registry.pending_start.items()
+        )
+        if self.restore is not None:  # labels are numbered in the order in which tasks were added, at each start
+            for entry, _, _ in self._to_place:
+                registry.label(entry)
+        registry.uptimes.append([now, math.inf])
+        self.started = True
+        return len(self._to_place)
+
+    @property
+    def placing(self) -> bool:
+        """Whether a start has not placed all entries yet."""
+        return bool(self._to_place)
+
+    def place_waiting(self, now: float, batch: PlannedBatch) -> list[Placing]:
+        """Place the next entries of a start, under the lock; return those with a slow trigger."""
+        pending, take, plain = self._registry.pending_start, self._to_place.popleft, self.restore is None
+        default_policy = self._registry.context.policy is PLAIN
+        waiting: list[Placing] = []
+        for _ in range(min(PLACE_BATCH, len(self._to_place))):
+            placing = take()
+            entry, _, arguments = placing
+            if entry.state is CANCELLED or entry.ticket is not None:
+                continue  # it was cancelled or moved since the start began
+            pending.pop(entry, None)
+            if plain and len(arguments) == 2 and entry.limits is None and entry.begins_grid and default_policy:
+                entry.trigger = None
+                self.schedule(entry, arguments[0] + (arguments[1] or 0.0))
+            else:
+                entry.adopt()  # the zone and the policy may have been set since
+                waiting.append(placing)
+        return self.place_all(waiting, now, batch)
+
+    def place_all(self, waiting: Iterable[Placing], now: float, batch: PlannedBatch) -> list[Placing]:
+        """Place entries, under the lock; return those with a slow trigger, for :meth:`place_slowly`."""
+        slow: list[Placing] = []
+        for placing in waiting:
+            entry, find, arguments = placing
+            if entry.slow_trigger:
+                slow.append(placing)
+                continue
+            try:
+                due = _check_due(find(entry, *arguments))
+            except BaseException as error:
+                self._trigger_failed(error, entry, entry.due or now, batch)
+            else:
+                self._put(entry, due)
+        return slow
+
+    def place_slowly(self, waiting: Iterable[Placing], now: float, batch: PlannedBatch) -> None:
+        """Place entries with a slow trigger, without the lock."""
+        for entry, find, arguments in waiting:
+            self._ask_slowly(
+                entry,
+                functools.partial(self._find_slowly, entry, find, arguments),
+                functools.partial(self._put_unmoved, entry),
+                entry.due or now,
+                batch,
+            )
+
+    def _find_slowly(self, entry: Entry, find: Find, arguments: tuple[Any, ...]) -> tuple[float | None, float | None]:
+        due = _check_due(find(entry, *arguments))
+        return due, unfound_until(entry, self._clock.now()) if due is None else None
+
+    def _put_unmoved(self, entry: Entry, found: tuple[float | None, float | None]) -> None:
+        if entry.ticket is None:  # else it has been put elsewhere while its trigger was asked
+            self._put(entry, *found)
+
+    def adopt_anchor(self, entry: Entry, anchor: float) -> None:
+        """Move a waiting interval onto the grid of another process, so that each occurrence is claimed by one."""
+        with self._registry.lock:
+            trigger = entry.trigger
+            if entry.ticket is not None and isinstance(trigger, Interval):
+                entry.trigger = trigger = Interval.sound(trigger.seconds, anchor)
+                due = next_due(entry, trigger, math.nextafter(self._clock.now(), -math.inf))
+                if due is not None:
+                    self.schedule(entry, due)
+
+    def reset_after_fork(self) -> None:
+        """In a forked child: no loop runs here, and what is added waits for a start."""
+        self.restore, self.catching_up, self.started, self.bell = None, {}, False, None
+
+    # -- faults --------------------------------------------------------------------------------------------------
+
+    def _trigger_failed(self, error: BaseException, entry: Entry, due: float, batch: PlannedBatch) -> None:
+        """Disable an entry whose trigger has raised; never end the loop."""
+        if isinstance(error, MemoryError) or self.interrupted:  # the host's fault, not the trigger's
+            raise error
+        self.disable(entry, due, f"its trigger raised {brief(error)}", batch)
+
+    def disable(self, entry: Entry, due: float, reason: str, batch: PlannedBatch) -> None:
+        """Let an entry fire no more, for a reason that is on record."""
+        label = self._registry.label(entry)
+        log.error("%s: %s; it does not fire any more", label, reason)
+        run = Run(label, due, state=SKIPPED)
+        run.reason, run.ended = reason, self._clock.now()
+        batch.closed.append(run)
+        self._registry.release(entry)
+        entry.state = EXHAUSTED
+
+
+def _check_due(due: float | None) -> float | None:
+    if due is not None and not -math.inf < due < math.inf:
+        raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
+    return due

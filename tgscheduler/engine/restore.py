@@ -1,0 +1,275 @@
+"""Task state restored from a persistent store, and kept up to date while the scheduler runs.
+
+::
+
+    pause        holds until its end
+    max_runs     what has run before counts
+    timetable    unchanged: it continues after the last claimed occurrence, on the same grid, and what was missed while
+                 nothing ran is up to the misfire policy; changed, or new: it begins now
+    a new name   takes over the history of ``formerly``
+
+Each name is looked up once after a start: a task that is cancelled and added again begins afresh. What lies in the
+future, as a clock was wrong when it was written, is set right and reported; what has run within the next three hours
+does not run again.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tgscheduler.engine.claims import in_the_future
+from tgscheduler.engine.registry import Registry
+from tgscheduler.logs import SafeLogger
+from tgscheduler.stores.base import Known, LastingStore
+from tgscheduler.timetable.entry import Entry, Limits
+from tgscheduler.timetable.plan import CORRECTION, next_due
+from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import options_of
+
+log = SafeLogger(__name__)
+
+#: The name under which :meth:`Restore.save_pause` saves a pause of all tasks: no task has an empty one.
+ALL = ""
+
+#: Maximum difference (seconds) between now and the beginning of a grid: measuring the store's clock is not exact.
+GRID_TOLERANCE = 1.0
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+class Restore:
+    """The tasks that the store knows from before a start, and those that it is to know.
+
+    Its methods are called under the engine's lock; :meth:`restored_due` is not if the entry's trigger is a custom one,
+    whose label is known by then.
+    """
+
+    def __init__(self, store: LastingStore, registry: Registry) -> None:
+        self._store = store
+        self._registry = registry
+        self._before = store.load()
+        #: The store's clock counts for what is in the future; this process's may be behind it.
+        self._behind = store.behind()
+        self._present: dict[str, Known] = {}
+        self._unsaved: dict[str, Known] = {}
+        self._new: dict[str, Entry] = {}
+        #: What was in flight when its process ended.
+        self.orphans: list[Run] = store.lost()
+        all_tasks = self._before.pop(ALL, None)
+        if all_tasks is not None:
+            registry.paused_until = max(registry.paused_until, all_tasks.paused_until)
+        self._present[ALL] = Known(ALL, "", paused_until=registry.paused_until)
+        if all_tasks != self._present[ALL]:
+            self._unsaved[ALL] = self._present[ALL]
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other process uses the same marks and grids."""
+        return self._store.alone()
+
+    def orphaned_names(self) -> list[str]:
+        """Return the names that have a history, and no task any more."""
+        return sorted(self._before)
+
+    def restored_due(self, entry: Entry, now: float, due: float | None) -> float | None:
+        """Return when an entry fires first that would do so at ``due`` if nothing were known of it; None: never."""
+        label = self._registry.label(entry)
+        known = self._take(label) or self._take_over(entry, label)
+        if known is None:
+            if entry.trigger is not None:
+                again = label in self._present
+                self._save_later(self._new_record(entry, label, now, due), at_once=again)
+                if not again and _has_grid(entry):
+                    self._new[label] = entry
+            return due
+        limits = self._restore_limits(entry, known, now)
+        if limits is not None and limits.runs_left == 0:
+            log.info("%s: it has had its %d runs", label, known.runs)
+            return None
+        trigger = entry.trigger
+        if trigger is None or (entry.manual_due and due is not None and due >= now):
+            return due
+        high_water = self._sound_mark(known, now)
+        if known.spec != spec_of(entry):
+            self._save_later(self._new_record(entry, label, now, due), at_once=high_water < known.mark)
+            return due if due is None or due > high_water else next_due(entry, trigger, high_water)
+        if _has_grid(entry):
+            if known.anchor is None or high_water > now + self._behind or self._is_wrong(known, now, due):
+                self._save_later(self._new_record(entry, label, now, due), at_once=True)  # its rhythm begins again
+                return due
+            entry.trigger = trigger = entry.grid(known.anchor)
+        self._save_later(
+            replace(known, mark=high_water, paused_until=_paused_until(entry)), at_once=high_water < known.mark
+        )
+        entry.high_water = high_water
+        return next_due(entry, trigger, high_water)
+
+    def _sound_mark(self, known: Known, now: float) -> float:
+        """Return a task's mark, set right if it is of a clock that was wrong."""
+        ahead = known.mark - now - self._behind
+        if ahead <= 0.0:
+            return known.mark
+        if ahead <= CORRECTION and known.runs:  # what has run does not run again
+            log.warning("%s: %s", known.name, in_the_future(known.mark, now))
+            return known.mark
+        log.warning(
+            "%s: its last run is on record %.0f s in the future, as a clock was wrong: set right", known.name, ahead
+        )
+        return math.nextafter(now, -math.inf)
+
+    def _is_wrong(self, known: Known, now: float, due: float | None) -> bool:
+        """Return whether the first point of a grid is in the future by no delay of its task's."""
+        assert known.anchor is not None
+        ahead = known.anchor - max(now, now if due is None else due) - self._behind
+        if ahead <= GRID_TOLERANCE:
+            return False
+        log.warning("%s: it begins %.0f s in the future, as a clock was wrong: it begins now", known.name, ahead)
+        return True
+
+    def _take(self, name: str) -> Known | None:
+        """Take out what is known of a name, which may be spelled otherwise on record."""
+        spelled = self._store.spelled(name)
+        known = self._before.pop(spelled, None)
+        if known is None or spelled == name:
+            return known
+        self._rename_orphans(spelled, name)
+        return replace(known, name=name)
+
+    def _rename_orphans(self, old: str, new: str) -> None:
+        for run in self.orphans:
+            if run.task == old:
+                run.task = new
+
+    def _restore_limits(self, entry: Entry, known: Known, now: float) -> Limits | None:
+        """Let an entry be as it was: paused, or with fewer runs left."""
+        if known.paused_until > now:
+            entry.limited().paused_until = known.paused_until
+        limits = entry.limits
+        if limits is not None and entry.policy.max_runs is not None:
+            limits.runs_left = max(0, entry.policy.max_runs - known.runs)
+        return limits
+
+    def _take_over(self, entry: Entry, label: str) -> Known | None:
+        former = options_of(entry.task).formerly
+        known = None if former is None else self._take(former)
+        if known is None or former is None:
+            return None
+        self._store.rename(former, label)
+        self._rename_orphans(former, label)
+        log.info("%s: it takes over the history of %s", label, former)
+        return replace(known, name=label)
+
+    def _new_record(self, entry: Entry, label: str, now: float, due: float | None) -> Known:
+        ahead = max(0.0, self._store.condition().skew)  # others use the store, and its clock counts
+        anchor = None
+        if _has_grid(entry):
+            trigger = entry.trigger
+            anchor = trigger.anchor if isinstance(trigger, Interval) else due
+            if ahead and anchor is not None:
+                anchor -= ahead
+                entry.trigger = entry.grid(anchor)
+        return Known(label, spec_of(entry), anchor, math.nextafter(now - ahead, -math.inf), _paused_until(entry))
+
+    def _save_later(self, known: Known, at_once: bool = False) -> None:
+        self._present[known.name] = known
+        if at_once:
+            self._store.save([known], back=True)
+        else:
+            self._unsaved[known.name] = known
+
+    def flush_saves(self) -> None:
+        """Give the store what is new since the last call."""
+        if self._unsaved:
+            unsaved, self._unsaved = self._unsaved, {}
+            self._store.save(list(unsaved.values()))
+
+    def adopt_peer_anchors(self, timeout: float) -> list[tuple[Entry, float]]:
+        """Return new entries that another process has registered at the same time, with the anchor of its grid."""
+        new, self._new = self._new, {}
+        if not new or not self._store.flush(timeout):
+            return []
+        stored = self._store.load()
+        adopted = []
+        for label, entry in new.items():
+            known, ours = stored.get(self._store.spelled(label)), self._present[label]
+            if known is not None and known.spec == ours.spec and known.anchor not in (None, ours.anchor):
+                self._present[label] = replace(ours, anchor=known.anchor)
+                adopted.append((entry, known.anchor))
+        return adopted
+
+    def wait_saved(self, timeout: float) -> None:
+        """Wait until what was saved is on record, without the lock; warn if that takes too long."""
+        if not self._store.flush(timeout):
+            log.warning("the store does not answer: a pause, or its end, would not outlive this process yet")
+
+    # -- what changes while it runs ------------------------------------------------------------------------------
+
+    def save_pause(self, label: str, until: float) -> None:
+        """Save a pause of a task, or of all (ALL), or its end (minus infinity)."""
+        known = self._present.get(label) or self._before.get(self._store.spelled(label)) or Known(label, "")
+        self._present[label] = known = replace(known, name=label, paused_until=until)
+        self._store.save([known])
+
+    def save_resumed(self, labels: Iterable[str]) -> None:
+        """Save the end of many pauses."""
+        known = [replace(self._present[label], paused_until=-math.inf) for label in labels if label in self._present]
+        self._present.update((each.name, each) for each in known)
+        if known:
+            self._store.save(known)
+
+    def rename(self, old: str, new: str) -> None:
+        """Let the history go with a new name."""
+        known = self._present.pop(old, None)
+        if known is not None:
+            self._present[new] = replace(known, name=new)
+        self._store.rename(old, new)
+
+    def on_clock_set_back(self, entries: Iterable[Entry], now: float) -> None:
+        """Let entries that have never run do so from now on: the clock was set back to before they were added."""
+        moved = []
+        for entry in entries:
+            known = self._present.get(self._registry.label(entry))
+            if known is not None and known.mark > now and not known.runs and entry.last_run is None:
+                self._present[known.name] = known = replace(known, mark=math.nextafter(now, -math.inf))
+                moved.append(known)
+        if moved:
+            self._store.save(moved, back=True)
+
+    def on_clock_step(self, entries: Iterable[Entry], seconds: float) -> None:
+        """Save the marks and grids of interval entries that have followed a step of the wall clock."""
+        moved = []
+        for entry in entries:
+            known = self._present.get(self._registry.label(entry))
+            trigger = entry.trigger
+            if known is not None and isinstance(trigger, Interval):
+                anchor = None if known.anchor is None else trigger.anchor
+                known = replace(known, anchor=anchor, mark=max(entry.high_water, known.mark + seconds))
+                self._present[known.name] = known
+                moved.append(known)
+        if moved:
+            self._store.save(moved, back=True)
+
+
+def spec_of(entry: Entry) -> str:
+    """Return an entry's timetable as text; the first point of a grid is no part of it."""
+    if _has_grid(entry):
+        return f"every {entry.grid(0.0).seconds!r} s"
+    return _ADDRESS.sub("", repr(entry.trigger))[:1000]
+
+
+def _paused_until(entry: Entry) -> float:
+    return -math.inf if entry.limits is None else entry.limits.paused_until
+
+
+def _has_grid(entry: Entry) -> bool:
+    """Return whether its grid begins where the task was added."""
+    return entry.begins_grid and (entry.limits is None or entry.limits.start is None)
+
+
+def lost_reason(run: Run) -> str:
+    """Return why a run is lost: it was in flight in a process that is gone."""
+    where = run.where
+    place = "its process" if where is None else f"its process ({where.process} on {where.host})"
+    return f"{place} ended while attempt {run.attempt} was in flight"

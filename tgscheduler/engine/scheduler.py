@@ -1,0 +1,487 @@
+"""The schedulers: a facade over the engine's parts, with the one documentation of each verb.
+
+==================  =====================================================================
+Scheduler           in the thread that calls ``start``, until it is stopped from elsewhere
+ThreadedScheduler   in a daemon thread of its own
+ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
+==================  =====================================================================
+"""
+
+import logging
+import os
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.clock import Clock
+from tgscheduler.engine.adding import AddMethods
+from tgscheduler.engine.control import Control
+from tgscheduler.engine.health import health
+from tgscheduler.engine.interrupts import on_ctrl_c
+from tgscheduler.engine.journal import Journal
+from tgscheduler.engine.lifecycle import Lifecycle
+from tgscheduler.engine.planner import Planner
+from tgscheduler.engine.registry import Registry
+from tgscheduler.engine.views import TaskView, Views
+from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
+from tgscheduler.events import Callback, Events
+from tgscheduler.executors import child
+from tgscheduler.executors.base import Executor
+from tgscheduler.executors.forked import ForkedExecutor
+from tgscheduler.executors.sequential import SequentialExecutor
+from tgscheduler.executors.threaded import ThreadedExecutor
+from tgscheduler.explain.moment import why
+from tgscheduler.explain.task import explain
+from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.memory import MemoryStore
+from tgscheduler.timetable import triggers, zones
+from tgscheduler.timetable.entry import Entry
+from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
+from tgscheduler.timetable.run import STATES, Run
+from tgscheduler.timetable.tasks import SchedulerContext, Task
+from tgscheduler.timetable.triggers import Trigger
+
+log = logging.getLogger(__name__)
+
+_schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+_collector: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collector", default=None)
+
+
+class Scheduler(AddMethods):
+    """A timetable and the engine that runs it; this one runs in the thread that calls :meth:`start`.
+
+    ``timezone``: an IANA name, None: the host's. ``threads``, ``children``: how many threaded and forked runs there
+    are at a time (None: twice the cores). ``stop_timeout``: seconds that :meth:`stop` leaves to running actions.
+    ``history``: how many ended runs are remembered in memory. ``policy``: what holds for tasks that choose nothing.
+    ``store``: where runs and tasks are remembered (:func:`tgscheduler.stores.open`), None: in memory. If it does not
+    answer within ``store_timeout`` seconds, ``on_store_down`` says whether runs start all the same ("run") or wait
+    ("pause"). Raises InvalidValue or InvalidType for a bad value.
+    """
+
+    def __init__(
+        self,
+        *,
+        timezone: str | None = None,
+        threads: int = 100,
+        children: int | None = None,
+        stop_timeout: float = 5.0,
+        history: int = 10_000,
+        policy: Policy = PLAIN,
+        clock: Clock | None = None,
+        store: Store | None = None,
+        store_timeout: float = 2.0,
+        on_store_down: str = "run",
+    ) -> None:
+        self.clock = clock or Clock()
+        self._events = self._make_events()
+        self._registry = Registry(SchedulerContext(self.clock, None))
+        self._journal = Journal(MemoryStore())
+        self._planner = Planner(self.clock, self._registry, self)
+        self._lifecycle = Lifecycle(
+            self.clock, self._registry, self._journal, self._planner, self._events, lambda: self._make_executors()
+        )
+        self._control = Control(self.clock, self._registry, self._planner, self._events, self._lifecycle)
+        self._views = Views(self.clock, self._registry, self._planner, self._journal)
+        self.configure(timezone, threads, children, stop_timeout, history, policy, store, store_timeout, on_store_down)
+        _schedulers.add(self)
+
+    def configure(
+        self,
+        timezone: str | None = None,
+        threads: int = 100,
+        children: int | None = None,
+        stop_timeout: float = 5.0,
+        history: int = 10_000,
+        policy: Policy = PLAIN,
+        store: Store | None = None,
+        store_timeout: float = 2.0,
+        on_store_down: str = "run",
+    ) -> None:
+        """Set what the constructor sets, for the next start; tasks that were added before it follow."""
+        if timezone is not None:
+            zones.zone(timezone)
+        seconds = triggers.check_seconds("stop_timeout", stop_timeout)
+        check_whole("threads", threads)
+        check_whole("history", history)
+        if children is not None:
+            check_whole("children", children)
+        if not isinstance(policy, Policy):
+            raise InvalidType(f"policy: expected a Policy(...), got {policy!r}")
+        answer_within = triggers.check_seconds("store_timeout", store_timeout)
+        if on_store_down not in ("run", "pause"):
+            raise InvalidValue(f"on_store_down: expected 'run' or 'pause', got {on_store_down!r}")
+        life, context = self._lifecycle, self._registry.context
+        life.stop_timeout, life.store_timeout, life.run_unclaimed = seconds, answer_within, on_store_down == "run"
+        context.timezone, context.policy = timezone, PLAIN if policy == PLAIN else policy
+        self._threads, self._children = threads, children
+        if store is not None:
+            self._journal.store = store
+        elif self._journal.store.lasts:
+            self._journal.store = MemoryStore()
+        if isinstance(self._journal.store, MemoryStore):
+            self._journal.store.bound(history)
+
+    # -- start and stop ------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the loop turns."""
+        return self._lifecycle.running
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds that :meth:`stop` leaves to running actions."""
+        return self._lifecycle.stop_timeout
+
+    def start(self) -> None:
+        """Run the timetable in this thread until it is stopped from elsewhere, or by Ctrl-C in the main thread."""
+        _check_process("start")
+        life = self._lifecycle
+        loop = life.begin()
+        if loop is None or life.stop_if_asked():
+            return
+        try:
+            with on_ctrl_c(loop.interrupt):
+                loop.run()
+        except BaseException:  # Ctrl-C, or what a signal handler of the application's raises
+            self.stop()
+            raise
+        if not loop.stopping:
+            self.stop()
+        while life.loop is loop:  # another thread that stops us may still drain what runs
+            clocks.pause(0.01)
+
+    def start_scheduler(self, ready: Callable[[], bool] | None = None) -> "Scheduler":
+        """Run the timetable in a daemon thread, from when ``ready()`` is true (None: at once); return self."""
+        _check_process("start")
+        self._lifecycle.start_in_thread(ready)
+        return self
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Stop; the tasks stay. Legal at any moment: before start, twice, from inside a task, in a signal handler.
+
+        Nothing new starts, and what waits for a thread or a process ends as cancelled. Running actions have
+        ``timeout`` seconds (None: ``stop_timeout``), then processes are ended and threads left behind; a second stop
+        ends that time at once. A task that stops its scheduler is not waited for.
+        """
+        self._lifecycle.stop(timeout)
+
+    stop_scheduler = stop
+
+    def _make_executors(self) -> dict[str, Executor]:
+        ended = self._journal.ended
+        return {
+            method.sequential: SequentialExecutor(self.clock, ended),
+            method.threaded: ThreadedExecutor(self.clock, ended, self._threads),
+            method.forked: ForkedExecutor(self.clock, ended, self._children),
+        }
+
+    def _make_events(self) -> Events:
+        return Events(self.clock.now)
+
+    # -- tasks come and go ---------------------------------------------------------------------------------------
+
+    def schedule(self, task: Task, delay: float | None) -> None:
+        """Make a task ours; it fires first after ``delay`` seconds, or (None) as its trigger says.
+
+        Before the start it waits for that, and the delay counts from there.
+        """
+        self._check_use(task)
+        registry, planner = self._registry, self._planner
+        made, asked = None, None
+        if task.given_trigger is not None or registry.entry_of(task) is not None:
+            made = registry.entry_of(task) or Entry(task, registry.context, self.clock.now())
+            if made.slow_trigger:
+                asked = planner.ask_first(made, delay)
+        with registry.lock:
+            now = self.clock.now()
+            planner.place(registry.admit(task, now, made), delay, now, asked)
+        if _collector.get() is not None or self._events.wanted:
+            self._tell_added(task)
+
+    def schedule_task(self, task: Task, delay: float) -> None:
+        """Put a task ``delay`` seconds ahead, counted from the start before that; move it if it waits."""
+        _check_task(task)
+        self.schedule(task, triggers.check_seconds("delay", delay))
+
+    def schedule_task_abs(self, task: Task, abstime: float) -> None:
+        """Put a task at an absolute time, POSIX seconds; move it if it waits."""
+        _check_task(task)
+        due = triggers.check_seconds("abstime", abstime)
+        self._check_use(task)
+        with self._registry.lock:
+            self._planner.place_at(self._registry.admit(task, self.clock.now()), due)
+        self._tell_added(task)
+
+    def _tell_added(self, task: Task) -> None:
+        collected = _collector.get()
+        if collected is not None:
+            collected.append(task)
+        if "task-added" in self._events.wanted:
+            with self._registry.lock:
+                entry = self._registry.entry_of(task)
+                label = None if entry is None else self._registry.label(entry)
+            self._events.publish("task-added", label, next_due=task.next_due)
+
+    def cancel(self, task: Task | str | None) -> None:
+        """Cancel a task, or the task of that name: it fires no more; a run in progress goes on.
+
+        None, a task that is gone and an unknown name are no errors.
+        """
+        if task is None:
+            return
+        self._check_use()
+        if not isinstance(task, str):
+            _check_task(task)
+        self._control.cancel(task)
+
+    def rename(self, taskname: str | Task, newname: str) -> None:
+        """Give a task another name; nothing happens if it is unknown. Raise DuplicateTask for a taken name."""
+        self._check_use()
+        self._control.rename(taskname, newname)
+
+    rename_task = rename
+
+    @contextmanager
+    def collecting(self) -> Iterator[list[Task]]:
+        """Collect the tasks that this thread adds meanwhile: what :meth:`discard` takes back."""
+        tasks: list[Task] = []
+        token = _collector.set(tasks)
+        try:
+            yield tasks
+        finally:
+            _collector.reset(token)
+
+    def discard(self, tasks: Iterable[Task]) -> None:
+        """Cancel many tasks; give up silently if this thread was stopped in the middle of adding one."""
+        self._control.cancel_many(tasks)
+
+    # -- control -------------------------------------------------------------------------------------------------
+
+    def pause(self, task: Task | str, until: float | datetime | None = None) -> bool:
+        """Let a task run nothing ``until`` a moment (None: until it is resumed); return False if it was so already.
+
+        What comes due meanwhile is recorded as skipped; a task that runs once is kept until then.
+        """
+        self._check_use()
+        return self._control.pause(task, until)
+
+    def resume(self, task: Task | str) -> bool:
+        """Let a paused task run again from now on; return False if it was not paused."""
+        self._check_use()
+        return self._control.resume(task)
+
+    def pause_all(self, until: float | datetime | None = None) -> bool:
+        """Let no task run anything ``until`` a moment (None: until all are resumed); False if it was so already."""
+        self._check_use()
+        return self._control.pause_all(until)
+
+    def resume_all(self) -> bool:
+        """End :meth:`pause_all`, and the pause of every single task; return False if nothing was paused."""
+        self._check_use()
+        return self._control.resume_all()
+
+    def run_now(self, task: Task | str) -> Run:
+        """Run a task at once, beside its timetable and also while it is paused; return the Run.
+
+        Its overlap policy holds: if it runs already, the Run ends as skipped, or waits in the task's queue.
+        """
+        self._check_use()
+        return self._control.run_now(task)
+
+    def reschedule_task(self, task: Task | str, trigger: Trigger) -> float:
+        """Let a task fire by another trigger from now on; return when it does so first (POSIX seconds).
+
+        Raise InvalidValue, and leave the task as it is, if the trigger has no fire time any more.
+        """
+        self._check_use()
+        return self._control.reschedule_task(task, trigger)
+
+    def cancel_run(self, run: Run) -> bool:
+        """End a run that waits or runs as cancelled; return False if it has ended.
+
+        A forked one is ended with its process. An action in a thread cannot be ended: ``current_run().cancelled``
+        tells it to return, and its thread counts as abandoned until it does.
+        """
+        self._check_use()
+        return self._control.cancel_run(run)
+
+    def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
+        """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again.
+
+        Names and facts: :mod:`tgscheduler.events`. Listeners are called in a thread of their own.
+        """
+        self._check_use()
+        return self._events.subscribe(callback, names)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def default_timezone(self) -> str | None:
+        """The zone that was set for this scheduler; None: it is the host's."""
+        return self._registry.context.timezone
+
+    @property
+    def timezone(self) -> str:
+        """The IANA name of the zone in which calendar tasks are meant."""
+        return self._registry.context.timezone or clocks.local_zone()
+
+    def get_task(self, taskname: str) -> Task | None:
+        """Return the task of that name, None if there is none."""
+        self._check_read()
+        with self._registry.lock:
+            entry = self._registry.find(taskname)
+            return None if entry is None else entry.task
+
+    def get_tasks(self) -> dict[str, Task]:
+        """Return a new dict of names to tasks."""
+        self._check_read()
+        with self._registry.lock:
+            return self._registry.named_tasks()
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """A new dict of the named tasks."""
+        return self.get_tasks()
+
+    def view(self, task: str | Task) -> TaskView | None:
+        """Return one task as it is now; None for one that is not there."""
+        self._check_read()
+        return self._views.task("view", task)
+
+    def views(self) -> list[TaskView]:
+        """Return all tasks as they are now, taken at one moment: first those that wait for a time, in order."""
+        self._check_read()
+        return self._views.tasks()
+
+    def runs(
+        self,
+        task: str | Task | None = None,
+        state: str | None = None,
+        since: float | None = None,
+        before: float | Run | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Return what became of occurrences, newest due time first.
+
+        Of one task, in one state, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last Run of a
+        page, the next page follows.
+        """
+        self._check_read()
+        if isinstance(task, Task):
+            view = self._views.task("runs", task)
+            task = task.name or "?" if view is None else view.name
+        return self._journal.runs(Query(task, state, since, before, limit).check())
+
+    def counts(self, since: float | None = None) -> dict[str, int]:
+        """Return how many occurrences are in each state; their sum is the number that came due.
+
+        ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
+        """
+        self._check_read()
+        if since is None:
+            return self._journal.counts()
+        sums = dict.fromkeys(STATES, 0)
+        for states in self._journal.counts_by_task(since).values():
+            for state, count in states.items():
+                sums[state] += count
+        return sums
+
+    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
+        """Return, by the task's name, how many occurrences are in each state that there are any in.
+
+        ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
+        """
+        self._check_read()
+        return self._journal.counts_by_task(since)
+
+    def gone(self) -> list[str]:
+        """Return the names that the store has a history of, and that no task has any more.
+
+        The option ``formerly`` of a new task takes one over. Without a persistent store there are none.
+        """
+        restore = self._planner.restore
+        return [] if restore is None else restore.orphaned_names()
+
+    def health(self) -> dict[str, Any]:
+        """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
+        self._check_read()
+        return health(self.clock, self._registry, self._planner, self._journal, self._lifecycle)
+
+    def explain(self, task: str | Task, n: int = 5) -> str:
+        """Return what a task is and when it fires, in words: its zone, policy and bounds, and its next ``n`` fires.
+
+        The fires are those that the loop will go through, in local time, with a note if a clock change moves one. ``n``
+        is 1 to 1000. Raises InvalidValue for a task that is not there.
+        """
+        self._check_read()
+        return explain(task, self._views.task("explain", task), n)
+
+    def why(self, task: str | Task, at: float | datetime) -> str:
+        """Return why a task did, or did not, run ``at`` a moment, from the records and the rules.
+
+        ``at``: POSIX seconds or a datetime, a naive one in the task's zone. Works for a name that only the records
+        know; raises InvalidValue for an unknown one.
+        """
+        self._check_read()
+        return why(self, task, self._views.task("why", task), at, list(self._registry.uptimes))
+
+    # -- processes -----------------------------------------------------------------------------------------------
+
+    def _check_read(self) -> None:
+        """Raise if the timetable cannot be read in this process."""
+
+    def _check_use(self, task: Task | None = None) -> None:
+        """Raise if this process cannot change the timetable."""
+        if child.forked_run is not None:
+            raise WrongProcess(_in_a_child())
+        if task is not None and task.method == method.forked and not hasattr(os, "fork"):
+            raise NotSupported("processmethod forked: this platform has no os.fork; use method.threaded")
+        if self._lifecycle.forked:
+            self._lifecycle.forked = False
+            log.warning(
+                "this process is a fork: the scheduler runs in its parent, and what is changed here is not seen there; "
+                "start() runs a timetable of this process's own"
+            )
+
+    def _after_fork_in_child(self) -> None:
+        self._lifecycle.reset_after_fork()
+
+
+class ThreadedScheduler(Scheduler):
+    """A scheduler in a daemon thread of its own."""
+
+    def start(self) -> None:
+        """Start the thread and return."""
+        self.start_scheduler()
+
+
+def _after_fork_in_child() -> None:
+    for scheduler in list(_schedulers):
+        scheduler._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _check_task(task: object) -> None:
+    if not isinstance(task, Task):
+        raise InvalidType(f"task: expected a Task, got {task!r}")
+
+
+def _check_process(verb: str) -> None:
+    if child.forked_run is not None:
+        raise WrongProcess(f"{verb}: {_in_a_child()}")
+
+
+def _in_a_child() -> str:
+    return (
+        f"this is the child process of a forked run ({child.forked_run}), and the timetable is its parent's: "
+        "what is changed here would be lost; use method.threaded for an action that changes the timetable"
+    )

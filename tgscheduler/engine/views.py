@@ -1,0 +1,203 @@
+"""Views: what readers see of a scheduler. Frozen snapshots of its tasks and runs.
+
+Pages, texts, logs and tests read these; nothing else of the engine is read from outside. A task's view is taken in one
+hold of the lock. :attr:`Views.version` changes with anything that a view shows, but for the time that goes by.
+"""
+
+import copy
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from tgscheduler.clock import Clock
+from tgscheduler.engine.journal import Journal
+from tgscheduler.engine.planner import Planner
+from tgscheduler.engine.registry import Registry
+from tgscheduler.errors import InvalidType
+from tgscheduler.logs import brief
+from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, SCHEDULED, Entry
+from tgscheduler.timetable.plan import fire_time, first_placement, next_due, placement_after_stop, unfound_until
+from tgscheduler.timetable.policy import Policy
+from tgscheduler.timetable.run import Run, Where
+from tgscheduler.timetable.tasks import Task
+from tgscheduler.timetable.triggers import Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run at one moment; the fields are those of :class:`~tgscheduler.timetable.run.Run`."""
+
+    id: int | None
+    task: str
+    due: float
+    until: float
+    count: int
+    state: str
+    attempt: int
+    started: float | None
+    ended: float | None
+    late: float | None
+    where: Where | None
+    reason: str | None
+    error: str | None
+    log: str
+
+    @classmethod
+    def of(cls, run: Run) -> "RunView":
+        """Return a run as it is now."""
+        return cls(*(getattr(run, name) for name in cls.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """One task at one moment. Times are POSIX seconds; ``math.inf`` and ``-math.inf`` stand for no bound."""
+
+    #: Its name, or ``module.qualname`` of its action; its class; where its action runs (``method``).
+    name: str
+    kind: str
+    method: str
+    #: pending, scheduled, deciding, exhausted or cancelled.
+    state: str
+    #: When it is due next, and when that fires (with jitter, or after a pause); None: it waits for no time.
+    next_due: float | None
+    next_fire: float | None
+    #: The trigger, None for what runs once; the IANA name of its zone.
+    trigger: Trigger | None
+    timezone: str
+    policy: Policy
+    start: float | None
+    end: float
+    runs_left: int | None
+    #: Nothing of this task, or of any task, runs before that moment.
+    paused_until: float
+    all_paused_until: float
+    added_at: float
+    last_run: RunView | None
+    #: How many of its runs have started and not ended; how many wait for those.
+    in_flight: int
+    queued: int
+    #: Whether it runs once; whether its class says itself when it comes again; whether ``next_due`` was set by hand.
+    one_shot: bool
+    self_rescheduling: bool
+    manual_due: bool
+    #: When it will be due, also before a start: as if the scheduler started now; why that cannot be known.
+    upcoming_due: float | None
+    fault: str | None
+    #: Up to when its trigger finds no fire, and is asked again; None: it finds one, or none is to come at all.
+    unfound: float | None
+    #: Whether the scheduler gives fire times; the moment of this view.
+    started: bool
+    now: float
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it fires no more."""
+        return self.state in ("exhausted", "cancelled")
+
+    @property
+    def held_until(self) -> float:
+        """The end of the pause that holds it now, minus infinity if there is none."""
+        held = max(self.paused_until, self.all_paused_until)
+        return held if held > self.now else -math.inf
+
+
+class Views:
+    """Takes views of one scheduler."""
+
+    def __init__(self, clock: Clock, registry: Registry, planner: Planner, journal: Journal) -> None:
+        self._clock = clock
+        self._registry = registry
+        self._planner = planner
+        self._journal = journal
+
+    @property
+    def version(self) -> int:
+        """A number that changes with what the views show: a start, a stop, a task, a run."""
+        return self._registry.version + self._journal.version
+
+    def tasks(self) -> list[TaskView]:
+        """Return all tasks that wait, run or have a name: first those that wait for a time, in order."""
+        with self._registry.lock:
+            taken = self._take(self._registry.entries())
+        return [_foreseen(view, twin, delay) for view, twin, delay in taken]
+
+    def task(self, verb: str, task: str | Task) -> TaskView | None:
+        """Return a task of ours, also one that has ended; None for one that is unknown, or only a name in a store."""
+        if not isinstance(task, (str, Task)):
+            raise InvalidType(f"{verb}: expected a Task or the name of one, got {task!r}")
+        with self._registry.lock:
+            entry = self._registry.find(task) if isinstance(task, str) else self._registry.entry_of(task)
+            taken = [] if entry is None else self._take([entry])
+        return _foreseen(*taken[0]) if taken else None
+
+    def _take(self, entries: Iterable[Entry]) -> list[tuple[TaskView, Entry | None, float | None]]:
+        """Return views, and for each a copy of the entry if its next due time is still to be asked of its trigger."""
+        now, started, held = self._clock.now(), self._planner.started, self._registry.paused_until
+        pending, taken = self._registry.pending_start, []
+        for entry in entries:
+            view, twin = self._view(entry, now, started, held), None
+            unplaced = entry in pending or (entry.state is SCHEDULED and not started)
+            if unplaced or (entry.state is DECIDING and entry.trigger is not None):
+                twin = copy.copy(entry)
+                twin.limits = copy.copy(entry.limits)
+            taken.append((view, twin, pending.get(entry)))
+        return taken
+
+    def _view(self, entry: Entry, now: float, started: bool, all_paused_until: float) -> TaskView:
+        limits, task, due = entry.limits, entry.task, entry.next_due
+        unfound = entry.due if entry.state is SCHEDULED and entry.is_unfound else None
+        last = entry.last_run
+        if entry.state in (EXHAUSTED, CANCELLED) and entry.label is None and task.name is None and last is not None:
+            name = last.task  # it was let go, and has no number any more
+        else:
+            name = self._registry.label(entry)
+        return TaskView(
+            name=name,
+            kind=type(task).__name__,
+            method=task.method,
+            state=entry.state.value,
+            next_due=due,
+            next_fire=None if due is None else fire_time(name, due, entry.policy),
+            trigger=None if task.self_rescheduling else entry.trigger,
+            timezone=task.timezone,
+            policy=entry.policy,
+            start=None if limits is None else limits.start,
+            end=math.inf if limits is None else limits.end,
+            runs_left=None if limits is None else limits.runs_left,
+            paused_until=-math.inf if limits is None else limits.paused_until,
+            all_paused_until=all_paused_until,
+            added_at=entry.added_at,
+            last_run=None if last is None else RunView.of(last),
+            in_flight=len(entry.running()),
+            queued=0 if limits is None else len(limits.queue),
+            one_shot=entry.one_shot,
+            self_rescheduling=task.self_rescheduling,
+            manual_due=entry.manual_due,
+            upcoming_due=due,
+            fault=None,
+            unfound=unfound,
+            started=started,
+            now=now,
+        )
+
+
+def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskView:
+    """Return a view with what a placing would give it now: without the lock, as the trigger may be a custom one."""
+    if twin is None or (view.self_rescheduling and twin.state is DECIDING):
+        return view
+    try:
+        if twin.state is DECIDING:
+            assert twin.trigger is not None
+            assert twin.due is not None
+            handled = max(twin.due, view.now - twin.policy.jitter)
+            return replace(view, upcoming_due=next_due(twin, twin.trigger, handled))
+        twin.adopt()
+        if twin.state is SCHEDULED:
+            placement = placement_after_stop(twin, view.now)
+        else:
+            placement = first_placement(twin, view.now, delay)
+        unfound = unfound_until(twin, view.now) if placement.due is None else None
+    except Exception as error:  # a custom trigger
+        return replace(view, upcoming_due=None, fault=f"its trigger raised {brief(error)}")
+    trigger = None if view.self_rescheduling else placement.trigger
+    return replace(view, trigger=trigger, manual_due=placement.manual_due, upcoming_due=placement.due, unfound=unfound)

@@ -1,0 +1,1 @@
+"""Timetables and runs in words, over the views of a scheduler."""

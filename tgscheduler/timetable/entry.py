@@ -1,0 +1,234 @@
+"""One task as the engine knows it: an Entry, with one explicit state.
+
+::
+
+    PENDING --start--> SCHEDULED --due--> DECIDING --> SCHEDULED | EXHAUSTED
+    any --cancel--> CANCELLED             EXHAUSTED, CANCELLED: released when its last run has ended
+    EXHAUSTED, CANCELLED --added again--> PENDING
+
+==========  ==========================================================================================
+PENDING     it waits for the scheduler's start, or for its first fire time
+SCHEDULED   it waits for ``due``, in the agenda
+DECIDING    it was taken out of the agenda: its trigger is asked, or it reschedules itself later
+EXHAUSTED   no occurrence follows the last one
+CANCELLED   it was cancelled
+==========  ==========================================================================================
+
+Entries are written under the engine's lock, by the registry, the agenda, the planner, the clock step, control and
+restore. ``last_run``, ``limits.in_flight`` and ``limits.queue`` belong to the loop's thread.
+"""
+
+import enum
+import math
+from collections import deque
+from typing import Any
+
+from tgscheduler import clock as clocks
+from tgscheduler.timetable.policy import PLAIN, Policy
+from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.tasks import IntervalTask, SchedulerContext, Task, options_of
+from tgscheduler.timetable.triggers import Trigger, is_quick
+
+
+class EntryState(enum.Enum):
+    """Where an entry stands; see the table above."""
+
+    PENDING = "pending"
+    SCHEDULED = "scheduled"
+    DECIDING = "deciding"
+    EXHAUSTED = "exhausted"
+    CANCELLED = "cancelled"
+
+
+PENDING, SCHEDULED, DECIDING, EXHAUSTED, CANCELLED = EntryState
+
+#: The legal moves. A move to the same state is one as well: a waiting task is moved to another time.
+MOVES: dict[EntryState, tuple[EntryState, ...]] = {
+    PENDING: (PENDING, SCHEDULED, DECIDING, EXHAUSTED, CANCELLED),
+    SCHEDULED: (SCHEDULED, DECIDING, PENDING, EXHAUSTED, CANCELLED),
+    DECIDING: (SCHEDULED, PENDING, EXHAUSTED, CANCELLED),
+    EXHAUSTED: (PENDING, EXHAUSTED, CANCELLED),
+    CANCELLED: (PENDING, CANCELLED),
+}
+
+
+class Limits:
+    """Bounds and counts of an entry that has any: most have none (``entry.limits`` is None) and pay nothing for it."""
+
+    __slots__ = (
+        "end", "given_trigger", "in_flight", "paused_until", "queue", "runs_left", "slow_trigger", "start", "unfound"
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        #: The first and the last moment at which it may fire (POSIX seconds).
+        self.start: float | None = None
+        self.end = math.inf
+        #: A trigger that was given, in place of what the task's class makes of its arguments.
+        self.given_trigger: Trigger | None = None
+        #: Whether asking that trigger may take long: one from outside of this package, or made of several.
+        self.slow_trigger = False
+        #: Up to here the trigger found no fire time. If the entry is due then, it does not fire: it is asked again.
+        self.unfound: float | None = None
+        #: Nothing runs before this moment (minus infinity: it is not paused).
+        self.paused_until = -math.inf
+        #: How many runs are left; None: no bound.
+        self.runs_left: int | None = None
+        #: Runs that have been started and have not ended; occurrences that wait for those.
+        self.in_flight: list[Run] = []
+        self.queue: deque[tuple[Entry, Run]] = deque()
+
+    def give_trigger(self, trigger: Trigger) -> None:
+        """Fire by this trigger."""
+        self.given_trigger, self.slow_trigger, self.unfound = trigger, not is_quick(trigger), None
+
+    def running(self) -> list[Run]:
+        """Return the runs that have been started and have not ended."""
+        self.in_flight = [run for run in self.in_flight if run.ended is None]
+        return self.in_flight
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of it runs or waits any more."""
+        return all(run.ended is not None for run in self.in_flight) and not self.queue
+
+
+class Entry:
+    """One task of one scheduler. A task that comes back to the same scheduler has the same entry again."""
+
+    __slots__ = (
+        "_trigger", "added_at", "context", "due", "high_water", "label", "label_pool", "last_run", "limits",
+        "manual_due", "policy", "state", "task", "ticket",
+    )  # fmt: skip
+
+    def __init__(self, task: Task, context: SchedulerContext, now: float) -> None:
+        self.task = task
+        self.context = context
+        self.state = PENDING
+        #: When it is due next, or was last (POSIX seconds); None: it had no fire time yet.
+        self.due: float | None = None
+        #: Whether ``due`` was set by ``schedule_task``, and not by the trigger.
+        self.manual_due = False
+        #: The last due time that was planned: what came due until then does not run again.
+        self.high_water = 0.0
+        #: Its place in the agenda; None: it has none.
+        self.ticket: list[Any] | None = None
+        #: The name of a task that has none, and the pool that it comes from.
+        self.label: str | None = None
+        self.label_pool: Any = None
+        self.last_run: Run | None = None
+        self.added_at = now
+        self._trigger: Trigger | None = None
+        self.policy: Policy = PLAIN
+        self.limits: Limits | None = None
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Take over the scheduler's zone and policy as they are now: before the first fire time, and at each start."""
+        task, context, limits = self.task, self.context, self.limits
+        options = options_of(task)
+        before = self.policy
+        if options.choices or context.policy is not PLAIN or before is not PLAIN:
+            self.policy = options.policy(context.policy)
+        given = task.given_trigger
+        if self.policy is not before or given is not None or options.start is not None or options.end != math.inf:
+            limits = self.limited()
+            limits.start, limits.end = options.start, options.end
+            if given is not None and limits.given_trigger is None:
+                limits.give_trigger(given)
+            if self.policy.max_runs != before.max_runs or limits.runs_left is None:
+                limits.runs_left = self.policy.max_runs
+        if limits is not None and limits.given_trigger is not None:
+            self._trigger = limits.given_trigger
+        elif type(task).make_trigger is not Task.make_trigger:  # asking for the host's zone may open files
+            self._trigger = task.make_trigger(options.timezone or context.timezone or clocks.local_zone())
+
+    def limited(self) -> Limits:
+        """Return the limits, made where there are none yet."""
+        if self.limits is None:
+            self.limits = Limits()
+        return self.limits
+
+    # -- when it fires -------------------------------------------------------------------------------------------
+
+    @property
+    def trigger(self) -> Trigger | None:
+        """When it fires; None for what runs once, and for an interval that had no fire time yet.
+
+        An interval's grid begins at its first due time and is made at its first use: most adds never pay for it
+        (docs/design/0008).
+        """
+        trigger = self._trigger
+        if trigger is None and self.due is not None and self.task.has_interval:
+            trigger = self._trigger = self.grid(self.due)
+        return trigger
+
+    @trigger.setter
+    def trigger(self, trigger: Trigger | None) -> None:
+        self._trigger = trigger
+
+    @property
+    def begins_grid(self) -> bool:
+        """Whether it repeats on a grid that begins where it is put: an interval without another trigger."""
+        return self.task.has_interval and (self.limits is None or self.limits.given_trigger is None)
+
+    @property
+    def one_shot(self) -> bool:
+        """Whether it runs once."""
+        return self._trigger is None and not self.task.has_interval and not self.task.self_rescheduling
+
+    @property
+    def slow_trigger(self) -> bool:
+        """Whether asking its trigger may take long: it is never asked under the engine's lock."""
+        return self.limits is not None and self.limits.slow_trigger
+
+    @property
+    def is_unfound(self) -> bool:
+        """Whether its due time is none: the search for one goes on there."""
+        return self.limits is not None and self.limits.unfound is not None and self.limits.unfound == self.due
+
+    @property
+    def next_due(self) -> float | None:
+        """When it is due next; None while it waits for no time, or none is found yet."""
+        return self.due if self.state is SCHEDULED and not self.is_unfound else None
+
+    def interval_changed(self) -> None:
+        """Follow a new ``interval`` of the task, from the next run on."""
+        if self.begins_grid and self.due is not None:
+            anchor = self._trigger.anchor if isinstance(self._trigger, Interval) else self.due
+            self._trigger = self.grid(self.due if self.state is SCHEDULED else anchor)
+
+    def grid(self, anchor: float) -> Interval:
+        """Return the grid of an interval task that begins at ``anchor``."""
+        assert isinstance(self.task, IntervalTask)
+        return Interval.sound(self.task.interval, anchor)
+
+    # -- what runs -----------------------------------------------------------------------------------------------
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is paused at this moment."""
+        return self.limits is not None and self.limits.paused_until > self.context.clock.now()
+
+    def running(self) -> list[Run]:
+        """Return the runs that have been started and have not ended."""
+        running = [] if self.limits is None else self.limits.running()
+        last = self.last_run
+        if last is not None and last.ended is None and last not in running:
+            running.append(last)  # from before it had limits
+        return running
+
+    def has_ended(self) -> bool:
+        """Return whether no occurrence follows, and the last one has ended: its name is free."""
+        return (
+            (self.state is EXHAUSTED or self.state is CANCELLED)
+            and (self.last_run is None or self.last_run.ended is not None)
+            and (self.limits is None or self.limits.idle)
+        )
+
+    def forget_runs(self) -> None:
+        """Drop what runs: in a forked copy it runs in the parent."""
+        if self.last_run is not None and self.last_run.ended is None:
+            self.last_run = None
+        if self.limits is not None:
+            self.limits.in_flight, self.limits.queue = [], deque()

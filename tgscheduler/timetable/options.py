@@ -1,0 +1,99 @@
+"""A task's options: what it chooses beyond its timetable. Bounds, a zone, a policy; immutable once chosen."""
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypedDict
+
+from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.policy import CHOICES, PLAIN, Policy, Retry
+from tgscheduler.timetable.triggers import check_moment
+
+
+class Options(TypedDict, total=False):
+    """What every function that adds a task takes besides its own arguments, each by its name."""
+
+    start: float | datetime | None
+    """The earliest fire time: POSIX seconds or a datetime, one without a zone in the task's or the scheduler's; an
+    interval's grid begins there."""
+    end: float | datetime | None
+    """The last moment at which it may fire."""
+    timezone: str | None
+    """The IANA name of the zone in which its days and times are meant; None: the scheduler's."""
+    misfire: str
+    misfire_cap: int | None
+    grace: float | timedelta | None
+    overlap: str
+    max_instances: int | None
+    timeout: float | timedelta | None
+    retry: int | Retry | None
+    jitter: float | timedelta
+    max_runs: int | None
+    on_lost: str
+    max_takeovers: int
+    formerly: str | None
+    """The name that it had before: with a store it takes over that one's history."""
+
+
+_NAMES = (*CHOICES, "start", "end", "timezone", "formerly")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """The options of one task, checked.
+
+    ``choices``: what it chose of a policy, by name. ``start``, ``end``: POSIX seconds. ``formerly``: the name under
+    which a store has its history.
+    """
+
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    start: float | None = None
+    end: float = math.inf
+    timezone: str | None = None
+    formerly: str | None = None
+
+    def updated(self, options: Mapping[str, Any]) -> "TaskOptions":
+        """Return these options with others over them; raise InvalidValue or InvalidType for a bad one."""
+        for name in options:
+            if name not in _NAMES:
+                near = difflib.get_close_matches(name, _NAMES, 1)
+                mend = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(_NAMES)}"
+                raise InvalidType(f"{name!r} is no option of a task; {mend}")
+        timezone = options.get("timezone", self.timezone)
+        zones.zone(timezone)
+        start, end = self.start, self.end
+        if options.get("start") is not None:
+            start = check_moment("start", options["start"], timezone)
+        if options.get("end") is not None:
+            end = check_moment("end", options["end"], timezone)
+        if start is not None and end < start:
+            raise InvalidValue(
+                f"end: expected no earlier moment than start ({start!r}), got {options.get('end', end)!r}"
+            )
+        formerly = options.get("formerly")
+        if formerly is None:
+            formerly = self.formerly
+        elif not isinstance(formerly, str):
+            raise InvalidType(f"formerly: expected the name that the task had before, got {formerly!r}")
+        choices = {**self.choices, **{name: value for name, value in options.items() if name in CHOICES}}
+        updated = TaskOptions(choices, start, end, timezone, formerly)
+        updated.policy(PLAIN)  # its values are checked there
+        return updated
+
+    def policy(self, default: Policy) -> Policy:
+        """Return a policy with these choices over ``default``; a default that only goes with another choice falls."""
+        if not self.choices:
+            return default
+        changes = dict(self.choices)
+        if "misfire" in changes:
+            changes.setdefault("misfire_cap", None)
+        if "overlap" in changes:
+            changes.setdefault("max_instances", None)
+        return replace(default, **changes)
+
+
+#: The options of a task that has chosen nothing.
+NO_OPTIONS = TaskOptions()
