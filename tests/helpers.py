@@ -14,7 +14,7 @@ import pytest
 
 from tgscheduler.clock import Clock
 from tgscheduler.timetable.entry import Entry
-from tgscheduler.timetable.tasks import SchedulerContext, SingleTask, TriggerTask, entry_slot
+from tgscheduler.timetable.tasks import SchedulerContext, SingleTask, TriggerTask
 from tgscheduler.timetable.triggers import is_quick
 
 #: The project's root. It stands here and not in a conftest, as there are two of those: which one ``import conftest``
@@ -32,7 +32,7 @@ def noop():
 
 def entry_of(task):
     """Return what a scheduler knows of a task."""
-    return entry_slot.__get__(task)
+    return task.scheduler_entry
 
 
 def entry_for(trigger, **fields):

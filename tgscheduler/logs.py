@@ -24,7 +24,7 @@ class SafeLogger(logging.LoggerAdapter[logging.Logger]):
             pass
 
 
-_ours = logging.getLogger("tgscheduler")
+package_logger = logging.getLogger("tgscheduler")
 
 
 def enable_loggers() -> None:
@@ -33,10 +33,9 @@ def enable_loggers() -> None:
     That is the default of both, and no choice. What was chosen for a logger by its name stays: levels, handlers,
     propagation.
     """
-    if _ours.disabled:
-        for name, logger in list(logging.root.manager.loggerDict.items()):
-            if name.partition(".")[0] == _ours.name and isinstance(logger, logging.Logger):
-                logger.disabled = False
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if name.partition(".")[0] == package_logger.name and isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 #: Modules whose frames stand between an executor and an action.

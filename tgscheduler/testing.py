@@ -117,7 +117,7 @@ class TickedScheduler(Scheduler):
         if loop is not None:
             loop.dispatcher.collect_threshold = COLLECT_BATCH
             loop.begin()
-            while self._planner.placing:
+            while self._planner.to_place:
                 loop.place_waiting()
 
     def tick(self, seconds: float = 0.0) -> None:
@@ -132,7 +132,7 @@ class TickedScheduler(Scheduler):
         if loop is None:
             self.clock.advance_to(moment)
             return
-        dispatcher = loop.dispatcher
+        dispatcher, events = loop.dispatcher, self._events
         claims = dispatcher.claims
         clock, ended, collect, turn = self.clock, self._journal.ended, dispatcher.collect, loop.turn
         inline = [executor for executor in dispatcher.executors.values() if isinstance(executor, _InlineExecutor)]
@@ -152,12 +152,13 @@ class TickedScheduler(Scheduler):
                     if occurrence is seen:
                         break
                     # A run without a follow-up is recorded with others; one with a follow-up at its time.
-                    if dispatcher.has_follow_up(occurrence[0]):
+                    entry = occurrence[0]
+                    if entry.limits is not None or entry.ticket is None or events.wanted:
                         more = collect() or more  # what has ended lets the next in its task's queue begin
                         break
                 seen = ended[-1] if ended else None
                 due = loop.earliest
-                if clock.now() > moment:
+                if clock._now > moment:
                     return  # an action has let more time go by than was asked for
                 if more:
                     continue
@@ -199,10 +200,10 @@ class _InlineExecutor(SequentialExecutor):
         if not queue:
             return False
         where, clock = self.where or here(), self.clock
-        began = clock.elapsed()
+        began = clock._elapsed
         while queue:
             occurrence = queue.popleft()
-            if self.run(occurrence, where) and (took := clock.elapsed() - began) >= SLICE:
+            if self.run(occurrence, where) and (took := clock._elapsed - began) >= SLICE:
                 if took >= LONG:
                     self._warn(occurrence, took)
                 break

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wallscan import fires
 
-from tgscheduler.timetable.plan import LONGEST_QUEUE, MOST_COUNTED, decide, decide_fully
+from tgscheduler.timetable.plan import LONGEST_QUEUE, MOST_COUNTED, Decision, decide, decide_fully
 from tgscheduler.timetable.policy import PLAIN, Policy
 from tgscheduler.timetable.run import MISSED, OK, RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either
@@ -79,7 +79,7 @@ def test_the_early_exit_decides_as_the_full_decision_does(trigger, due, late, la
     full = judge(
         due, due + late, trigger, PLAIN, running=len(still), oldest=still[0] if still else None, by_hand=by_hand
     )
-    assert judged(decide(entry, due, "it", due + late)) == full
+    assert judged(Decision(*decide(entry, due, "it", due + late))) == full
     assert entry.state.value == "pending"  # and nothing is changed
     assert len(full.parts) <= 1
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from helpers import entry_for
 
-from tgscheduler.timetable.plan import MOST_COUNTED, decide
+from tgscheduler.timetable.plan import MOST_COUNTED, Decision, decide
 from tgscheduler.timetable.run import OK, RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Weekdays
 
@@ -21,7 +21,7 @@ def a_run(state, ended=None):
 
 def decided(due, now, trigger, last=None, by_hand=False):
     """Return the one run of a decision (None: there is none), whether it starts, and what follows."""
-    decision = decide(entry_for(trigger, due=due, last_run=last, manual_due=by_hand), due, "task", now)
+    decision = Decision(*decide(entry_for(trigger, due=due, last_run=last, manual_due=by_hand), due, "task", now))
     assert len(decision.runs) <= 1
     return next(iter(decision.runs), None), decision.starts, decision.next_due
 

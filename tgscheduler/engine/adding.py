@@ -86,8 +86,11 @@ class AddMethods:
         ``at`` is POSIX seconds or a datetime. One without a zone is read in ``timezone``, or else in that of the
         scheduler, and is refused if neither is set; in a gap of the clock it is the first moment after that.
         """
-        delay = _delay(initialdelay)
+        delay = 0.0 if initialdelay == 0 else _delay(initialdelay)
         task: Task = variant(SingleTask, processmethod)(taskname, action, args, kw)
+        if at is None and not options:
+            self.schedule(task, delay)
+            return task
         if at is None:
             return _schedule(self, task, delay, options)
         if delay:

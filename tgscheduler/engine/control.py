@@ -181,7 +181,7 @@ class Control:
                 registry.pending_start.pop(entry, None)
                 self._planner.schedule(entry, due)
             else:
-                self._planner.wait_for_start(entry, None)
+                self._planner.place(entry, None, now)
         return due
 
     def cancel(self, task: Task | str) -> None:

@@ -75,16 +75,19 @@ class Dispatcher:
 
     def dispatch(self, batch: PlannedBatch) -> None:
         """Start, queue or record the planned runs. With a persistent store, have them claimed first."""
-        if batch:
-            self._dispatch(batch, beside_timetable=False)
-        if batch.requested:
-            self._dispatch(batch.requested, beside_timetable=True)
+        if batch.started or batch.queued or batch.closed:
+            if self.claims is None:
+                self.start(batch)
+            else:
+                self._claim(self.claims, batch, beside_timetable=False)
+        if batch.requested is not None:
+            requested, batch.requested = batch.requested, None
+            if self.claims is None:
+                self.start(requested)
+            else:
+                self._claim(self.claims, requested, beside_timetable=True)
 
-    def _dispatch(self, batch: PlannedBatch, beside_timetable: bool) -> None:
-        claims = self.claims
-        if claims is None:
-            self.start(batch)
-            return
+    def _claim(self, claims: ClaimQueue, batch: PlannedBatch, beside_timetable: bool) -> None:
         self.journal.open([*batch.started, *batch.queued])
         claims.submit(batch, beside_timetable)
         if claims.down:  # no answer will come: they start now, if they do at all
@@ -127,13 +130,14 @@ class Dispatcher:
     def _submit(self, started: Sequence[Occurrence]) -> None:
         """Submit runs to their executors: those of one method together, as nearly all are."""
         method = started[0][0].task.method
-        if len(started) > 1 and any(entry.task.method != method for entry, _ in started):
-            by_method: dict[str, list[Occurrence]] = {}
-            for occurrence in started:
-                by_method.setdefault(occurrence[0].task.method, []).append(occurrence)
-            for occurrences in by_method.values():
-                self._submit(occurrences)
-            return
+        for entry, _ in started:
+            if entry.task.method != method:
+                by_method: dict[str, list[Occurrence]] = {}
+                for occurrence in started:
+                    by_method.setdefault(occurrence[0].task.method, []).append(occurrence)
+                for occurrences in by_method.values():
+                    self._submit(occurrences)
+                return
         executor = self.executors[method]
         try:
             executor.submit(started)
@@ -148,14 +152,12 @@ class Dispatcher:
 
     def release_ready(self, now: float) -> None:
         """Start the retries whose time has come; with a persistent store each is on record before it starts."""
-        if self.backlog.earliest > now:
-            return
-        batch = PlannedBatch()
-        for occurrence in self.backlog.ready(now):
-            if self._leaves_backlog(occurrence):
-                batch.started.append(occurrence)
-        if batch:
-            self._dispatch(batch, beside_timetable=True)
+        started = [occurrence for occurrence in self.backlog.ready(now) if self._leaves_backlog(occurrence)]
+        if started:
+            batch = PlannedBatch()
+            batch.requested = PlannedBatch()
+            batch.requested.started = started
+            self.dispatch(batch)
 
     def _release_held(self, occurrence: Occurrence) -> None:
         """Submit what the backlog has held, unless it was cancelled meanwhile."""
@@ -179,14 +181,12 @@ class Dispatcher:
         self._follow_up_all(batch)
         return bool(batch)
 
-    def has_follow_up(self, entry: Entry) -> bool:
-        """Return whether the end of a run of an entry leads to something, or a listener waits for it."""
-        return entry.limits is not None or entry.ticket is None or bool(self.events.wanted)
-
     def _follow_up_all(self, batch: Sequence[Occurrence]) -> None:
         exhausted: list[Entry] = []
         for entry, run in batch:
-            if entry.limits is not None or entry.ticket is None:
+            if entry.limits is None and entry.state is EXHAUSTED and run.ended is not None:
+                exhausted.append(entry)  # what runs once, without the call
+            elif entry.limits is not None or entry.ticket is None:
                 self.follow_up(entry, run, exhausted)
         # If the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
         if exhausted and self._registry.lock.acquire(timeout=0.05):
@@ -292,15 +292,3 @@ class Dispatcher:
         self.events = Events(self._clock.now)  # without listeners
         for stage in self.stages:
             stage.reset_after_fork()
-
-    # -- figures -------------------------------------------------------------------------------------------------
-
-    @property
-    def earliest(self) -> float:
-        """When a retry is to start next, minus infinity for a requested run, infinity for nothing."""
-        return float("-inf") if self.requests else self.backlog.earliest
-
-    @property
-    def blocked(self) -> bool:
-        """Whether so much waits for the store that the timetable waits as well."""
-        return self.claims is not None and self.claims.at_capacity

@@ -19,21 +19,16 @@ class LabelPool:
         self.made: list[str] = []
         self.free: list[str] = []
 
-    def take(self) -> str:
-        """Return a label that no task has."""
-        if self.free:
-            return self.free.pop()
+    def make(self) -> str:
+        """Return a label that no task has had."""
         label = f"{self.base}#{len(self.made) + 1}" if self.made else self.base
         self.made.append(label)
         return label
 
-    def give_back(self, label: str) -> None:
-        """Take a label back."""
-        free = self.free
-        free.append(label)
-        if len(free) == len(self.made):
-            del self.made[1000:]
-            free[:] = reversed(self.made)
+    def restart(self) -> None:
+        """Begin with the first label again, as all are free; keep no more than 1,000."""
+        del self.made[1000:]
+        self.free[:] = reversed(self.made)
 
 
 class Labels:
@@ -42,14 +37,17 @@ class Labels:
     def __init__(self) -> None:
         self._pools: dict[str, LabelPool] = {}
 
-    def pool(self, action: Any) -> LabelPool:
-        """Return the pool of an action."""
+    def take(self, action: Any) -> tuple[LabelPool, str]:
+        """Return a label that no task of an action has, with the pool that it goes back to."""
         try:
             pool = self._pools[action.__qualname__]
-            if pool.module == action.__module__:
-                return pool
-        except Exception:  # noqa: S110  # its first task, or an action without names; a foreign kind may do anything
-            pass
+            if pool.module != action.__module__:
+                pool = self._pool(action)
+        except Exception:  # its first task, or an action without names; a foreign kind may do anything
+            pool = self._pool(action)
+        return pool, pool.free.pop() if pool.free else pool.make()
+
+    def _pool(self, action: Any) -> LabelPool:
         module, qualname = _action_name(action)
         for key in (qualname, f"{module}.{qualname}"):  # the second if two modules have one of the same name
             pool = self._pools.setdefault(key, LabelPool(module, qualname))

@@ -21,7 +21,7 @@ from tgscheduler.engine.planner import Placing, Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
 from tgscheduler.executors import capturing
-from tgscheduler.logs import SafeLogger, brief, describe, enable_loggers
+from tgscheduler.logs import SafeLogger, brief, describe, enable_loggers, package_logger
 
 log = SafeLogger(__name__)
 
@@ -113,14 +113,14 @@ class Loop:
     def place_waiting(self) -> None:
         """Place the next entries of a start; with a persistent store all of them, as it may know their grids better."""
         planner, batch = self._planner, PlannedBatch()
-        while planner.placing:
+        while planner.to_place:
             now = self._clock.now()
             with self._registry.lock:
                 slow = planner.place_waiting(now, batch)
             self.dispatcher.dispatch(batch)
             planner.place_slowly(slow, now, batch)
             self.dispatcher.dispatch(batch)
-            if not planner.placing:
+            if not planner.to_place:
                 self.after_placing(self._placed)
             elif planner.restore is None:
                 break
@@ -151,21 +151,22 @@ class Loop:
     @property
     def earliest(self) -> float:
         """When there is something to do next, infinity if there is not."""
-        if self._planner.placing:
+        if self._planner.to_place or self.dispatcher.requests:
             return -math.inf
-        due, retry = self._registry.agenda.earliest, self.dispatcher.earliest
+        due, retry = self._registry.agenda.earliest, self.dispatcher.backlog.earliest
         return due if due < retry else retry
 
     def turn(self) -> float | None:
         """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
         dispatcher, planner, registry = self.dispatcher, self._planner, self._registry
         capturing.go_on()
-        enable_loggers()
+        if package_logger.disabled:
+            enable_loggers()
         if len(dispatcher.journal.ended) > dispatcher.collect_threshold:
             dispatcher.collect()
         if dispatcher.claims is not None:
             dispatcher.resume_claimed()
-        if planner.placing:
+        if planner.to_place:
             self.place_waiting()
         stepped = self._clock.step()
         batch = PlannedBatch()
@@ -180,7 +181,7 @@ class Loop:
                     stage.on_clock_step(stepped)
                 slow = follow_step(planner, registry, stepped, self._clock.now(), batch)
             now = self._clock.now()
-            blocked = dispatcher.blocked
+            blocked = dispatcher.claims is not None and dispatcher.claims.at_capacity
             if not blocked:
                 planner.plan(now, batch)
             while dispatcher.requests:
@@ -195,17 +196,20 @@ class Loop:
         if slow or batch.to_ask or batch.to_reschedule:
             self._run_slow_code(slow, batch, now)
             deadline = now
-        dispatcher.release_ready(now)
-        more = planner.placing
+        if dispatcher.backlog.earliest <= now:
+            dispatcher.release_ready(now)
+        more = bool(planner.to_place)
         for executor in self._on_loop:
-            more = executor.work() or more
+            if executor.waiting:
+                more = executor.work() or more
         if planner.interrupted:
             raise KeyboardInterrupt
         if more:
             return now
         if len(dispatcher.journal.ended) > dispatcher.collect_threshold:
             dispatcher.collect()
-        deadline = self._look_elsewhere(now, deadline)
+        if self._elsewhere and len(dispatcher.journal):
+            deadline = self._look_elsewhere(now, deadline)
         return None if deadline == math.inf else deadline
 
     def _run_slow_code(self, slow: list[Placing], batch: PlannedBatch, now: float) -> None:
@@ -223,8 +227,6 @@ class Loop:
     def _look_elsewhere(self, now: float, deadline: float) -> float:
         """Look after runs that are not on this thread; return until when to sleep at most."""
         dispatcher = self.dispatcher
-        if not self._elsewhere or not len(dispatcher.journal):
-            return deadline
         deadline = min(deadline, now + COLLECT_INTERVAL, dispatcher.backlog.earliest)
         if dispatcher.claims is not None:
             deadline = min(deadline, now + dispatcher.claims.patience_left)

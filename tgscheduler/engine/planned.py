@@ -19,7 +19,3 @@ class PlannedBatch:
         #: Entries with a custom trigger, with their due time; entries that reschedule themselves.
         self.to_ask: list[tuple[Entry, float]] = []
         self.to_reschedule: list[Entry] = []
-
-    def __bool__(self) -> bool:
-        """Return whether there is anything to start, to queue or to record."""
-        return bool(self.started or self.queued or self.closed)

@@ -28,7 +28,7 @@ from tgscheduler.timetable import zones
 from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, PENDING, Entry
 from tgscheduler.timetable.plan import (
     COUNTED_AT_ONCE,
-    Decision,
+    DecisionTuple,
     Placement,
     apply_overlap,
     decide,
@@ -88,7 +88,8 @@ class Planner:
         self.in_user_code: tuple[str, float, str] | None = None
         #: How late (seconds) the first entry of the last turn was.
         self.lag = 0.0
-        self._to_place: deque[Placing] = deque()
+        #: What a start has not placed yet.
+        self.to_place: deque[Placing] = deque()
 
     # -- what is due ---------------------------------------------------------------------------------------------
 
@@ -102,43 +103,48 @@ class Planner:
         first = due[0].due
         assert first is not None
         self.lag = now - first
-        i, all_paused_until, plan_entry = 0, registry.paused_until, self._plan_entry
-        catching_up = self.catching_up
+        all_paused_until, catching_up, apply = registry.paused_until, self.catching_up, self._apply
+        planned = 0
         try:
             for entry in due:
-                if catching_up and registry.label(entry) in catching_up:
-                    registry.agenda.put(entry, entry.due, now + CATCH_UP_DELAY)  # type: ignore[arg-type]  # it was due
+                at, limits = entry.due, entry.limits
+                assert at is not None
+                special = limits is not None or catching_up or now - at > COUNTED_AT_ONCE
+                if special and self._put_off_planning(entry, at, now, batch):
+                    planned += 1
+                    continue
+                paused_until = all_paused_until
+                if limits is not None and limits.paused_until > paused_until:
+                    paused_until = limits.paused_until
+                label = entry.task.name or entry.label or registry.label(entry)
+                try:
+                    decision = decide(entry, at, label, now, paused_until)
+                except BaseException as error:
+                    self._trigger_failed(error, entry, at, batch)
                 else:
-                    plan_entry(entry, now, all_paused_until, batch)
-                i += 1
+                    apply(entry, decision, now, batch)
+                planned += 1
         except BaseException:
-            for entry in due[i:]:
+            for entry in due[planned:]:
                 assert entry.due is not None
                 registry.agenda.put(entry, entry.due)
             raise
 
-    def _plan_entry(self, entry: Entry, now: float, paused_until: float, batch: PlannedBatch) -> None:
-        limits, due = entry.limits, entry.due
-        assert due is not None
-        if now - due > COUNTED_AT_ONCE or limits is not None:
-            if takes_long(entry, due, now):
-                self._registry.label(entry)  # its runs are called so; the lock is not held later
-                batch.to_ask.append((entry, due))
-                return
-            if len(batch.queued) + len(batch.closed) >= MAX_BATCH_RUNS:
-                self._registry.agenda.put(entry, due)
-                return
-            if limits is not None and limits.paused_until > paused_until:
-                paused_until = limits.paused_until
-        label = entry.task.name or entry.label or self._registry.label(entry)
-        try:
-            decision = decide(entry, due, label, now, paused_until)
-        except BaseException as error:
-            self._trigger_failed(error, entry, due, batch)
-            return
-        self._apply(entry, decision, now, batch)
+    def _put_off_planning(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> bool:
+        """Plan an entry later, if that is not to be done under the lock or at once; return whether it is so."""
+        registry = self._registry
+        label = registry.label(entry)  # its runs are called so; the lock is not held later
+        if label in self.catching_up:
+            registry.agenda.put(entry, due, now + CATCH_UP_DELAY)
+        elif takes_long(entry, due, now):
+            batch.to_ask.append((entry, due))
+        elif entry.limits is not None and len(batch.queued) + len(batch.closed) >= MAX_BATCH_RUNS:
+            registry.agenda.put(entry, due)
+        else:
+            return False
+        return True
 
-    def _apply(self, entry: Entry, decision: Decision, now: float, batch: PlannedBatch) -> None:
+    def _apply(self, entry: Entry, decision: DecisionTuple, now: float, batch: PlannedBatch) -> None:
         """Do what was decided: what can fail is over, and the occurrence is disposed of as a whole."""
         runs, starts, following, unfound = decision
         itself, limits = entry.task.self_rescheduling, entry.limits
@@ -171,7 +177,7 @@ class Planner:
                 batch.started.append((entry, run))
             else:
                 batch.queued.append((entry, run))
-        if entry.state is EXHAUSTED and entry.has_ended():  # it was missed
+        if not started and entry.state is EXHAUSTED and entry.has_ended():  # it was missed
             self._registry.release(entry)
         if itself and not (started and entry.task.method == method.sequential):
             batch.to_reschedule.append(entry)
@@ -286,9 +292,12 @@ class Planner:
         ``asked``: what a slow trigger has answered (:meth:`ask_first`).
         """
         if not self.started:
-            self.wait_for_start(entry, delay)
-        elif entry.limits is None and delay is not None and self.restore is None and entry.begins_grid:
-            entry.trigger = None  # its grid begins here, and is made at its first use
+            if entry.ticket is not None:
+                self._registry.agenda.cancel(entry)
+            self._registry.pending_start[entry] = delay
+            entry.state = PENDING
+        elif entry.limits is None and delay is not None and self.restore is None and not entry.task.has_trigger:
+            entry.made_trigger = None  # an interval's grid begins here, and is made at its first use
             self.schedule(entry, now + delay)
         else:
             unfound = None
@@ -299,12 +308,6 @@ class Planner:
             if self.restore is not None:
                 self.restore.flush_saves()
             self._put(entry, due, unfound)
-
-    def wait_for_start(self, entry: Entry, delay: float | None) -> None:
-        """Let an entry wait for the scheduler's start."""
-        self._registry.agenda.cancel(entry)
-        self._registry.pending_start[entry] = delay
-        entry.state = PENDING
 
     def place_at(self, entry: Entry, due: float) -> None:
         """Enter an entry at an absolute time, under the lock, also before the start."""
@@ -390,29 +393,22 @@ class Planner:
         """
         registry = self._registry
         # After a start that was stopped before it had placed all, the rest of those that had a time is still here.
-        left = [entry for entry, find, _ in self._to_place if find == self._find_after_stop and entry.ticket is None]
-        self._to_place = deque((entry, self._find_after_stop, (now,)) for entry in [*left, *registry.agenda.clear()])
-        self._to_place.extend(
-            (entry, self._find_first, (now, delay)) for entry, delay in registry.pending_start.items()
-        )
+        left = [entry for entry, find, _ in self.to_place if find == self._find_after_stop and entry.ticket is None]
+        self.to_place = deque((entry, self._find_after_stop, (now,)) for entry in [*left, *registry.agenda.clear()])
+        self.to_place.extend((entry, self._find_first, (now, delay)) for entry, delay in registry.pending_start.items())
         if self.restore is not None:  # labels are numbered in the order in which tasks were added, at each start
-            for entry, _, _ in self._to_place:
+            for entry, _, _ in self.to_place:
                 registry.label(entry)
         registry.uptimes.append([now, math.inf])
         self.started = True
-        return len(self._to_place)
-
-    @property
-    def placing(self) -> bool:
-        """Whether a start has not placed all entries yet."""
-        return bool(self._to_place)
+        return len(self.to_place)
 
     def place_waiting(self, now: float, batch: PlannedBatch) -> list[Placing]:
         """Place the next entries of a start, under the lock; return those with a slow trigger."""
-        pending, take, plain = self._registry.pending_start, self._to_place.popleft, self.restore is None
+        pending, take, plain = self._registry.pending_start, self.to_place.popleft, self.restore is None
         default_policy = self._registry.context.policy is PLAIN
         waiting: list[Placing] = []
-        for _ in range(min(PLACE_BATCH, len(self._to_place))):
+        for _ in range(min(PLACE_BATCH, len(self.to_place))):
             placing = take()
             entry, _, arguments = placing
             if entry.state is CANCELLED or entry.ticket is not None:

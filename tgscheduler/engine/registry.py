@@ -14,14 +14,12 @@ from tgscheduler.engine.labels import Labels
 from tgscheduler.errors import DuplicateTask, InvalidValue
 from tgscheduler.timetable.agenda import Agenda
 from tgscheduler.timetable.entry import CANCELLED, EXHAUSTED, PENDING, SCHEDULED, Entry
-from tgscheduler.timetable.tasks import SchedulerContext, Task, entry_slot
+from tgscheduler.timetable.tasks import SchedulerContext, Task
 
 #: Maximum number of starts and stops that are remembered.
 _MOST_UPTIMES = 250
 
 _registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
-
-_entry_of, _set_entry = entry_slot.__get__, entry_slot.__set__
 
 
 class Registry:
@@ -48,7 +46,7 @@ class Registry:
 
     def entry_of(self, task: Task) -> Entry | None:
         """Return the entry that a task has here; None: it is in another scheduler, or in none."""
-        entry: Entry | None = _entry_of(task)
+        entry: Entry | None = task.scheduler_entry  # type: ignore[assignment]  # we set no other
         return entry if entry is not None and entry.context is self.context else None
 
     def admit(self, task: Task, now: float, made: Entry | None = None) -> Entry:
@@ -57,7 +55,7 @@ class Registry:
         Return its entry: the one that it has here, ``made``, or a new one. It is PENDING if it was exhausted or
         cancelled, and still in its state otherwise.
         """
-        entry: Entry | None = _entry_of(task)
+        entry: Entry | None = task.scheduler_entry  # type: ignore[assignment]  # we set no other
         if entry is not None and entry.context is not self.context:
             if entry.state is SCHEDULED or entry.state is PENDING:
                 raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
@@ -73,7 +71,7 @@ class Registry:
                 self.release(holder)
         if entry is None:
             entry = Entry(task, self.context, now) if made is None else made
-            _set_entry(task, entry)
+            task.scheduler_entry = entry
         elif entry.state is CANCELLED or entry.state is EXHAUSTED:
             entry.added_at = now
             entry.state = PENDING
@@ -108,8 +106,13 @@ class Registry:
         name = entry.task.name
         if name is not None and self._names.get(name) is entry:
             del self._names[name]
-        self._free_label(entry)
         self.version += 1
+        pool = entry.label_pool
+        if pool is not None:
+            pool.free.append(entry.label)
+            if len(pool.free) == len(pool.made):
+                pool.restart()
+            entry.label = entry.label_pool = None
 
     def rename(self, entry: Entry, newname: str) -> None:
         """Give an entry's task another name; raise DuplicateTask if it is taken."""
@@ -118,12 +121,9 @@ class Registry:
             return
         if holder is not None:
             raise DuplicateTask(f"cannot rename {task.name!r} to {newname!r}: the name is taken")
-        if task.name is not None:
-            del self._names[task.name]
-        self._free_label(entry)
+        self._release_name(entry)
         task.name = newname
         self._names[newname] = entry
-        self.version += 1
 
     def forget_runs(self) -> None:
         """In a forked copy: what was running at the fork runs in the parent, and is no reason to skip anything here."""
@@ -178,15 +178,8 @@ class Registry:
         if name is not None:
             return name
         if entry.label is None:
-            entry.label_pool = pool = self._labels.pool(entry.task.action)
-            entry.label = pool.take()
+            entry.label_pool, entry.label = self._labels.take(entry.task.action)
         return entry.label
-
-    def _free_label(self, entry: Entry) -> None:
-        pool = entry.label_pool
-        if pool is not None:
-            pool.give_back(entry.label)
-            entry.label = entry.label_pool = None
 
 
 # -- forks of the application: no timetable is copied in the middle of a turn -------------------------------------

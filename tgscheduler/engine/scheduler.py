@@ -194,7 +194,7 @@ class Scheduler(AddMethods):
         self._check_use(task)
         registry, planner = self._registry, self._planner
         made, asked = None, None
-        if task.given_trigger is not None or registry.entry_of(task) is not None:
+        if task.has_trigger or task.scheduler_entry is not None:
             made = registry.entry_of(task) or Entry(task, registry.context, self.clock.now())
             if made.slow_trigger:
                 asked = planner.ask_first(made, delay)

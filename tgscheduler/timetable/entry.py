@@ -97,31 +97,36 @@ class Entry:
     """One task of one scheduler. A task that comes back to the same scheduler has the same entry again."""
 
     __slots__ = (
-        "_trigger", "added_at", "context", "due", "high_water", "label", "label_pool", "last_run", "limits",
+        "added_at", "context", "due", "high_water", "label", "label_pool", "last_run", "limits", "made_trigger",
         "manual_due", "policy", "state", "task", "ticket",
     )  # fmt: skip
+
+    #: When it is due next, or was last (POSIX seconds); None: it had no fire time yet.
+    due: float | None
+    #: Its place in the agenda; None: it has none.
+    ticket: list[Any] | None
+    #: The name of a task that has none, and the pool that it comes from.
+    label: str | None
+    label_pool: Any
+    last_run: Run | None
+    #: Its trigger as far as it was made: an interval's is made at its first use.
+    made_trigger: Trigger | None
+    limits: Limits | None
+    policy: Policy
 
     def __init__(self, task: Task, context: SchedulerContext, now: float) -> None:
         self.task = task
         self.context = context
+        self.added_at = now
         self.state = PENDING
-        #: When it is due next, or was last (POSIX seconds); None: it had no fire time yet.
-        self.due: float | None = None
         #: Whether ``due`` was set by ``schedule_task``, and not by the trigger.
         self.manual_due = False
         #: The last due time that was planned: what came due until then does not run again.
         self.high_water = 0.0
-        #: Its place in the agenda; None: it has none.
-        self.ticket: list[Any] | None = None
-        #: The name of a task that has none, and the pool that it comes from.
-        self.label: str | None = None
-        self.label_pool: Any = None
-        self.last_run: Run | None = None
-        self.added_at = now
-        self._trigger: Trigger | None = None
-        self.policy: Policy = PLAIN
-        self.limits: Limits | None = None
-        self.adopt()
+        self.policy = PLAIN
+        self.due = self.ticket = self.label = self.label_pool = self.last_run = self.made_trigger = self.limits = None
+        if task.has_trigger or context.policy is not PLAIN or task.chosen_options is not None:
+            self.adopt()
 
     def adopt(self) -> None:
         """Take over the scheduler's zone and policy as they are now: before the first fire time, and at each start."""
@@ -139,9 +144,9 @@ class Entry:
             if self.policy.max_runs != before.max_runs or limits.runs_left is None:
                 limits.runs_left = self.policy.max_runs
         if limits is not None and limits.given_trigger is not None:
-            self._trigger = limits.given_trigger
-        elif type(task).make_trigger is not Task.make_trigger:  # asking for the host's zone may open files
-            self._trigger = task.make_trigger(options.timezone or context.timezone or clocks.local_zone())
+            self.made_trigger = limits.given_trigger
+        elif task.has_trigger:  # else the host's zone, which is looked up in files, is not asked for
+            self.made_trigger = task.make_trigger(options.timezone or context.timezone or clocks.local_zone())
 
     def limited(self) -> Limits:
         """Return the limits, made where there are none yet."""
@@ -158,14 +163,14 @@ class Entry:
         An interval's grid begins at its first due time and is made at its first use: most adds never pay for it
         (docs/design/0008).
         """
-        trigger = self._trigger
+        trigger = self.made_trigger
         if trigger is None and self.due is not None and self.task.has_interval:
-            trigger = self._trigger = self.grid(self.due)
+            trigger = self.made_trigger = self.grid(self.due)
         return trigger
 
     @trigger.setter
     def trigger(self, trigger: Trigger | None) -> None:
-        self._trigger = trigger
+        self.made_trigger = trigger
 
     @property
     def begins_grid(self) -> bool:
@@ -175,7 +180,7 @@ class Entry:
     @property
     def one_shot(self) -> bool:
         """Whether it runs once."""
-        return self._trigger is None and not self.task.has_interval and not self.task.self_rescheduling
+        return self.made_trigger is None and not self.task.has_interval and not self.task.self_rescheduling
 
     @property
     def slow_trigger(self) -> bool:
@@ -195,8 +200,8 @@ class Entry:
     def interval_changed(self) -> None:
         """Follow a new ``interval`` of the task, from the next run on."""
         if self.begins_grid and self.due is not None:
-            anchor = self._trigger.anchor if isinstance(self._trigger, Interval) else self.due
-            self._trigger = self.grid(self.due if self.state is SCHEDULED else anchor)
+            anchor = self.made_trigger.anchor if isinstance(self.made_trigger, Interval) else self.due
+            self.made_trigger = self.grid(self.due if self.state is SCHEDULED else anchor)
 
     def grid(self, anchor: float) -> Interval:
         """Return the grid of an interval task that begins at ``anchor``."""

@@ -84,22 +84,29 @@ class Task:
     ``action``: called as ``action(*args, **kw)`` with the very objects given here.
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_entry", "_options", "action", "args", "kw", "name")
+    __slots__ = ("__dict__", "__weakref__", "action", "args", "chosen_options", "kw", "name", "scheduler_entry")
 
     method: ClassVar[str] = method.sequential
     #: Whether a class outside of this package overrides ``reschedule``.
     self_rescheduling: ClassVar[bool] = False
     #: Whether it repeats on a grid that begins at its first due time.
     has_interval: ClassVar[bool] = False
+    #: Whether a trigger says when it fires: one that is made of its arguments, or was given.
+    has_trigger: ClassVar[bool] = False
+    #: The trigger that it was made with; None for a kind that makes its own.
+    given_trigger: Trigger | None = None
 
-    _entry: EntryView | None  # the engine's record of it; None: it is in no scheduler
-    _options: TaskOptions | None  # None: it has chosen nothing
+    #: What its scheduler knows of it, and the engine's to set; None: it is in none.
+    scheduler_entry: EntryView | None
+    #: What :meth:`configure` has set; None: nothing.
+    chosen_options: TaskOptions | None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         for verb in ("execute", "reschedule", "handle_exception"):
             check_callable(f"{cls.__qualname__}.{verb}", getattr(cls, verb))
         cls.self_rescheduling = not str(getattr(cls.reschedule, "__module__", None)).startswith(f"{__package__}.")
+        cls.has_trigger = cls.has_trigger or cls.make_trigger is not Task.make_trigger
 
     def __init__(self, name: str | None, action: Action, args: Args = None, kw: Kw = None) -> None:
         if name is not None:
@@ -110,7 +117,7 @@ class Task:
         self.action = action
         self.args = () if args is None else _check_args(args)
         self.kw = _NO_KW if not kw else _check_kw(kw)
-        self._entry = self._options = None
+        self.scheduler_entry = self.chosen_options = None
 
     def execute(self) -> object:
         """Call the action, and nothing else; raise UnfinishedAction if it returned its work instead of doing it."""
@@ -126,7 +133,7 @@ class Task:
 
     def handle_exception(self) -> None:
         """Deal with the exception that the action has just raised: log it. Subclasses may do otherwise."""
-        label = None if self._entry is None else self._entry.label
+        label = None if self.scheduler_entry is None else self.scheduler_entry.label
         log.error("%s: the action failed", label or self.name, exc_info=sys.exception())
 
     def configure(self, **options: Unpack[Options]) -> "Task":
@@ -135,31 +142,26 @@ class Task:
         What the functions that add tasks take by name: ``start``, ``end``, ``timezone`` and what
         :class:`~tgscheduler.timetable.policy.Policy` holds. Raises InvalidValue or InvalidType for what cannot be.
         """
-        if self._entry is not None:
+        if self.scheduler_entry is not None:
             raise InvalidValue(f"{self!r} is in a scheduler already: choose its options before it is added")
         updated = options_of(self).updated(options)
-        self._options = None if updated == NO_OPTIONS else updated
+        self.chosen_options = None if updated == NO_OPTIONS else updated
         return self
 
     @property
     def next_due(self) -> float | None:
         """When it fires next, in POSIX seconds; None while it waits for no time (or for the scheduler's start)."""
-        return None if self._entry is None else self._entry.next_due
+        return None if self.scheduler_entry is None else self.scheduler_entry.next_due
 
     @property
     def trigger(self) -> Trigger | None:
         """When it fires; None for a task that runs once, and for one that is not placed yet."""
-        return self.given_trigger if self._entry is None else self._entry.trigger
-
-    @property
-    def given_trigger(self) -> Trigger | None:
-        """The trigger that the task was made with; None for a kind that makes its own."""
-        return None
+        return self.given_trigger if self.scheduler_entry is None else self.scheduler_entry.trigger
 
     @property
     def policy(self) -> Policy:
         """What was chosen for it: its own choices over its scheduler's."""
-        return options_of(self).policy(PLAIN) if self._entry is None else self._entry.policy
+        return options_of(self).policy(PLAIN) if self.scheduler_entry is None else self.scheduler_entry.policy
 
     @property
     def timezone(self) -> str:
@@ -169,11 +171,11 @@ class Task:
     @property
     def paused(self) -> bool:
         """Whether it is paused at this moment."""
-        return self._entry is not None and self._entry.paused
+        return self.scheduler_entry is not None and self.scheduler_entry.paused
 
     @property
     def _context(self) -> SchedulerContext:
-        return _NO_SCHEDULER if self._entry is None else self._entry.context
+        return _NO_SCHEDULER if self.scheduler_entry is None else self.scheduler_entry.context
 
     def make_trigger(self, timezone: str) -> Trigger | None:
         """Return the trigger that the constructor's arguments mean in a zone; None: the task has none of its own."""
@@ -183,23 +185,19 @@ class Task:
         """Return what a copy is made of: it is in no scheduler, and the proxy that tasks without ``kw`` share stays."""
         state: Any = super().__getstate__()
         slots = state[1]
-        slots["_entry"] = None
+        slots["scheduler_entry"] = None
         if slots.get("kw") is _NO_KW:
             slots["kw"] = {}
         return state
 
     def __repr__(self) -> str:
-        label = None if self._entry is None else self._entry.label
+        label = None if self.scheduler_entry is None else self.scheduler_entry.label
         return f"<{type(self).__name__} {label or self.name or self.action!r}>"
-
-
-# A task's one reference to its entry, for the engine: the slot's own methods, which cost no frame.
-entry_slot: Any = Task.__dict__["_entry"]
 
 
 def options_of(task: Task) -> TaskOptions:
     """Return what was chosen for a task beyond its timetable."""
-    return task._options or NO_OPTIONS
+    return task.chosen_options or NO_OPTIONS
 
 
 class SingleTask(Task):
@@ -236,8 +234,8 @@ class IntervalTask(Task):
     @interval.setter
     def interval(self, interval: float | timedelta) -> None:
         self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
-        if self._entry is not None:
-            self._entry.interval_changed()
+        if self.scheduler_entry is not None:
+            self.scheduler_entry.interval_changed()
 
     def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task ``interval`` seconds ahead."""
@@ -247,17 +245,14 @@ class IntervalTask(Task):
 class TriggerTask(Task):
     """A task that fires when a trigger says so: any object with ``next_after(moment)``, in POSIX seconds."""
 
-    __slots__ = ("_given",)
+    __slots__ = ("given_trigger",)
+
+    has_trigger = True
 
     def __init__(self, name: str | None, trigger: Trigger, action: Action, args: Args = None, kw: Kw = None) -> None:
         super().__init__(name, action, args, kw)
         check_trigger(trigger)
-        self._given = trigger
-
-    @property
-    def given_trigger(self) -> Trigger | None:
-        """The trigger that the task was made with."""
-        return self._given
+        self.given_trigger = trigger
 
     def reschedule(self, scheduler: Rescheduler) -> None:
         """Put the task at its trigger's next fire time."""
