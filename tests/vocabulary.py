@@ -64,7 +64,7 @@ NAMES = """
 
 #: Words for which the field has another: in pages, comments, docstrings, log lines and the names of tests.
 METAPHORS = re.compile(
-    r"(?<![a-z])(lobby|clerks?|ledger|the[ _]books|booked|recall|keepers?|the attic|the house|no wall|one door|"
+    r"(?<![a-z])(lobby|clerks?|ledger|the[ _]books|booked|recall|keepers?|the attic|the house|no wall was|one door|"
     r"hand(?:ed|s)?[ _]in|LastingStore|lasting stores?)(?![a-z])",
     re.IGNORECASE,
 )
