@@ -55,7 +55,7 @@ PATHS = {
     ],
     "once": [
         *("Scheduler.add_single_task", *ADD, *PLAN, "Dispatcher.dispatch", *START),
-        *(*RUN, *COLLECT, "Dispatcher.follow_up", "Registry.release_ended"),
+        *(*RUN, *COLLECT, "Registry.release_ended"),
     ],
     "store": [
         *("Scheduler.add_interval_task", *ADD[:-1], "Restore.restored_due", "Agenda.put"),

@@ -161,7 +161,7 @@ class Entry:
         """When it fires; None for what runs once, and for an interval that had no fire time yet.
 
         An interval's grid begins at its first due time and is made at its first use: most adds never pay for it
-        (docs/design/0008).
+        (docs/design/0009).
         """
         trigger = self.made_trigger
         if trigger is None and self.due is not None and self.task.has_interval:
