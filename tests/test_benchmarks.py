@@ -115,7 +115,7 @@ def line_of(load, holds=True, python="3.x", short=False):
     figures = {"runs": 1_234_567, "growth_mib": 0.123, "late_ms": {"p50": 0.25, "p99": 3}, "objects": [1000, 1001],
                "traced_by_hour_mib": [0.5, 0.6, 0.6, 0.6, 0.7], "ran": {"ours": "7 of 7", "theirs": "1 of 7"},
                "seconds": 12.0}  # fmt: skip
-    checks = {"nothing grows": True, "the books add up": holds}
+    checks = {"nothing grows": True, "the journal adds up": holds}
     return {"load": load, "python": python, "short": short, "figures": figures, "checks": checks, "holds": holds}
 
 
@@ -190,7 +190,7 @@ def test_the_table_of_loads_is_made_of_lines(tmp_path, monkeypatch):
     heads, day, http, burst = (row.splitlines() for row in text.split("   * - ")[1:])
     assert heads[:4] == ["what is done", "     - what must hold", "     - Python 3.x", "     - Python 3.y"]
     assert day[0] == f"**day**: {loads.LOADS['day']}"
-    assert day[1:3] == ["     - * nothing grows", "       * the books add up"]
+    assert day[1:3] == ["     - * nothing grows", "       * the journal adds up"]
     assert day[3:] == [
         "     - held (short)",
         "",
@@ -205,7 +205,7 @@ def test_the_table_of_loads_is_made_of_lines(tmp_path, monkeypatch):
     ]
     assert http[1:4] == ["     - that it comes to its end", "     -", "     - **not held**: no end after 1800 s"]
     assert "     - held" in burst
-    assert "     - **not held**: the books add up" in burst
+    assert "     - **not held**: the journal adds up" in burst
 
 
 def test_the_table_of_loads_is_restructuredtext(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""However much is handed in at once, a transaction stays small; what can stay small of it."""
+"""However much is submitted at once, a transaction stays small; what can stay small of it."""
 
 import pytest
 from keeping import START, claim_of, end, ended

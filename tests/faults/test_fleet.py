@@ -1,6 +1,6 @@
 """Two, three and four processes over one store, and what befalls them: nothing twice, nothing lost, no one silent.
 
-What a process does is in ``node.py``, what is done to it in ``fleet.py``; ``audit.py`` compares a ledger in a file with
+What a process does is in ``node.py``, what is done to it in ``fleet.py``; ``audit.py`` compares a file of marks with
 the store. This is the short form, one seed over one store for each scenario; ``TGS_FLEET_SEEDS=5`` runs all of them
 over each store with five seeds, which takes 40 minutes.
 """

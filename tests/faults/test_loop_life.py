@@ -153,7 +153,7 @@ def test_a_fork_at_any_moment_of_a_busy_loop_copies_a_whole_timetable():
         scheduler.add_interval_task(time.sleep, 0.003, args=(0.001,), taskname=name)
 
     def restart():
-        assert sum(scheduler.counts().values()) >= 0  # the books are whole
+        assert sum(scheduler.counts().values()) >= 0  # the journal is whole
         scheduler.start()
         last = time.time()
         wait_for(lambda: {run.task for run in scheduler.runs(since=last, state="ok", limit=10_000)} >= names, 10)
