@@ -57,8 +57,8 @@ RATCHETS = {
     "metaphors: docs": 20,
     "metaphors: tests": 36,
     "metaphors: package": 11,
-    "wording": 54,
-    "booleans that say": 15,
+    "wording": 44,
+    "booleans that say": 9,
     "sizes": 8,
 }
 
