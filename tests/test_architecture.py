@@ -57,8 +57,8 @@ RATCHETS = {
     "metaphors: docs": 20,
     "metaphors: tests": 36,
     "metaphors: package": 11,
-    "wording": 44,
-    "booleans that say": 9,
+    "wording": 35,
+    "booleans that say": 8,
     "sizes": 8,
 }
 
