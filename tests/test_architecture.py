@@ -56,7 +56,7 @@ RATCHETS = {
     "old files: tests": 18,
     "metaphors: docs": 20,
     "metaphors: tests": 36,
-    "metaphors: package": 11,
+    "metaphors: package": 10,
     "wording": 31,
     "booleans that say": 8,
     "sizes": 8,

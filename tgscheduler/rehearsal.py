@@ -58,7 +58,7 @@ class Collision(NamedTuple):
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a timetable does from ``start`` on, up to ``end`` (POSIX seconds; not included)."""
+    """The fires of a timetable from ``start`` to ``end`` (POSIX seconds; ``end`` not included)."""
 
     start: float
     end: float

@@ -1,4 +1,4 @@
-"""For tests: a clock that is moved by hand, and a scheduler that is ticked.
+"""For tests: a virtual clock, and a scheduler that is ticked by hand.
 
 ::
 
@@ -45,7 +45,7 @@ COLLECT_BATCH = 100
 
 
 class VirtualClock(Clock):
-    """A clock that stands still until it is moved; it refuses to go back, but can be stepped."""
+    """A clock that does not move by itself; it refuses to go back, but can be stepped."""
 
     is_real = False
 

@@ -12,7 +12,7 @@ PLAN = {"ours": Plan((1_000, 10_000, 100_000, 1_000_000), (1_000, 20_000))}
 
 
 def ours(n: int) -> list[Figure]:
-    """Schedule ``n`` sequential tasks, add and cancel among them, then let all of them come due at once."""
+    """Schedule ``n`` sequential tasks, add and cancel among them, then measure the runs when all come due at once."""
     from tgscheduler.scheduler import SingleTask
 
     scheduler = schedulers.ours()

@@ -196,7 +196,7 @@ class Dispatcher:
                 self._registry.lock.release()
 
     def follow_up(self, entry: Entry, run: Run, exhausted: list[Entry]) -> None:
-        """Do what the end of a run leads to; add an entry that is to be released to ``exhausted``."""
+        """Do what follows the end of a run; append an entry that can be released to ``exhausted``."""
         limits = entry.limits
         if run.ended is None:
             if limits is not None and run not in limits.in_flight:

@@ -1,4 +1,4 @@
-"""A real Ctrl-C, told apart from a KeyboardInterrupt that an action raises."""
+"""Distinguishes a real Ctrl-C from a KeyboardInterrupt that an action raises."""
 
 import signal
 import threading

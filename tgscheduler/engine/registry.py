@@ -29,7 +29,7 @@ class Registry:
         self.lock = threading.Lock()
         self.context = context
         self.agenda = Agenda()
-        #: Entries that wait for the scheduler's start, with their delay (None: as their trigger says).
+        #: Entries that wait for the scheduler's start, with their delay (None: they fire by their trigger).
         self.pending_start: dict[Entry, float | None] = {}
         #: No task runs before this moment (POSIX seconds; minus infinity: they are not paused).
         self.paused_until = -math.inf

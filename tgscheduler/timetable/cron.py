@@ -26,7 +26,7 @@ ALIASES = {
 
 
 class Field(NamedTuple):
-    """One field of a cron line: its name, its bounds and the names it knows."""
+    """One field of a cron line: its name, its bounds and the names of its values."""
 
     name: str
     low: int
@@ -172,7 +172,7 @@ def _check_item(item: str, field: Field) -> str:
     if int(step_text) > field.high - field.low + (field.low == 1):
         raise InvalidValue(f"{field.name} {item!r}: the step is larger than the field; steps count inside a field only")
     if not single and low == high:
-        return text  # a-a/n is a: cronsim would go on to the end of the field
+        return text  # a-a/n is a: cronsim would continue to the end of the field
     return f"{text}/{int(step_text)}"
 
 

@@ -11,7 +11,7 @@ from tgscheduler.timetable.triggers import Cron, Monthdays, Trigger, Weekdays
 
 
 class DayTaskRescheduler:
-    """What weekday and monthday tasks share: times of day, and ``get_schedule_time``."""
+    """Base of weekday and monthday tasks: times of day, and ``get_schedule_time``."""
 
     __slots__ = ()
 

@@ -9,7 +9,7 @@
 ==========  ==========================================================================================
 PENDING     it waits for the scheduler's start, or for its first fire time
 SCHEDULED   it waits for ``due``, in the agenda
-DECIDING    it was taken out of the agenda: its trigger is asked, or it reschedules itself later
+DECIDING    it was taken out of the agenda: its trigger is called, or it reschedules itself later
 EXHAUSTED   no occurrence follows the last one
 CANCELLED   it was cancelled
 ==========  ==========================================================================================
@@ -66,9 +66,9 @@ class Limits:
         self.end = math.inf
         #: A trigger that was given, in place of what the task's class makes of its arguments.
         self.given_trigger: Trigger | None = None
-        #: Whether asking that trigger may take long: one from outside of this package, or made of several.
+        #: Whether that trigger may take long: a custom one, or one made of several.
         self.slow_trigger = False
-        #: Up to here the trigger found no fire time. If the entry is due then, it does not fire: it is asked again.
+        #: Up to here the trigger found no fire time. If the entry is due then, it does not fire: the search continues.
         self.unfound: float | None = None
         #: Nothing runs before this moment (minus infinity: it is not paused).
         self.paused_until = -math.inf
@@ -184,7 +184,7 @@ class Entry:
 
     @property
     def slow_trigger(self) -> bool:
-        """Whether asking its trigger may take long: it is never asked under the engine's lock."""
+        """Whether its trigger may take long: it is never called under the engine's lock."""
         return self.limits is not None and self.limits.slow_trigger
 
     @property

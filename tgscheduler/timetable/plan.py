@@ -335,7 +335,7 @@ class Placement(NamedTuple):
 
 
 def first_placement(entry: Entry, now: float, delay: float | None) -> Placement:
-    """Return the first fire time: ``delay`` seconds from now, or (None) as the trigger says."""
+    """Return the first fire time: ``delay`` seconds from now, or (None) by the trigger."""
     limits, trigger = entry.limits, entry.trigger
     start, end = (None, math.inf) if limits is None else (limits.start, limits.end)
     if entry.begins_grid:

@@ -7,7 +7,7 @@
        +------> cancelled          (stopped or cancelled before it began)
        +------> failed             (it could not be started)
        +------> skipped            (its task's queue is full)
-    missed, skipped                (never waited: the reason says why)
+    missed, skipped                (never waited: see the reason)
 
 Every occurrence ends in exactly one Run.
 """

@@ -98,7 +98,7 @@ class Task:
 
     #: Its entry in a scheduler, set by the engine; None: it is in no scheduler.
     scheduler_entry: EntryView | None
-    #: What :meth:`configure` has set; None: nothing.
+    #: The options that :meth:`configure` has set; None: none.
     chosen_options: TaskOptions | None
 
     def __init_subclass__(cls) -> None:
@@ -243,7 +243,7 @@ class IntervalTask(Task):
 
 
 class TriggerTask(Task):
-    """A task that fires when a trigger says so: any object with ``next_after(moment)``, in POSIX seconds."""
+    """A task that fires by a trigger: any object with ``next_after(moment)``, in POSIX seconds."""
 
     __slots__ = ("given_trigger",)
 

@@ -77,7 +77,7 @@ def instant(when: datetime, tz: tzinfo) -> int:
 
 
 def moment_of(when: datetime) -> float:
-    """Return the POSIX seconds of an aware datetime: after a gap; in a fold its ``fold`` says which pass is meant."""
+    """Return the POSIX seconds of an aware datetime: after a gap; in a fold its ``fold`` selects the pass."""
     before, after = (_seconds(when.replace(fold=fold).utcoffset()) for fold in (0, 1))
     if before >= after:
         return when.timestamp()
