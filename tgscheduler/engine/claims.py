@@ -4,9 +4,10 @@
 
     submit(batch) -> store.claim -> (the store's thread commits, and rings the bell) -> take_results() -> start
 
-A run starts only after that, so that a process killed at any moment leaves no start without a record; runs that another
-process has claimed are dropped. If the store does not answer in time, or is down, runs start without their claim if
-``run_unclaimed`` is set and no other process can be using the store: it writes their claims once it is back.
+A run starts only after that, so that a process killed at any moment leaves no start without a record; a run that is on
+record already, as in another process, is dropped. If the store does not answer in time, or is down, runs start without
+their claim if ``run_unclaimed`` is set and no other process can be using the store: it writes their claims once it is
+back.
 """
 
 import math

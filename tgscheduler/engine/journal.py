@@ -51,7 +51,7 @@ class Journal:
         return run in self._open
 
     def discard(self, occurrences: Sequence[Occurrence]) -> None:
-        """Remove runs that another process has claimed: it records them."""
+        """Remove runs whose claim was refused: they are on record already."""
         for _, run in occurrences:
             self._open.pop(run, None)
 

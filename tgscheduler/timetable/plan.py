@@ -240,8 +240,9 @@ def apply_max_runs(runs: list[Run], left: int) -> tuple[list[Run], int]:
 
 
 def apply_overlap(runs: list[Run], policy: Policy, running: int, waiting: int, oldest: Run | None) -> int:
-    """Return how many runs start now. Those after the first make up for missed ones: they wait, unless it is skipped.
+    """Return how many runs start now; mark those that are skipped.
 
+    Runs after the first make up for missed ones: if they cannot start they wait, unless the first is skipped.
     ``running``: number of the task's runs that have not ended; ``oldest``: the oldest of them; ``waiting``: number of
     occurrences in its queue.
     """
