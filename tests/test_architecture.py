@@ -59,10 +59,13 @@ RATCHETS = {
     "metaphors: package": 10,
     "wording": 31,
     "booleans that say": 8,
-    "sizes": 8,
+    "sizes": 4,
 }
 
 MAX_LINES = {"file": 450, "class": 320, "function": 60}
+
+#: What may be longer, and why.
+LONGER = {"engine.scheduler.Scheduler": 370}  # the facade: a third of it are the docstrings of its verbs
 
 #: Attributes with an underscore that are documented as public: of ``os``, ``sys``, NamedTuple and ``sched``.
 PUBLIC_UNDERSCORES = re.compile(r"os\._exit|sys\._current_frames|.*\._(asdict|replace|fields|make)|.*sched\._queue")
@@ -120,7 +123,7 @@ def test_no_module_reaches_for_the_privates_of_another():
 
 #: Who may write an entry, and what belongs to the loop's thread.
 WRITERS = {"timetable.entry", "timetable.agenda", *(f"engine.{name}" for name in (
-    "registry", "planner", "clock_step", "control", "restore", "dispatcher"))}  # fmt: skip
+    "registry", "planner", "placements", "clock_step", "control", "restore", "dispatcher"))}  # fmt: skip
 
 
 def entry_writes(module, found):
@@ -401,7 +404,7 @@ def test_nothing_is_too_long():
         for kind, nodes in (("class", classes(TREES[module])), ("function", functions(TREES[module]))):
             for node in nodes:
                 length = node.end_lineno - node.lineno + 1
-                if length > MAX_LINES[kind]:
+                if length > LONGER.get(f"{module}.{node.name}", MAX_LINES[kind]):
                     offenders.append(f"{module}.{node.name}: {length} lines")
     held("sizes", offenders, f"At most {MAX_LINES} lines: cut it where it has two subjects.")
 

@@ -44,8 +44,16 @@ FLOORS = {
     ],
     "F4": [
         *("engine", "engine.interrupts", "engine.labels", "engine.registry", "engine.planned", "engine.backlog"),
-        *("engine.claims", "engine.journal", "engine.restore", "engine.planner", "engine.clock_step"),
-        *("engine.dispatcher", "engine.loop", "engine.lifecycle", "engine.control", "engine.views", "engine.health"),
+        *(
+            "engine.claims",
+            "engine.journal",
+            "engine.restore",
+            "engine.planner",
+            "engine.placements",
+            "engine.clock_step",
+        ),
+        *("engine.clock_step", "engine.dispatcher", "engine.loop", "engine.lifecycle", "engine.control"),
+        *("engine.views", "engine.health"),
         # Text over views: Scheduler.explain and why are methods, so it stands below the facade.
         *("explain", "explain.phrases", "explain.preview", "explain.task", "explain.moment"),
         *("engine.adding", "engine.scheduler", "engine.forked"),

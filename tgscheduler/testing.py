@@ -117,7 +117,7 @@ class TickedScheduler(Scheduler):
         if loop is not None:
             loop.dispatcher.collect_threshold = COLLECT_BATCH
             loop.begin()
-            while self._planner.to_place:
+            while self._placements.pending:
                 loop.place_waiting()
 
     def tick(self, seconds: float = 0.0) -> None:

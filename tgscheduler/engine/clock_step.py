@@ -12,8 +12,9 @@ If other processes use the same store, its clock counts, and intervals stay on t
 
 import math
 
+from tgscheduler.engine.placements import Placements, ToPlace
 from tgscheduler.engine.planned import PlannedBatch
-from tgscheduler.engine.planner import Placing, Planner
+from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.logs import SafeLogger
 from tgscheduler.timetable.entry import Entry
@@ -23,17 +24,19 @@ from tgscheduler.timetable.realtime import Interval
 log = SafeLogger(__name__)
 
 
-def follow_step(planner: Planner, registry: Registry, seconds: float, now: float, batch: PlannedBatch) -> list[Placing]:
+def follow_step(
+    planner: Planner, placements: Placements, registry: Registry, seconds: float, now: float, batch: PlannedBatch
+) -> list[ToPlace]:
     """Move waiting entries to their due times by the new clock, under the lock.
 
-    Return those with a slow trigger, for :meth:`Planner.place_slowly`.
+    Return those with a slow trigger, for :meth:`Placements.place_slowly`.
     """
     log.warning("the wall clock was stepped by %+.1f s", seconds)
     shifted: list[Entry] = []
     late: list[Entry] = []
     restore = planner.restore
     shared = restore is not None and not restore.alone
-    placings: list[Placing] = []
+    placings: list[ToPlace] = []
     for entry in registry.agenda.clear():
         due = entry.due
         assert due is not None
@@ -52,7 +55,7 @@ def follow_step(planner: Planner, registry: Registry, seconds: float, now: float
         restore.on_clock_step(shifted, seconds)
         if not shared:
             restore.on_clock_set_back(late, now)
-    return planner.place_all(placings, now, batch)
+    return placements.place_all(placings, now, batch)
 
 
 def _shift(entry: Entry, seconds: float) -> bool:

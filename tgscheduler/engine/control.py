@@ -2,7 +2,9 @@
 
 import math
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +24,20 @@ from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task, check_name, check_trigger
 from tgscheduler.timetable.triggers import Trigger, check_moment
 from tgscheduler.timetable.words import none_until_in_words
+
+#: The tasks that this thread has added since :func:`collecting` began; None: they are not collected.
+collected: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collected", default=None)
+
+
+@contextmanager
+def collecting() -> Iterator[list[Task]]:
+    """Collect the tasks that this thread adds meanwhile: what :meth:`Scheduler.discard` takes back."""
+    tasks: list[Task] = []
+    token = collected.set(tasks)
+    try:
+        yield tasks
+    finally:
+        collected.reset(token)
 
 
 class Control:
@@ -183,6 +199,17 @@ class Control:
             else:
                 self._planner.place(entry, None, now)
         return due
+
+    def note_added(self, task: Task) -> None:
+        """Collect a task that was added, and publish that it was."""
+        tasks = collected.get()
+        if tasks is not None:
+            tasks.append(task)
+        if "task-added" in self._events.wanted:
+            with self._registry.lock:
+                entry = self._registry.entry_of(task)
+                label = None if entry is None else self._registry.label(entry)
+            self._events.publish("task-added", label, next_due=task.next_due)
 
     def cancel(self, task: Task | str) -> None:
         """Cancel a task; nothing happens if it is unknown."""

@@ -16,6 +16,7 @@ from tgscheduler.clock import Bell, Clock
 from tgscheduler.engine.backlog import Backlog
 from tgscheduler.engine.claims import TAKEN, ClaimQueue
 from tgscheduler.engine.journal import Journal
+from tgscheduler.engine.placements import Placements
 from tgscheduler.engine.planned import PlannedBatch
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
@@ -41,6 +42,7 @@ class Dispatcher:
         clock: Clock,
         registry: Registry,
         planner: Planner,
+        placements: Placements,
         journal: Journal,
         executors: dict[str, Executor],
         claims: ClaimQueue | None,
@@ -49,6 +51,7 @@ class Dispatcher:
         self._clock = clock
         self._registry = registry
         self._planner = planner
+        self._placements = placements
         self.journal = journal
         self.executors = executors
         self.claims = claims
@@ -102,7 +105,7 @@ class Dispatcher:
         if results.closed and self.events.wanted:
             self._publish(results.closed, ())
         if results.due_again:
-            self._planner.put_again(results.due_again)
+            self._placements.put_again(results.due_again)
         if results.orphans:
             self.take_over(results.orphans, self._clock.now())
         if results.refused:

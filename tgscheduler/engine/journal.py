@@ -102,10 +102,18 @@ class Journal:
 
     # -- readers -------------------------------------------------------------------------------------------------
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of occurrences in each state; their sum is the number that came due."""
-        recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
+    def counts(self, since: float | None) -> dict[str, int]:
+        """Return the number of occurrences in each state; ``since``: due in that hour or later.
+
+        Without ``since`` their sum is the number that came due.
+        """
         counts = dict.fromkeys(STATES, 0)
+        if since is not None:
+            for states in self.counts_by_task(since).values():
+                for state, count in states.items():
+                    counts[state] += count
+            return counts
+        recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
         counts.update(recorded)
         for run in open_runs:
             counts[run.state] += run.count

@@ -17,8 +17,10 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.claims import ClaimQueue
 from tgscheduler.engine.dispatcher import Dispatcher
+from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.loop import Loop
+from tgscheduler.engine.placements import Placements
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.restore import Restore
@@ -48,6 +50,7 @@ class Lifecycle:
         registry: Registry,
         journal: Journal,
         planner: Planner,
+        placements: Placements,
         events: Events,
         make_executors: Callable[[], dict[str, Executor]],
     ) -> None:
@@ -55,6 +58,7 @@ class Lifecycle:
         self._registry = registry
         self._journal = journal
         self._planner = planner
+        self.placements = placements
         self._events = events
         self._make_executors = make_executors
         #: Settings, for the next start.
@@ -103,9 +107,16 @@ class Lifecycle:
             capturing.begin()
             _warn_of_greenlets()
             dispatcher = Dispatcher(
-                self._clock, self._registry, self._planner, self._journal, executors, claims, self._events
+                self._clock,
+                self._registry,
+                self._planner,
+                self.placements,
+                self._journal,
+                executors,
+                claims,
+                self._events,
             )
-            loop = Loop(self._clock, self._registry, self._planner, dispatcher)
+            loop = Loop(self._clock, self._registry, self._planner, self.placements, dispatcher)
             loop.after_placing = self._after_placing
             self._planner.catching_up = {} if claims is None else claims.catching_up
             self.executors = list(executors.values())
@@ -119,11 +130,27 @@ class Lifecycle:
         if restore is not None and dispatcher is not None:
             restore.flush_saves()
             for entry, anchor in restore.adopt_peer_anchors(ANCHOR_TIMEOUT):
-                self._planner.adopt_anchor(entry, anchor)
+                self.placements.adopt_anchor(entry, anchor)
             orphans, restore.orphans = restore.orphans, []
             if orphans:
                 dispatcher.take_over(orphans, self._clock.now())
         self._events.publish("scheduler-started", tasks=placed)
+
+    def run(self) -> None:
+        """Run the timetable in this thread until it is stopped from elsewhere, or by Ctrl-C in the main thread."""
+        loop = self.begin()
+        if loop is None or self.stop_if_asked():
+            return
+        try:
+            with on_ctrl_c(loop.interrupt):
+                loop.run()
+        except BaseException:  # Ctrl-C, or an exception of the application's signal handler
+            self.stop()
+            raise
+        if not loop.stopping:
+            self.stop()
+        while self.loop is loop:  # another thread that stops the scheduler may still drain the runs
+            clocks.pause(0.01)
 
     def start_in_thread(self, ready: Callable[[], bool] | None = None) -> None:
         """Run the timetable in a daemon thread, as soon as ``ready()`` returns true (None: at once)."""

@@ -16,8 +16,9 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.clock_step import follow_step
 from tgscheduler.engine.dispatcher import Dispatcher
+from tgscheduler.engine.placements import Placements, ToPlace
 from tgscheduler.engine.planned import PlannedBatch
-from tgscheduler.engine.planner import Placing, Planner
+from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
 from tgscheduler.executors import capturing
@@ -35,10 +36,13 @@ CLAIM_POLL = 0.1
 class Loop:
     """Turns a timetable into runs, from a start to its stop; another start makes another loop."""
 
-    def __init__(self, clock: Clock, registry: Registry, planner: Planner, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, clock: Clock, registry: Registry, planner: Planner, placements: Placements, dispatcher: Dispatcher
+    ) -> None:
         self._clock = clock
         self._registry = registry
         self._planner = planner
+        self._placements = placements
         self.dispatcher = dispatcher
         executors = dispatcher.executors.values()
         self._on_loop = [executor for executor in executors if executor.on_loop]
@@ -106,23 +110,23 @@ class Loop:
         """Begin to place the waiting entries."""
         self._clock.step()
         with self._registry.lock:
-            self._placed = self._planner.begin_placing(self._clock.now())
+            self._placed = self._placements.begin(self._clock.now())
         if not self._placed:
             self.after_placing(0)
 
     def place_waiting(self) -> None:
         """Place the next entries of a start; with a persistent store all of them, as it may change their grids."""
-        planner, batch = self._planner, PlannedBatch()
-        while planner.to_place:
+        placements, batch = self._placements, PlannedBatch()
+        while placements.pending:
             now = self._clock.now()
             with self._registry.lock:
-                slow = planner.place_waiting(now, batch)
+                slow = placements.place_batch(now, batch)
             self.dispatcher.dispatch(batch)
-            planner.place_slowly(slow, now, batch)
+            placements.place_slowly(slow, now, batch)
             self.dispatcher.dispatch(batch)
-            if not planner.to_place:
+            if not placements.pending:
                 self.after_placing(self._placed)
-            elif planner.restore is None:
+            elif self._planner.restore is None:
                 break
 
     def stop(self) -> None:
@@ -151,7 +155,7 @@ class Loop:
     @property
     def earliest(self) -> float:
         """When there is something to do next (POSIX seconds), infinity if nothing."""
-        if self._planner.to_place or self.dispatcher.requests:
+        if self._placements.pending or self.dispatcher.requests:
             return -math.inf
         due, retry = self._registry.agenda.earliest, self.dispatcher.backlog.earliest
         return due if due < retry else retry
@@ -166,11 +170,11 @@ class Loop:
             dispatcher.collect()
         if dispatcher.claims is not None:
             dispatcher.resume_claimed()
-        if planner.to_place:
+        if self._placements.pending:
             self.place_waiting()
         stepped = self._clock.step()
         batch = PlannedBatch()
-        slow: list[Placing] = []
+        slow: list[ToPlace] = []
         if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
             return self._clock.now()  # its holder may be the thread that stops the loop: try again
         try:
@@ -179,7 +183,7 @@ class Loop:
             if stepped:
                 for stage in dispatcher.stages:
                     stage.on_clock_step(stepped)
-                slow = follow_step(planner, registry, stepped, self._clock.now(), batch)
+                slow = follow_step(planner, self._placements, registry, stepped, self._clock.now(), batch)
             now = self._clock.now()
             blocked = dispatcher.claims is not None and dispatcher.claims.at_capacity
             if not blocked:
@@ -198,7 +202,7 @@ class Loop:
             deadline = now
         if dispatcher.backlog.earliest <= now:
             dispatcher.release_ready(now)
-        more = bool(planner.to_place)
+        more = self._placements.pending
         for executor in self._on_loop:
             if executor.waiting:
                 more = executor.work() or more
@@ -212,11 +216,11 @@ class Loop:
             deadline = self._look_elsewhere(now, deadline)
         return None if deadline == math.inf else deadline
 
-    def _run_slow_code(self, slow: list[Placing], batch: PlannedBatch, now: float) -> None:
+    def _run_slow_code(self, slow: list[ToPlace], batch: PlannedBatch, now: float) -> None:
         """Call slow triggers and ``reschedule`` methods, without the lock, and dispatch what they lead to."""
         planner, dispatch = self._planner, self.dispatcher.dispatch
         if slow:
-            planner.place_slowly(slow, now, batch)
+            self._placements.place_slowly(slow, now, batch)
             dispatch(batch)  # a trigger that failed is recorded
         for entry, due in batch.to_ask:
             planner.ask(entry, due, now, batch)

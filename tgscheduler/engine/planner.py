@@ -11,12 +11,10 @@ What may take long is only done in :meth:`Planner.in_slow_code`: calling a custo
 triggers, and counting missed occurrences of a calendar.
 """
 
-import functools
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tgscheduler.clock import Bell, Clock
 from tgscheduler.engine.planned import PlannedBatch
@@ -34,13 +32,10 @@ from tgscheduler.timetable.plan import (
     decide,
     fire_time,
     first_placement,
-    next_due,
     placement_after_stop,
     takes_long,
-    unfound_until,
 )
-from tgscheduler.timetable.policy import PLAIN, method
-from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import SKIPPED, WAITING, Run
 from tgscheduler.timetable.tasks import Rescheduler
 from tgscheduler.timetable.words import none_until_in_words
@@ -48,13 +43,6 @@ from tgscheduler.timetable.words import none_until_in_words
 log = SafeLogger(__name__)
 
 T = TypeVar("T")
-
-Find = Callable[..., float | None]
-Placing = tuple[Entry, Find, tuple[Any, ...]]
-"""An entry that is to be placed, and what finds its due time: a function of it and of these arguments."""
-
-#: Maximum number of entries that a start places in one hold of the lock.
-PLACE_BATCH = 1024
 
 #: Maximum number of runs in one turn that wait or have ended; entries with limits beyond it are planned in the next.
 MAX_BATCH_RUNS = 2048
@@ -88,8 +76,6 @@ class Planner:
         self.in_user_code: tuple[str, float, str] | None = None
         #: How late (seconds) the first entry of the last turn was.
         self.lag = 0.0
-        #: What a start has not placed yet.
-        self.to_place: deque[Placing] = deque()
 
     # -- what is due ---------------------------------------------------------------------------------------------
 
@@ -120,7 +106,7 @@ class Planner:
                 try:
                     decision = decide(entry, at, label, now, paused_until)
                 except BaseException as error:
-                    self._trigger_failed(error, entry, at, batch)
+                    self.trigger_failed(error, entry, at, batch)
                 else:
                     apply(entry, decision, now, batch)
                 planned += 1
@@ -186,7 +172,7 @@ class Planner:
         """Plan an entry without the lock, as that may take long."""
         label, limits = self.name_of(entry), entry.limits
         paused_until = max(-math.inf if limits is None else limits.paused_until, self._registry.paused_until)
-        self._ask_slowly(
+        self.ask_slowly(
             entry,
             lambda: decide(entry, due, label, now, paused_until),
             lambda decision: self._apply(entry, decision, now, batch),
@@ -194,7 +180,7 @@ class Planner:
             batch,
         )
 
-    def _ask_slowly(
+    def ask_slowly(
         self, entry: Entry, ask: Callable[[], T], then: Callable[[T], None], due: float, batch: PlannedBatch
     ) -> None:
         """Call ``ask`` without the lock, then ``then`` under it, unless the entry was cancelled meanwhile."""
@@ -203,7 +189,7 @@ class Planner:
                 answer = ask()
         except BaseException as error:
             with self._registry.lock:
-                self._trigger_failed(error, entry, due, batch)
+                self.trigger_failed(error, entry, due, batch)
             return
         with self._registry.lock:
             if entry.state is not CANCELLED:
@@ -289,7 +275,7 @@ class Planner:
     def place(self, entry: Entry, delay: float | None, now: float, asked: Placement | None = None) -> None:
         """Give an entry its first fire time, under the lock; before the start it waits for that.
 
-        ``asked``: what a slow trigger has answered (:meth:`ask_first`).
+        ``asked``: what a slow trigger has answered (:meth:`Placements.ask_first`).
         """
         if not self.started:
             if entry.ticket is not None:
@@ -302,12 +288,12 @@ class Planner:
         else:
             unfound = None
             if asked is None:
-                due = self._find_first(entry, now, delay)
+                due = self.find_first(entry, now, delay)
             else:
                 entry.manual_due, due, unfound = asked.manual_due, asked.due, asked.unfound
             if self.restore is not None:
                 self.restore.flush_saves()
-            self._put(entry, due, unfound)
+            self.put(entry, due, unfound)
 
     def place_at(self, entry: Entry, due: float) -> None:
         """Enter an entry at an absolute time, under the lock, also before the start."""
@@ -319,35 +305,22 @@ class Planner:
             entry.manual_due = True
         self.schedule(entry, due)
 
-    def ask_first(self, entry: Entry, delay: float | None) -> Placement:
-        """Return the first fire time of an entry with a slow trigger, without the lock; raise InvalidValue."""
-        now = self._clock.now()
-        try:
-            placement = first_placement(entry, now, delay)
-            if self.started and self.restore is not None:
-                with self._registry.lock:
-                    self._registry.label(entry)  # what is known is looked up by it
-                placement = placement._replace(due=self._restored(entry, placement, now))
-            if _check_due(placement.due) is None:
-                placement = placement._replace(unfound=unfound_until(entry, now))
-        except Exception as error:
-            raise InvalidValue(f"{entry.task!r}: its trigger raised {brief(error)}") from error
-        return placement
+    def find_first(self, entry: Entry, now: float, delay: float | None) -> float | None:
+        """Return an entry's first fire time: after ``delay`` seconds, or (None) by its trigger."""
+        return self.restored(entry, first_placement(entry, now, delay), now)
 
-    def _find_first(self, entry: Entry, now: float, delay: float | None) -> float | None:
-        return self._restored(entry, first_placement(entry, now, delay), now)
+    def find_after_stop(self, entry: Entry, now: float) -> float | None:
+        """Return the next fire time of an entry that had one before a stop."""
+        return self.restored(entry, placement_after_stop(entry, now), now)
 
-    def _find_after_stop(self, entry: Entry, now: float) -> float | None:
-        return self._restored(entry, placement_after_stop(entry, now), now)
-
-    def _restored(self, entry: Entry, placement: Placement, now: float) -> float | None:
+    def restored(self, entry: Entry, placement: Placement, now: float) -> float | None:
         """Return when an entry is due: as placed, or by its record in a persistent store."""
         due, entry.trigger, entry.manual_due, _ = placement
         if self.restore is not None:
             due = self.restore.restored_due(entry, now, due)
         return due
 
-    def _put(self, entry: Entry, due: float | None, unfound: float | None = None) -> None:
+    def put(self, entry: Entry, due: float | None, unfound: float | None = None) -> None:
         """Enter a placed entry; release one that never fires. ``unfound``: its search continues then."""
         if due is not None:
             self.schedule(entry, due)
@@ -368,112 +341,13 @@ class Planner:
         entry.limited().unfound = until
         self._registry.agenda.put(entry, until)
 
-    def put_again(self, entries: Iterable[Entry]) -> None:
-        """Schedule again what follows the high-water mark: its claim was refused as a whole, and none of it ran."""
-        with self._registry.lock:
-            for entry in entries:
-                if entry.state is CANCELLED or entry.manual_due or entry.task.self_rescheduling or entry.slow_trigger:
-                    continue
-                trigger = entry.trigger
-                if trigger is not None:
-                    due = next_due(entry, trigger, entry.high_water)
-                    if due is not None:
-                        self.schedule(entry, due)
-                elif entry.ticket is None and entry.due is not None:
-                    self.schedule(entry, entry.due)
-                if entry.has_ended():
-                    self._registry.release(entry)
-
-    # -- many at a time: a start, a step of the clock ------------------------------------------------------------
-
-    def begin_placing(self, now: float) -> int:
-        """Begin to give every entry that waits its first fire time, under the lock; return how many there are.
-
-        :meth:`place_waiting` does it, batch by batch: what is due fires before the last one is placed.
-        """
-        registry = self._registry
-        # After a start that was stopped before it had placed all, the rest of those that had a time is still here.
-        left = [entry for entry, find, _ in self.to_place if find == self._find_after_stop and entry.ticket is None]
-        self.to_place = deque((entry, self._find_after_stop, (now,)) for entry in [*left, *registry.agenda.clear()])
-        self.to_place.extend((entry, self._find_first, (now, delay)) for entry, delay in registry.pending_start.items())
-        if self.restore is not None:  # labels are numbered in the order in which tasks were added, at each start
-            for entry, _, _ in self.to_place:
-                registry.label(entry)
-        registry.uptimes.append([now, math.inf])
-        self.started = True
-        return len(self.to_place)
-
-    def place_waiting(self, now: float, batch: PlannedBatch) -> list[Placing]:
-        """Place the next entries of a start, under the lock; return those with a slow trigger."""
-        pending, take, plain = self._registry.pending_start, self.to_place.popleft, self.restore is None
-        default_policy = self._registry.context.policy is PLAIN
-        waiting: list[Placing] = []
-        for _ in range(min(PLACE_BATCH, len(self.to_place))):
-            placing = take()
-            entry, _, arguments = placing
-            if entry.state is CANCELLED or entry.ticket is not None:
-                continue  # it was cancelled or moved since the start began
-            pending.pop(entry, None)
-            if plain and len(arguments) == 2 and entry.limits is None and entry.begins_grid and default_policy:
-                entry.trigger = None
-                self.schedule(entry, arguments[0] + (arguments[1] or 0.0))
-            else:
-                entry.adopt()  # the zone and the policy may have been set since
-                waiting.append(placing)
-        return self.place_all(waiting, now, batch)
-
-    def place_all(self, waiting: Iterable[Placing], now: float, batch: PlannedBatch) -> list[Placing]:
-        """Place entries, under the lock; return those with a slow trigger, for :meth:`place_slowly`."""
-        slow: list[Placing] = []
-        for placing in waiting:
-            entry, find, arguments = placing
-            if entry.slow_trigger:
-                slow.append(placing)
-                continue
-            try:
-                due = _check_due(find(entry, *arguments))
-            except BaseException as error:
-                self._trigger_failed(error, entry, entry.due or now, batch)
-            else:
-                self._put(entry, due)
-        return slow
-
-    def place_slowly(self, waiting: Iterable[Placing], now: float, batch: PlannedBatch) -> None:
-        """Place entries with a slow trigger, without the lock."""
-        for entry, find, arguments in waiting:
-            self._ask_slowly(
-                entry,
-                functools.partial(self._find_slowly, entry, find, arguments),
-                functools.partial(self._put_unmoved, entry),
-                entry.due or now,
-                batch,
-            )
-
-    def _find_slowly(self, entry: Entry, find: Find, arguments: tuple[Any, ...]) -> tuple[float | None, float | None]:
-        due = _check_due(find(entry, *arguments))
-        return due, unfound_until(entry, self._clock.now()) if due is None else None
-
-    def _put_unmoved(self, entry: Entry, found: tuple[float | None, float | None]) -> None:
-        if entry.ticket is None:  # else it has been put elsewhere while its trigger was asked
-            self._put(entry, *found)
-
-    def adopt_anchor(self, entry: Entry, anchor: float) -> None:
-        """Move a waiting interval onto the grid of another process, so that each occurrence is claimed by one."""
-        with self._registry.lock:
-            trigger = entry.trigger
-            if entry.ticket is not None and isinstance(trigger, Interval):
-                entry.trigger = trigger = Interval.sound(trigger.seconds, anchor)
-                due = next_due(entry, trigger, math.nextafter(self._clock.now(), -math.inf))
-                if due is not None:
-                    self.schedule(entry, due)
-
     def reset_after_fork(self) -> None:
         """In a forked child: no loop runs here, and what is added waits for a start."""
         self.restore, self.catching_up, self.started, self.bell = None, {}, False, None
 
     # -- faults --------------------------------------------------------------------------------------------------
 
-    def _trigger_failed(self, error: BaseException, entry: Entry, due: float, batch: PlannedBatch) -> None:
+    def trigger_failed(self, error: BaseException, entry: Entry, due: float, batch: PlannedBatch) -> None:
         """Disable an entry whose trigger has raised; never end the loop."""
         if isinstance(error, MemoryError) or self.interrupted:  # the host's fault, not the trigger's
             raise error
@@ -490,7 +364,8 @@ class Planner:
         entry.state = EXHAUSTED
 
 
-def _check_due(due: float | None) -> float | None:
+def check_due(due: float | None) -> float | None:
+    """Return a trigger's result; raise InvalidValue unless it is a moment or None."""
     if due is not None and not -math.inf < due < math.inf:
         raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
     return due

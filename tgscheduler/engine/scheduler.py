@@ -10,20 +10,18 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.adding import AddMethods
-from tgscheduler.engine.control import Control
+from tgscheduler.engine.control import Control, collected, collecting
 from tgscheduler.engine.health import health
-from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.lifecycle import Lifecycle
+from tgscheduler.engine.placements import Placements
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.views import TaskView, Views
@@ -41,15 +39,13 @@ from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
-from tgscheduler.timetable.run import STATES, Run
+from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import SchedulerContext, Task
 from tgscheduler.timetable.triggers import Trigger
 
 log = logging.getLogger(__name__)
 
 _schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
-
-_collector: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collector", default=None)
 
 
 class Scheduler(AddMethods):
@@ -82,8 +78,10 @@ class Scheduler(AddMethods):
         self._registry = Registry(SchedulerContext(self.clock, None))
         self._journal = Journal(MemoryStore())
         self._planner = Planner(self.clock, self._registry, self)
+        self._placements = Placements(self.clock, self._registry, self._planner)
         self._lifecycle = Lifecycle(
-            self.clock, self._registry, self._journal, self._planner, self._events, lambda: self._make_executors()
+            *(self.clock, self._registry, self._journal, self._planner, self._placements, self._events),
+            lambda: self._make_executors(),
         )
         self._control = Control(self.clock, self._registry, self._planner, self._events, self._lifecycle)
         self._views = Views(self.clock, self._registry, self._planner, self._journal)
@@ -141,20 +139,7 @@ class Scheduler(AddMethods):
     def start(self) -> None:
         """Run the timetable in this thread until it is stopped from elsewhere, or by Ctrl-C in the main thread."""
         _check_process("start")
-        life = self._lifecycle
-        loop = life.begin()
-        if loop is None or life.stop_if_asked():
-            return
-        try:
-            with on_ctrl_c(loop.interrupt):
-                loop.run()
-        except BaseException:  # Ctrl-C, or what a signal handler of the application's raises
-            self.stop()
-            raise
-        if not loop.stopping:
-            self.stop()
-        while life.loop is loop:  # another thread that stops us may still drain what runs
-            clocks.pause(0.01)
+        self._lifecycle.run()
 
     def start_scheduler(self, ready: Callable[[], bool] | None = None) -> "Scheduler":
         """Run the timetable in a daemon thread, from when ``ready()`` is true (None: at once); return self."""
@@ -197,12 +182,12 @@ class Scheduler(AddMethods):
         if task.has_trigger or task.scheduler_entry is not None:
             made = registry.entry_of(task) or Entry(task, registry.context, self.clock.now())
             if made.slow_trigger:
-                asked = planner.ask_first(made, delay)
+                asked = self._placements.ask_first(made, delay)
         with registry.lock:
             now = self.clock.now()
             planner.place(registry.admit(task, now, made), delay, now, asked)
-        if _collector.get() is not None or self._events.wanted:
-            self._tell_added(task)
+        if collected.get() is not None or self._events.wanted:
+            self._control.note_added(task)
 
     def schedule_task(self, task: Task, delay: float) -> None:
         """Schedule a task ``delay`` seconds from now, or from the start if that is later; move it if it waits."""
@@ -216,17 +201,7 @@ class Scheduler(AddMethods):
         self._check_use(task)
         with self._registry.lock:
             self._planner.place_at(self._registry.admit(task, self.clock.now()), due)
-        self._tell_added(task)
-
-    def _tell_added(self, task: Task) -> None:
-        collected = _collector.get()
-        if collected is not None:
-            collected.append(task)
-        if "task-added" in self._events.wanted:
-            with self._registry.lock:
-                entry = self._registry.entry_of(task)
-                label = None if entry is None else self._registry.label(entry)
-            self._events.publish("task-added", label, next_due=task.next_due)
+        self._control.note_added(task)
 
     def cancel(self, task: Task | str | None) -> None:
         """Cancel a task, or the task of that name: it fires no more; a run in progress goes on.
@@ -247,15 +222,7 @@ class Scheduler(AddMethods):
 
     rename_task = rename
 
-    @contextmanager
-    def collecting(self) -> Iterator[list[Task]]:
-        """Collect the tasks that this thread adds meanwhile: what :meth:`discard` takes back."""
-        tasks: list[Task] = []
-        token = _collector.set(tasks)
-        try:
-            yield tasks
-        finally:
-            _collector.reset(token)
+    collecting = staticmethod(collecting)
 
     def discard(self, tasks: Iterable[Task]) -> None:
         """Cancel many tasks; give up silently if this thread was stopped in the middle of adding one."""
@@ -384,13 +351,7 @@ class Scheduler(AddMethods):
         ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
         """
         self._check_read()
-        if since is None:
-            return self._journal.counts()
-        sums = dict.fromkeys(STATES, 0)
-        for states in self._journal.counts_by_task(since).values():
-            for state, count in states.items():
-                sums[state] += count
-        return sums
+        return self._journal.counts(since)
 
     def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by the task's name, how many occurrences are in each state that there are any in.

@@ -65,7 +65,7 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
         last = entry.last_run
         if last is None or last.ended is not None:
             # The early exit of nearly every occurrence: a run on time, with no limits, as a bare tuple. It saves a
-            # third of a run (docs/design/0009).
+            # quarter of a run (docs/design/0009).
             if trigger is None:
                 return (Run(label, due),), 1, None, None
             following = trigger.next_after(due)
