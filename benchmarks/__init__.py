@@ -1,5 +1,5 @@
-"""How fast the scheduler is: against its peers and against what the machine can do, in one run.
+"""Benchmarks of the scheduler, its peers and the bare machine, in one run.
 
 ``python -m benchmarks`` runs all cases, ``python -m benchmarks --list`` names them. ``pip install -e '.[bench]'``
-brings the peers.
+installs the peers.
 """

@@ -1,6 +1,6 @@
 """``python -m benchmarks [CASE ...]``: run cases, print a JSON line per measurement and per goal.
 
-Exit status: 0 when all goals of what was run hold, 1 when not, 2 when it could not be run.
+Exit status: 0 if all goals of what was run hold, 1 if not, 2 if it could not be run.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from benchmarks.goals import GOALS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is asked for; return the exit status."""
+    """Run the cases of the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure, and judge the goals.")
     parser.add_argument("case", nargs="*", metavar="CASE", help="a case (default: all)")
     parser.add_argument("--list", action="store_true", help="list cases and goals")

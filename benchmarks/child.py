@@ -1,4 +1,4 @@
-"""What runs in a fresh process: one case, for one of those compared, at one size; prints its figures as JSON."""
+"""The program of one measurement, in a new process: one case, one scheduler, one size; prints the figures as JSON."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ from benchmarks import peers
 
 
 def main(case: str, who: str, n: str) -> None:
-    """Measure, print, and leave without waiting for anybody's threads."""
+    """Measure, print, and exit without waiting for other threads."""
     logging.basicConfig(level=logging.ERROR)
     measure = getattr(importlib.import_module(f"benchmarks.cases.{case}"), who)
     figures = [figure._asdict() for figure in measure(int(n))]

@@ -1,4 +1,4 @@
-"""What a case needs to measure honestly: figures, a count without a lock, chunk medians."""
+"""Helpers of the measurements: figures, a count without a lock, chunk medians."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-#: So many calls are timed together, so that one full garbage collection is one chunk, and no noise in the median.
+#: Number of calls that are timed together: a full garbage collection then affects one chunk, and not the median.
 CHUNK = 200
 
 
@@ -22,11 +22,11 @@ class Figure(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How large a case is for one of those compared (several sizes: one measurement each)."""
+    """The sizes of a case for one scheduler (several sizes: one measurement each)."""
 
     n: int | tuple[int, ...]
     quick: int | tuple[int, ...]
-    once: bool = False  #: in the first round only: it is slow, and no goal asks for it
+    once: bool = False  #: in the first round only: it is slow, and no goal uses it
 
     def sizes(self, quick: bool) -> tuple[int, ...]:
         """Return the sizes to measure."""
@@ -45,7 +45,7 @@ def nothing() -> None:
 class Tally:
     """An action that counts its runs, without a lock, and notes when the n-th has ended.
 
-    ``work``: what each run does besides.
+    ``work``: what each run also does.
     """
 
     def __init__(self, n: int, work: Callable[[], object] | None = None) -> None:
@@ -65,7 +65,7 @@ class Tally:
         self.action = action
 
     def wait(self, timeout: float = 120.0) -> float:
-        """Return when (POSIX seconds) the n-th run ended; raise Void when runs are missing or too many."""
+        """Return when (POSIX seconds) the n-th run ended; raise Void if runs are missing or too many."""
         if not self._done.wait(timeout):
             raise Void(f"{next(self._runs) - 1} of {self.n} runs within {timeout:.0f} s")
         time.sleep(0.1)
@@ -76,7 +76,7 @@ class Tally:
 
 
 def before(due: float) -> None:
-    """Raise Void when ``due`` is over: the tasks were not in place when the clock started."""
+    """Raise Void if ``due`` is past: the tasks were not all added when the measurement started."""
     if time.time() >= due:
         raise Void(f"tasks were in place {time.time() - due:.2f} s too late")
 

@@ -1,4 +1,4 @@
-"""The goals: what each asks for, and how its ratio is formed from the figures of one round."""
+"""The goals: the bound of each, and how its ratio is computed from the figures of one round."""
 
 import statistics
 from collections.abc import Callable, Iterable
@@ -12,16 +12,16 @@ class Round:
         self._figures: dict[tuple[str, str], dict[int, float]] = {}
 
     def put(self, who: str, name: str, n: int, figure: float) -> None:
-        """Enter a figure."""
+        """Add a figure."""
         self._figures.setdefault((who, name), {})[n] = figure
 
     def __call__(self, who: str, name: str) -> float:
-        """Return a figure of a case with one size; raise KeyError when it is void."""
+        """Return a figure of a case with one size; raise KeyError if it is void."""
         (figure,) = self._figures[who, name].values()
         return figure
 
     def by_size(self, who: str, name: str) -> list[float]:
-        """Return a figure at each size, smallest first; raise KeyError when there are none to compare."""
+        """Return a figure at each size, smallest first; raise KeyError if there are none to compare."""
         sizes = self._figures[who, name]
         if len(sizes) < 2:
             raise KeyError((who, name))
@@ -41,12 +41,12 @@ class Goal:
     ratio: Callable[[Round], float]
 
     def median(self, ratios: Iterable[float]) -> float | None:
-        """Return the median, None where all rounds are void."""
+        """Return the median, None if all rounds are void."""
         known = list(ratios)
         return statistics.median(known) if known else None
 
     def holds(self, ratio: float) -> bool:
-        """Say whether a ratio is good enough."""
+        """Return whether a ratio is good enough."""
         return ratio >= self.bound if self.sense == ">=" else ratio <= self.bound
 
     def margin(self, ratio: float) -> float:
@@ -64,7 +64,7 @@ def _growth(name: str) -> Callable[[Round], float]:
     return ratio
 
 
-#: Every goal; its case stands in ``benchmarks/cases``.
+#: Every goal; its case is in ``benchmarks/cases``.
 GOALS = (
     Goal(
         "add, by APScheduler", "add",

@@ -1,4 +1,4 @@
-"""Rounds: all that are compared in each, one after another, each measurement in a fresh process."""
+"""Rounds: in each, all schedulers of a case are measured one after another, each in a new process."""
 
 import importlib
 import json
@@ -14,14 +14,14 @@ from benchmarks import peers
 from benchmarks.figures import Plan
 from benchmarks.goals import GOALS, Goal, Round
 
-#: No measurement takes longer (seconds).
+#: Timeout (seconds) of one measurement.
 TIMEOUT = 150
 
 Emit = Callable[[dict[str, Any]], None]
 
 
 class Failed(Exception):
-    """A measurement did not come to an end, or is void."""
+    """A measurement did not end, or is void."""
 
 
 def case_module(case: str) -> ModuleType:
@@ -30,12 +30,12 @@ def case_module(case: str) -> ModuleType:
 
 
 def who_of(module: ModuleType) -> list[str]:
-    """Return whom a case compares, in the order of a round."""
+    """Return what a case compares, in the order of a round."""
     return [who for who in peers.WHO if who in module.PLAN]
 
 
 def check_peers(cases: list[str]) -> list[str]:
-    """Return what is missing for these cases, case by case."""
+    """Return a message for each peer that these cases need and that is missing."""
     missing = []
     for case in cases:
         for who in who_of(case_module(case)):
@@ -47,7 +47,7 @@ def check_peers(cases: list[str]) -> list[str]:
 
 
 def run_case(case: str, rounds: int | None, quick: bool, emit: Emit) -> bool:
-    """Measure one case (``rounds``: None: as often as it says), judge its goals, a line for each; say if all hold."""
+    """Measure one case (``rounds`` None: as many as the case sets), emit a line per goal; return whether all hold."""
     module = case_module(case)
     if rounds is None:
         rounds = 1 if quick else getattr(module, "ROUNDS", 3)
@@ -80,7 +80,7 @@ def _judge(goal: Goal, measured: list[Round]) -> dict[str, Any]:
         try:
             ratios.append(_short(goal.ratio(figures)))
         except KeyError:
-            continue  # one of its figures is void, as a line before this one says
+            continue  # one of its figures is void: an earlier line has the reason
     ratio = goal.median(ratios)
     complete = len(ratios) == len(measured)
     return {

@@ -1,4 +1,4 @@
-"""Those compared, where they come from, and which ``pip install`` brings one that is missing."""
+"""The schedulers that are compared, where they come from, and the ``pip install`` for a missing one."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: Who is measured, in the order of a round; distribution and version of those that are packages.
+#: What is measured, in the order of a round; distribution and version of those that are packages.
 WHO = {
     "ours": ("tgscheduler", None),
     "sqlite": (None, None),
@@ -36,7 +36,7 @@ class Missing(Exception):
 
 
 def prepare(who: str) -> None:
-    """Make sure that a peer is there; TGScheduler 1.7, which has our import name, goes to a folder of its own."""
+    """Make sure that a peer is installed; TGScheduler 1.7, which has our import name, goes to a folder of its own."""
     package, version = WHO[who]
     if who == "tgs17":
         _prepare_tgs17()
@@ -54,7 +54,7 @@ def environment(who: str) -> dict[str, str]:
 
 
 def versions(who: str) -> dict[str, str]:
-    """Return the versions that a measurement is of; called in the process that measures."""
+    """Return the versions of what is measured; called in the process that measures."""
     found = {"python": platform.python_version()}
     found["tgscheduler"] = _own_version()
     package, version = WHO[who]

@@ -29,7 +29,7 @@ class LastRun:
         self.python = self.figures[0]["versions"]["python"]
 
     def median(self, case: str, name: str, who: str, n: int) -> float | None:
-        """Return the median of a figure over the rounds, None where there is none."""
+        """Return the median of a figure over the rounds, None if there is none."""
         found = [
             line["figure"]
             for line in self.figures
@@ -85,7 +85,7 @@ def _figures(run: LastRun) -> Iterator[list[str]]:
 
 
 def table(title: str, heads: list[str], rows: Iterable[list[str]], widths: str) -> Iterator[str]:
-    """Yield the lines of a list-table; ``widths`` those of the first columns, cells may have several lines."""
+    """Yield the lines of a list-table; ``widths``: those of the first columns. A cell may have several lines."""
     yield f".. list-table:: {title}"
     yield "   :header-rows: 1"
     if widths:
@@ -101,7 +101,7 @@ def table(title: str, heads: list[str], rows: Iterable[list[str]], widths: str) 
 
 
 def number(value: float) -> str:
-    """Return a figure as it stands in a table."""
+    """Return a figure as text for a table."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -112,7 +112,7 @@ _LOW, _HIGH = 0.25, 100.0
 
 
 def plot(runs: list[LastRun]) -> str:
-    """Return an SVG: how many times better than its goal each ratio is; left of the line a goal is not held."""
+    """Return an SVG: how many times better than its goal each ratio is; left of the line a goal is not reached."""
     height = _TOP + _ROW * len(GOALS) + 16
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _RIGHT + 30} {height}" '

@@ -1,4 +1,4 @@
-"""Each scheduler as it comes, in one line; what they import stands inside, as each process has only one of them."""
+"""Each scheduler with its defaults, in one line; imports are inside the functions, as each process uses only one."""
 
 import threading
 import time
@@ -27,7 +27,7 @@ def apscheduler(paused: bool = False, in_loop: bool = False) -> Any:
 
 
 def at_once(scheduler: Any, action: Callable[[], object]) -> None:
-    """Give APScheduler a job that is due, and that it must not drop for being late."""
+    """Give APScheduler a job that is due, and is never dropped for being late."""
     scheduler.add_job(action, "date", run_date=datetime.now(UTC), misfire_grace_time=None)
 
 
@@ -38,7 +38,7 @@ def each_second(scheduler: Any, action: Callable[[], object], first: float) -> N
 
 
 def tgs17() -> tuple[Any, Any]:
-    """Return the kronos of TGScheduler 1.7 and its ThreadedScheduler, not started: asleep it would not look for 5 s."""
+    """Return the kronos of TGScheduler 1.7 and its ThreadedScheduler, not started: once asleep it sleeps for 5 s."""
     from tgscheduler import kronos
 
     if not hasattr(kronos, "rrule"):
@@ -47,14 +47,14 @@ def tgs17() -> tuple[Any, Any]:
 
 
 def schedule() -> Any:
-    """Return a Scheduler of ``schedule``, whose ``run_pending`` is called by us."""
+    """Return a Scheduler of ``schedule``; the caller calls its ``run_pending``."""
     from schedule import Scheduler
 
     return Scheduler()
 
 
 def poll(scheduler: Any, seconds: float) -> None:
-    """Call ``run_pending`` of ``schedule`` in a thread, each so many seconds, as its documentation shows."""
+    """Call ``run_pending`` of ``schedule`` in a thread, every ``seconds``, as its documentation shows."""
 
     def loop() -> None:
         while True:

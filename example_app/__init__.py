@@ -1,4 +1,4 @@
-"""The guide's usage example as a whole application: a small shop whose jobs run by the scheduler.
+"""The guide's usage example as a whole application: a small shop whose background jobs the scheduler runs.
 
 ::
 
@@ -10,5 +10,5 @@
     commands.py      start(): configuration, database, the two lines of the guide, the server
     jobs.py          the jobs, and schedule()
     model.py         the tables
-    controllers.py   what visitors ask for; page.py is what they see
+    controllers.py   the requests; page.py makes the page
 """

@@ -7,7 +7,7 @@ from tgscheduler.errors import ConfigError
 
 
 def main() -> None:
-    """Start the server; what is wrong with its configuration or database is one line."""
+    """Start the server; report an error in its configuration or database in one line."""
     parser = argparse.ArgumentParser(prog="python -m example_app", description="A shop whose jobs run by tgscheduler.")
     parser.add_argument("configfile", nargs="?", help="read over the application's app.cfg (default: its own dev.cfg)")
     configfile = parser.parse_args().configfile

@@ -1,4 +1,4 @@
-"""What starts the application."""
+"""Starts the application."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tgscheduler import config, update_config
 
 
 def start(configfile: str | None = None) -> None:
-    """Serve the application until it is stopped; ``configfile`` is read over app.cfg (None: dev.cfg)."""
+    """Serve the application until it is stopped; ``configfile`` (None: dev.cfg) overrides app.cfg."""
     update_config(configfile=configfile or str(Path(__file__).with_name("dev.cfg")), modulename="example_app.config")
 
     from example_app import model

@@ -1,4 +1,4 @@
-"""What visitors ask for."""
+"""The requests of visitors."""
 
 import cherrypy
 
@@ -12,7 +12,7 @@ class Root:
     @cherrypy.expose
     @cherrypy.tools.allow(methods=["GET", "HEAD"])
     def index(self, refresh: str = "on") -> str:
-        """Show the page, and note the visit; ``?refresh=off`` shows it once."""
+        """Show the page, and record the visit; ``?refresh=off`` shows it without a reload."""
         model.record_visit(config.get("example.visit_timeout"))
         tasks = scheduler.get_tasks()
         return page.render(

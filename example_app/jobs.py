@@ -1,4 +1,4 @@
-"""What the shop does by itself, and when."""
+"""The shop's background jobs, and their timetable."""
 
 import logging
 from collections.abc import Callable
@@ -22,10 +22,10 @@ from tgscheduler.scheduler import add_interval_task, add_single_task, add_weekda
 
 log = logging.getLogger("example_app.jobs")
 
-#: Orders of so long ago count for the ranking.
+#: Maximum age of orders that count for the ranking.
 RANKED = timedelta(days=7)
 
-#: Deletions of so long ago are no longer shown.
+#: Maximum age of the deletions on record.
 SHOWN = timedelta(days=1)
 
 _expired_visits = sql.text("expiry < :now").bindparams(sql.bindparam("now", type_=DateTime))
@@ -84,7 +84,7 @@ def delete_expired_visits() -> None:
 
 
 def catch_up() -> None:
-    """Do at the start what was not done while the server was away."""
+    """Do at the start what was not done while the server was stopped."""
     generate_product_ranking()
     synchronize_stock()
 

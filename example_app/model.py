@@ -109,12 +109,12 @@ _engine: Engine | None = None
 
 
 def utc_now() -> datetime:
-    """Return the present moment in UTC, without a zone: so it stands in every database."""
+    """Return the present moment in UTC, without a zone, as all databases store it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
 def open_database(url: str) -> None:
-    """Use the database ``url``; make the tables, and sample data where there is none."""
+    """Use the database ``url``; create the tables, and sample data if there is none."""
     global _engine
     _engine = create_engine(url)
     metadata.create_all(_engine)
@@ -138,13 +138,13 @@ def begin() -> AbstractContextManager[Connection]:
 
 
 def record_visit(timeout: float) -> None:
-    """Note a visit that expires in ``timeout`` seconds."""
+    """Record a visit that expires in ``timeout`` seconds."""
     with begin() as connection:
         _add_visits(connection, 1, utc_now(), timeout)
 
 
 def order(product_id: int, quantity: int = 1) -> bool:
-    """Order a product; say whether there is one of that number."""
+    """Order a product; return whether it exists."""
     with begin() as connection:
         known = connection.scalar(
             select(func.count()).select_from(products_table).where(products_table.c.product_id == product_id)
@@ -168,13 +168,13 @@ def ranking() -> Sequence[Row]:
 
 
 def visits() -> int:
-    """Return how many visits there are."""
+    """Return the number of visits."""
     with begin() as connection:
         return connection.scalar(select(func.count()).select_from(visits_table)) or 0
 
 
 def deletions(limit: int) -> tuple[int, int, Sequence[Row]]:
-    """Return how many visits and identities were deleted in the last day, and the last deletions."""
+    """Return the numbers of visits and of identities deleted in the last day, and the last deletions."""
     columns = deletions_table.c
     with begin() as connection:
         visits, identities = connection.execute(

@@ -1,4 +1,4 @@
-"""What visitors see: one page of plain HTML, made on the server; whatever is put into it is escaped."""
+"""The shop's page: plain HTML, made on the server; all values in it are escaped."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _STATES = {"stopped": "The scheduler is off", "ok": "All is well", "degraded": "
 
 @dataclass
 class Facts:
-    """Everything that the page shows."""
+    """The values that the page shows."""
 
     ranking: Sequence[Any]
     visits: int
@@ -36,7 +36,7 @@ class Html(str):
 
 
 def render(facts: Facts, refresh: float | None) -> str:
-    """Return the page; it loads itself again after ``refresh`` seconds (None: never)."""
+    """Return the page; the browser reloads it after ``refresh`` seconds (None: never)."""
     now = datetime.now(UTC).timestamp()
     zone = zones.zone(scheduler._get_scheduler().timezone)
     again = f'<meta http-equiv="refresh" content="{float(refresh):g}">' if refresh else ""

@@ -1,4 +1,4 @@
-"""A rehearsal: what an application's timetable will do in the days to come, without running any of it.
+"""Rehearsal: all fires of an application's timetable in the days to come, without running any action.
 
 ::
 
@@ -6,7 +6,7 @@
 
     print(simulate(jobs.schedule, datetime(2025, 3, 1), 31, timezone="Europe/Berlin"))
 
-The fires are those of the preview (``explain.preview``), which asks the very functions that the planner asks.
+The fires are those of the preview (``explain.preview``), which calls the functions that the planner calls.
 """
 
 import heapq
@@ -31,17 +31,17 @@ from tgscheduler.timetable.actions import check_callable
 from tgscheduler.timetable.triggers import check_moment, check_seconds
 from tgscheduler.timetable.words import none_until_in_words, stamp
 
-#: A simulation ends after so many fires.
+#: Maximum number of fires in a simulation.
 MOST_FIRES = 1_000_000
 
-#: A report tells so many collisions, notes and tasks; beyond them it counts.
+#: Maximum number of collisions, notes and tasks that a report lists; more are counted.
 _MOST_TOLD = 20
 
 _DAY = 86400.0
 
 
 class SimulatedFire(NamedTuple):
-    """One fire: when it is due and when it fires (POSIX seconds), the task's name, and what is to be said of it."""
+    """One fire: when it is due and when it fires (POSIX seconds), the task's name, and a note."""
 
     due: float
     fire_at: float
@@ -50,7 +50,7 @@ class SimulatedFire(NamedTuple):
 
 
 class Collision(NamedTuple):
-    """A minute (POSIX seconds of its begin) in which more than one task fires, and those tasks."""
+    """A minute (POSIX seconds of its beginning) in which more than one task fires, and those tasks."""
 
     minute: float
     tasks: tuple[str, ...]
@@ -58,7 +58,7 @@ class Collision(NamedTuple):
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a timetable does from ``start`` on, up to ``end`` (POSIX seconds; not included)."""
+    """The fires of a timetable from ``start`` to ``end`` (POSIX seconds; ``end`` not included)."""
 
     start: float
     end: float
@@ -67,14 +67,14 @@ class Simulation:
     fires: list[SimulatedFire]
     #: When each task fires, in words.
     timetables: dict[str, str]
-    #: What is to be said beside the fires: a task whose next fire alone is known, a cron line of two minds.
+    #: Remarks on tasks: only the next fire is known, a cron line that restricts both day fields, a trigger that raised.
     remarks: list[str]
-    #: Whether there were more than a million fires, and these are the first.
+    #: Whether there are more than a million fires, of which these are the first.
     truncated: bool
 
     @cached_property
     def by_task(self) -> dict[str, list[SimulatedFire]]:
-        """The fires of each task, also of one that has none."""
+        """The fires of each task, including tasks that have none."""
         found: dict[str, list[SimulatedFire]] = {name: [] for name in self.timetables}
         for fire in self.fires:
             found[fire.task].append(fire)
@@ -91,7 +91,7 @@ class Simulation:
 
     @cached_property
     def busiest(self) -> tuple[float, int]:
-        """The minute with the most fires (POSIX seconds of its begin), the first of several, and how many they are."""
+        """The first minute with the most fires (POSIX seconds of its beginning), and the number of these."""
         return max(
             ((minute, len(fires)) for minute, fires in _minutes(self.fires)),
             key=lambda found: found[1],
@@ -100,7 +100,7 @@ class Simulation:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What is to be said of fires, where a clock change moves one, and of tasks."""
+        """Remarks on tasks, and notes on fires, as on one that a clock change moves."""
         tz = zones.zone(self.timezone)
         told = [f"{fire.task}, {stamp(fire.due, tz)}: {fire.note}" for fire in self.fires if fire.note is not None]
         return self.remarks + told
@@ -146,10 +146,10 @@ def simulate(
 
     ``schedule``: a function without arguments that adds tasks, such as an application's ``jobs.schedule``; meanwhile
     the module-level functions serve a scheduler of its own for this thread, and ``tg.scheduler`` is True. Or a
-    Scheduler, whose present tasks are asked. ``start``: POSIX seconds or a datetime, one without a zone only with
+    Scheduler, whose present tasks are used. ``start``: POSIX seconds or a datetime, one without a zone only with
     ``timezone``, in which tasks are meant (None: that of the scheduler, or of the settings). ``scheduler``: the
-    ticked one that the tasks are added to, None: a new one with the policy of the settings. What has jitter counts when
-    it fires. Raises InvalidValue or InvalidType for what cannot be.
+    TickedScheduler to which the tasks are added, None: a new one with the policy of the settings. A fire with jitter
+    counts when it fires. Raises InvalidValue or InvalidType for an invalid argument.
     """
     length = check_seconds("days", days, above_zero=True) * _DAY
     if timezone is not None:
@@ -205,7 +205,7 @@ def _look_ahead(scheduler: Scheduler, start: float, end: float, timezone: str | 
 
 
 def _fires(view: TaskView, start: float, end: float, remarks: list[str]) -> Iterator[SimulatedFire]:
-    """Yield the fires of one task within the time; what it raises is a remark."""
+    """Yield the fires of one task from ``start`` to ``end``; an exception becomes a remark."""
     forecast, fire, told = Forecast.of(view), None, 0
     try:
         for fire in forecast.fires(start):

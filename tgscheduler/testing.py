@@ -1,4 +1,4 @@
-"""For tests: a clock that is moved by hand, and a scheduler that is ticked.
+"""For tests: a virtual clock, and a scheduler that is ticked by hand.
 
 ::
 
@@ -7,18 +7,18 @@
     scheduler.tick(86400)          # a day, in microseconds and without a thread
     scheduler.runs()
 
-    with installed(scheduler):     # the module-level functions serve it meanwhile
+    with installed(scheduler):     # the module-level functions use it in the block
         jobs.schedule()
 
-Its clock is the only one that it asks. To freeze what an action asks (``datetime.now()``), start at the frozen time and
-move both by the same steps::
+It reads no other clock than its own. To freeze the clock that an action reads (``datetime.now()``), start at the frozen
+time and move both by the same steps::
 
     with freeze_time("2025-03-30") as frozen:        # freezegun
         scheduler = TickedScheduler(start=time.time())
         frozen.tick(60)
         scheduler.tick(60)
 
-Real schedulers go on in real time meanwhile.
+Real schedulers keep to real time.
 """
 
 import queue
@@ -45,7 +45,7 @@ COLLECT_BATCH = 100
 
 
 class VirtualClock(Clock):
-    """A clock that stands still until it is moved; it refuses to go back, but can be stepped."""
+    """A clock that does not move by itself; it refuses to go back, but can be stepped."""
 
     is_real = False
 
@@ -65,32 +65,32 @@ class VirtualClock(Clock):
         return self._elapsed
 
     def advance(self, seconds: float) -> None:
-        """Let time go by."""
+        """Advance both clocks by ``seconds``."""
         if not seconds >= 0:
             raise InvalidValue(f"time does not go back: {seconds!r}; step_by(...) steps the wall clock")
         self._now += seconds
         self._elapsed += seconds
 
     def advance_to(self, moment: float) -> None:
-        """Let time go by until ``moment`` (POSIX seconds), exactly; nothing when that is over."""
+        """Advance both clocks to ``moment`` (POSIX seconds), exactly; do nothing if that is past."""
         if moment > self._now:
             self._elapsed += moment - self._now
             self._now = moment
 
     def step_by(self, seconds: float) -> None:
-        """Step the wall clock, as an operator or NTP does: monotonic time stands still."""
+        """Step the wall clock, as an operator or NTP does; monotonic time does not change."""
         if abs(seconds) <= STEP:
             raise InvalidValue(f"a step is more than {STEP} s, got {seconds!r}")
         self._now += seconds
         self._stepped += seconds
 
     def step(self) -> float:
-        """Return by how many seconds the wall clock was stepped since the last call, 0.0 when it was not."""
+        """Return the seconds by which the wall clock was stepped since the last call, 0.0 if it was not."""
         stepped, self._stepped = self._stepped, 0.0
         return stepped
 
     def wait(self, bell: Bell, deadline: float | None) -> None:
-        """Do not sleep: real loops must not be given this clock, a TickedScheduler moves it."""
+        """Empty the bell, and do not sleep: a TickedScheduler moves this clock; a real loop must not use it."""
         try:
             while True:
                 bell.get_nowait()
@@ -101,7 +101,7 @@ class VirtualClock(Clock):
 class TickedScheduler(Scheduler):
     """A scheduler without threads and processes: :meth:`tick` moves its clock and runs what is due, in this thread.
 
-    Threaded and forked actions run in the calling thread as well. An action lets time go by with
+    Threaded and forked actions run in the calling thread as well. An action that takes time calls
     ``scheduler.clock.advance(seconds)``.
     """
 
@@ -121,13 +121,13 @@ class TickedScheduler(Scheduler):
                 loop.place_waiting()
 
     def tick(self, seconds: float = 0.0) -> None:
-        """Let so many seconds go by, running everything that comes due in them, each at its own time."""
+        """Advance the clock by ``seconds``, and run everything that comes due meanwhile, each at its own time."""
         if not seconds >= 0:
             raise InvalidValue(f"time does not go back: {seconds!r}; clock.step_by(...) steps the wall clock")
         self.tick_to(self.clock.now() + seconds)
 
     def tick_to(self, moment: float) -> None:
-        """Let time go by until ``moment`` (POSIX seconds)."""
+        """Advance the clock to ``moment`` (POSIX seconds), as :meth:`tick` does."""
         loop = self._lifecycle.loop
         if loop is None:
             self.clock.advance_to(moment)
@@ -137,10 +137,10 @@ class TickedScheduler(Scheduler):
         clock, ended, collect, turn = self.clock, self._journal.ended, dispatcher.collect, loop.turn
         inline = [executor for executor in dispatcher.executors.values() if isinstance(executor, _InlineExecutor)]
         seen: Occurrence | None = None
-        where = here()  # it costs more than all else of a run
+        where = here()  # it costs more than the rest of a run
         for executor in inline:
             executor.where = where
-            executor.take_context()  # a test sets up its surroundings when it likes
+            executor.take_context()  # a test may set context variables at any time
         try:
             while not loop.stopping:
                 turn()
@@ -154,12 +154,12 @@ class TickedScheduler(Scheduler):
                     # A run without a follow-up is recorded with others; one with a follow-up at its time.
                     entry = occurrence[0]
                     if entry.limits is not None or entry.ticket is None or events.wanted:
-                        more = collect() or more  # what has ended lets the next in its task's queue begin
+                        more = collect() or more  # its end may start the next run in its task's queue
                         break
                 seen = ended[-1] if ended else None
                 due = loop.earliest
                 if clock._now > moment:
-                    return  # an action has let more time go by than was asked for
+                    return  # an action has advanced the clock beyond it
                 if more:
                     continue
                 if due > moment:
@@ -172,9 +172,9 @@ class TickedScheduler(Scheduler):
         clock.advance_to(moment)
 
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
-        """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
+        """Call ``callback(event)`` for each event of these names (None: of all); return a function that ends it."""
         if self._lifecycle.dispatcher is not None:
-            self._lifecycle.dispatcher.collect()  # a listener that an action adds hears of nothing that ended before
+            self._lifecycle.dispatcher.collect()  # a listener gets no events of runs that ended before
         return super().subscribe(callback, names)
 
     def _make_executors(self) -> dict[str, Executor]:
@@ -185,7 +185,7 @@ class TickedScheduler(Scheduler):
 
 
 class _InlineExecutor(SequentialExecutor):
-    """A sequential executor that is told where it is, once for many runs."""
+    """A sequential executor whose place (``where``) is set once for many runs."""
 
     clock: VirtualClock
 
@@ -195,7 +195,7 @@ class _InlineExecutor(SequentialExecutor):
         self.where: Where | None = None
 
     def work(self) -> bool:
-        """Perform what waits; say whether more waits, as after an action that has let time go by."""
+        """Perform waiting runs; return whether more wait, as after an action that has advanced the clock."""
         queue = self._queue
         if not queue:
             return False
@@ -212,9 +212,9 @@ class _InlineExecutor(SequentialExecutor):
 
 @contextmanager
 def installed(scheduler: Scheduler, everywhere: bool = True) -> Iterator[Scheduler]:
-    """Make a scheduler the default one, which the module-level functions serve, and let ``tg.scheduler`` be True.
+    """Make a scheduler the default one, which the module-level functions use, and set ``tg.scheduler`` to True.
 
-    In all threads, or (not ``everywhere``) for the calling one only. What was before comes back at the end.
+    It applies to all threads, or (not ``everywhere``) only to the calling one, until the end of the block.
     """
     if not everywhere:
         token = functions._override.set(scheduler)

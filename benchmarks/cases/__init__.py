@@ -1,7 +1,7 @@
-"""The cases: one file each, with a function for each of those compared and a ``PLAN`` of their sizes.
+"""The cases: one file each, with a function for each scheduler compared and a ``PLAN`` of the sizes.
 
-A function returns the figures of one measurement at size ``n``; it runs in a process of its own. ``ROUNDS`` says how
-often, where it is not three times: what is short can be repeated.
+A function returns the figures of one measurement at size ``n``; it runs in a process of its own. ``ROUNDS`` is the
+number of rounds, if it is not three: a short case can be repeated.
 """
 
 CASES = (

@@ -17,12 +17,12 @@ PLAN = {
     "bare": Plan(100_000, 20_000),
 }
 
-#: Where a call takes milliseconds, so many are enough.
+#: Number of calls if one takes milliseconds.
 FEW = 50
 
 
 def ours(n: int) -> list[Figure]:
-    """``cancel``: six tenths of all, so that the timetable cleans up once."""
+    """``cancel``: six tenths of all, so that the agenda is rebuilt once."""
     scheduler = schedulers.ours()
     tasks = [scheduler.add_interval_task(nothing, 3600.0, initialdelay=delay) for delay in _delays(n)]
     return _measure(scheduler.cancel, tasks, n * 6 // 10, 200)

@@ -14,14 +14,14 @@ PLAN = {
 
 
 class Starts:
-    """Notes when each run starts, and takes 0.3 s."""
+    """Notes when each run starts; its action takes 0.3 s."""
 
     def __init__(self) -> None:
         self.first = time.time() + 0.3
         self.moments: list[float] = []
 
     def action(self) -> None:
-        """Note, and take time."""
+        """Note the start, and take 0.3 s."""
         self.moments.append(time.time())
         time.sleep(0.3)
 

@@ -63,7 +63,7 @@ def schedule(n: int) -> list[Figure]:
 
 
 def bare(n: int) -> list[Figure]:
-    """``sched.run`` with a delay function that does nothing: as it comes it sleeps after each event."""
+    """``sched.run`` with a delay function that does nothing: the default one sleeps after each event."""
     queue, tally = sched.scheduler(time.time, lambda seconds: None), Tally(n)
     now = time.time()
     for _ in range(n):

@@ -12,7 +12,7 @@ PLAN = {"ours": Plan((1_000, 10_000, 100_000, 1_000_000), (1_000, 20_000))}
 
 
 def ours(n: int) -> list[Figure]:
-    """Put ``n`` sequential tasks, add and cancel among them, then let all of them come due at once."""
+    """Schedule ``n`` sequential tasks, add and cancel among them, then measure the runs when all come due at once."""
     from tgscheduler.scheduler import SingleTask
 
     scheduler = schedulers.ours()
@@ -40,7 +40,7 @@ def ours(n: int) -> list[Figure]:
 
 
 def _add_and_cancel(scheduler: Any) -> tuple[list[float], list[float]]:
-    """Time chunks of both, in turns, so that as many wait all the time, give or take a chunk."""
+    """Time chunks of both, in turns, so that the number of waiting tasks changes by one chunk at most."""
     draw = random.Random(1).uniform
     added: list[Any] = []
 
@@ -56,7 +56,7 @@ def _add_and_cancel(scheduler: Any) -> tuple[list[float], list[float]]:
 
 
 def _seconds_per_put() -> float:
-    """Return how long a put takes on this machine now: the tasks must be in place when they come due."""
+    """Return how long scheduling one task takes on this machine now: all must be scheduled before they come due."""
     from tgscheduler.scheduler import Scheduler, SingleTask
 
     aside = Scheduler()

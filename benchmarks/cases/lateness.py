@@ -35,9 +35,9 @@ class Grid:
         return lambda: note(clock())
 
     def figures(self, drifts: bool = False) -> list[Figure]:
-        """Wait for all runs, and return how late they were; raise Void when one is missing.
+        """Wait for all runs, and return how late they were; raise Void if one is missing.
 
-        ``drifts``: who keeps no grid has fewer runs in that time.
+        ``drifts``: the scheduler keeps no grid, and has fewer runs in that time.
         """
         if time.time() > self.begin:
             raise Void("tasks were in place too late")
@@ -92,7 +92,7 @@ def bare(n: int) -> list[Figure]:
 
 
 def place_ours(grid: Grid) -> Grid:
-    """Put the grid's tasks into our scheduler."""
+    """Add the grid's tasks to our scheduler."""
     from tgscheduler.scheduler import ThreadedIntervalTask
 
     scheduler = schedulers.ours()
@@ -102,7 +102,7 @@ def place_ours(grid: Grid) -> Grid:
 
 
 def place_apscheduler(grid: Grid) -> Grid:
-    """Put the grid's tasks into APScheduler."""
+    """Add the grid's tasks to APScheduler."""
     scheduler = schedulers.apscheduler()
     for i, first in enumerate(grid.firsts):
         schedulers.each_second(scheduler, grid.action(i), first)
@@ -110,7 +110,7 @@ def place_apscheduler(grid: Grid) -> Grid:
 
 
 def place_tgs17(grid: Grid) -> Grid:
-    """Put the grid's tasks into TGScheduler 1.7."""
+    """Add the grid's tasks to TGScheduler 1.7."""
     kronos, scheduler = schedulers.tgs17()
     for i, first in enumerate(grid.firsts):
         scheduler.schedule_task_abs(kronos.ThreadedIntervalTask(None, 1, grid.action(i), (), {}), first)

@@ -15,7 +15,7 @@ PLAN = {
     "bare": Plan(1_500, 1_500),
 }
 
-#: Loops that take about 100 us. The same work for all, not the same time: a thread that waits does no work.
+#: Number of loops that take about 100 us. All do the same work, not the same time: a thread that waits does no work.
 LOOPS = 4_000
 
 

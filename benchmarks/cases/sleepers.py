@@ -17,12 +17,12 @@ PLAN = {
 
 
 def work() -> None:
-    """Wait for somebody else."""
+    """Sleep, as an action that waits for a reply does."""
     time.sleep(0.1)
 
 
 def ours(n: int) -> list[Figure]:
-    """From the moment when all are due, with a pool that has yet to grow."""
+    """From the moment when all are due; the pool has one thread then."""
     from tgscheduler.scheduler import ThreadedSingleTask
 
     scheduler, tally = schedulers.ours(), Tally(n, work)

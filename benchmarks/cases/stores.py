@@ -1,4 +1,4 @@
-"""What a store costs, with ``n`` times 10,000 runs that do nothing and are due at once: runs per second, bytes on disk;
+"""The cost of a store, with ``n`` times 10,000 runs that do nothing, due at once: runs per second, bytes on disk;
 with ``n`` seconds of 1,000 threaded runs a second: how late each starts, CPU per run.
 """
 
@@ -13,7 +13,7 @@ from benchmarks.figures import Figure, Plan, Tally, Void, before, quantile
 PLAN = {"ours": Plan(4, 2), "sqlite": Plan(4, 2)}
 
 TASKS = 1_000
-#: As many single tasks, for each second, are due at once where as many as possible are to run.
+#: Number of single tasks that are due at once, for each second of the measurement of runs per second.
 SINGLES = 10_000
 
 
@@ -41,7 +41,7 @@ def _scheduler(url: str | None) -> Any:
 
 
 def _rate(n: int, url: str | None) -> Figure:
-    """Run single tasks that are due at once, sequentially, until all are on record."""
+    """Run single tasks that are due at once, sequentially, until all are recorded."""
     from tgscheduler.scheduler import SingleTask
 
     count = n * SINGLES

@@ -30,7 +30,7 @@ def apscheduler(n: int) -> list[Figure]:
 
 
 def tgs17(n: int) -> list[Figure]:
-    """``add_single_task``: it looks each 5 s."""
+    """``add_single_task``: its loop checks every 5 s."""
     kronos, scheduler = schedulers.tgs17()
     threaded = kronos.method.threaded
     scheduler.add_interval_task(nothing, None, 3600, 3600, threaded, None, None)

@@ -1,7 +1,7 @@
-"""Loads to hold: each a program of its own that prints one JSON line and fails where something does not hold.
+"""Load tests: each is a program of its own that prints one JSON line, and fails if a check does not hold.
 
 ``python -m benchmarks.loads`` runs all of ``LOADS``, ``python -m benchmarks.loads.day`` one; ``--short`` a part of it,
-to try it. ``python -m benchmarks.loads.report`` makes the documentation's table of their lines.
+to try it. ``python -m benchmarks.loads.report`` makes the documentation's table from their lines.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import platform
 import sys
 from typing import Any, NoReturn
 
-#: What is done, in the order in which it is run.
+#: The loads, in the order in which they run, with a description.
 LOADS = {
     "day": "24 h on the virtual clock in one process: 990 interval tasks of 1 to 36 s and 10 cron-like ones",
     "year": "a year on the virtual clock in one process: 1,000 interval tasks of 1 h to 24 h",
@@ -36,7 +36,7 @@ def arguments(doc: str | None) -> argparse.Namespace:
 
 
 def conclude(name: str, short: bool, checks: dict[str, bool], **figures: Any) -> NoReturn:
-    """Print one JSON line and end the program: with 0 when every check holds."""
+    """Print one JSON line and end the program: with status 0 if every check holds."""
     holds = all(checks.values())
     line = {"load": name, "python": platform.python_version(), "short": short}
     print(json.dumps({**line, "figures": figures, "checks": checks, "holds": holds}), flush=True)
@@ -44,23 +44,23 @@ def conclude(name: str, short: bool, checks: dict[str, bool], **figures: Any) ->
 
 
 def resident() -> int:
-    """Return the bytes of memory that this process holds."""
+    """Return this process's resident memory in bytes."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def descriptors() -> int:
-    """Return how many file descriptors are open."""
+    """Return the number of open file descriptors."""
     return len(os.listdir("/proc/self/fd"))
 
 
 def objects() -> int:
-    """Return how many objects the collector knows."""
+    """Return the number of objects that the garbage collector tracks."""
     gc.collect()
     return len(gc.get_objects())
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the value below which that share (0 to 1) of the values lies."""
+    """Return the value below which the share ``share`` (0 to 1) of the values lies."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.loads [LOAD ...]``: run loads one after another, each in a fresh process; print their lines.
+"""``python -m benchmarks.loads [LOAD ...]``: run loads one after another, each in a new process; print their lines.
 
-Exit status: 0 when all that had to hold did, 1 when not, 2 when it could not be run.
+Exit status: 0 if all checks hold, 1 if not, 2 if it could not be run.
 """
 
 import argparse
@@ -16,12 +16,12 @@ from typing import Any, TextIO
 
 from benchmarks.loads import LOADS
 
-#: No load takes longer (seconds).
+#: Timeout (seconds) of one load.
 TIMEOUT = 1800.0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what is asked for; return the exit status."""
+    """Run the loads of the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loads", description="Put the scheduler under load.")
     parser.add_argument("load", nargs="*", metavar="LOAD", help="a load (default: all)")
     parser.add_argument("--list", action="store_true", help="list the loads")
@@ -61,7 +61,7 @@ def _run(names: list[str], short: bool, path: Path | None) -> int:
 
 
 def run_load(name: str, short: bool) -> dict[str, Any]:
-    """Run one load in a process of its own and return its line; one that says nothing has not held."""
+    """Run one load in a process of its own and return its line; one without a line counts as not held."""
     command = [sys.executable, "-m", f"benchmarks.loads.{name}", *(["--short"] if short else [])]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -80,7 +80,7 @@ def run_load(name: str, short: bool) -> dict[str, Any]:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End whatever is left of its session: a load that was interrupted has servers and children."""
+    """End all processes of its session: a load that was interrupted has servers and children."""
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -9,7 +9,7 @@ from tgscheduler.scheduler import ThreadedScheduler, ThreadedSingleTask
 
 
 def main() -> None:
-    """Fire them; adds and cancels from another thread answer within 50 ms at the 90th percentile."""
+    """Fire them; adds and cancels from another thread must return within 50 ms at the 90th percentile."""
     short = arguments(__doc__).short
     tasks = 10_000 if short else 100_000
     scheduler = ThreadedScheduler(history=tasks + 10_000)

@@ -12,7 +12,7 @@ def nothing() -> None:
 
 
 def threads() -> int:
-    """Return how many threads there are once those that are leaving have left."""
+    """Return the number of threads, after those that are ending have ended."""
     end = time.monotonic() + 2
     while threading.active_count() > 1 and time.monotonic() < end:
         time.sleep(0.01)
@@ -20,7 +20,7 @@ def threads() -> int:
 
 
 def main() -> None:
-    """Do all three; names, threads, descriptors and objects are as before."""
+    """Do all three; names, threads, descriptors and objects must be as before."""
     short = arguments(__doc__).short
     share = 10 if short else 1
     singles, cycles, renames = 1_000_000 // share, 1_000 // share, 10_000 // share

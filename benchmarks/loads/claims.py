@@ -1,6 +1,6 @@
-"""A hundred thousand occurrences through a store: claimed, answered, ended, recorded, by one thread as the engine's.
+"""A hundred thousand occurrences through a store: claimed, answered, ended, recorded, by one thread, as in the engine.
 
-A server's part is done where ``TGS_POSTGRES_URL`` names one; its tables must not be there yet, and are removed.
+It also runs on the PostgreSQL server of ``TGS_POSTGRES_URL``, if set; its tables must not exist yet, and are removed.
 """
 
 import os
@@ -18,16 +18,16 @@ from tgscheduler.stores.lasting import DatabaseStore
 from tgscheduler.timetable.run import Run, Where
 
 TASKS = 1000
-#: The engine hands in so many at a time, and has so many without an answer.
+#: Number of claims that the engine submits at a time, and maximum number without an answer.
 TURN = 256
 AHEAD = 8 * TURN
 DUE = 1_900_000_000.0
-#: Runs a second on SQLite.
+#: Minimum number of runs a second on SQLite.
 GOAL = 20_000
 
 
 def go_through(url: str, runs: int) -> dict[str, Any]:
-    """Return what a store took for so many runs."""
+    """Return the figures of a store for ``runs`` runs."""
     store = stores.open(url, days=None, per_task=None)
     assert isinstance(store, DatabaseStore)
     answers: deque[list[Claimed]] = deque()
@@ -67,7 +67,7 @@ def go_through(url: str, runs: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do it on SQLite, and on a server where there is one."""
+    """Run it on SQLite, and on a server if there is one."""
     short = arguments(__doc__).short
     runs = 10_000 if short else 100_000
     folder = Path(tempfile.mkdtemp(prefix="tgs-claims-"))
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def drop(url: str) -> None:
-    """Remove the tables at a server."""
+    """Remove the tables on a server."""
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:

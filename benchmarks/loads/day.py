@@ -10,7 +10,7 @@ HOUR = 3600.0
 
 
 def main() -> None:
-    """Run the day; memory at its last hour must be that of its first."""
+    """Run the day; memory in its last hour must be that of its first."""
     short = arguments(__doc__).short
     hours = 3 if short else 24
     scheduler = TickedScheduler(start=1_750_000_000.0, timezone="Europe/Berlin")

@@ -1,4 +1,4 @@
-"""Ten million runs in a SQLite store: how long a page takes, and what pruning a million costs a claim."""
+"""Ten million runs in a SQLite store: how long a page takes, and how pruning a million delays a claim."""
 
 import shutil
 import sqlite3
@@ -21,9 +21,9 @@ from tgscheduler.timetable.run import Run
 TASKS = 1000
 BEGIN = 1_600_000_000.0
 INTERVAL = 60.0
-#: What is asked for answers within (seconds).
+#: Maximum time (seconds) of a page.
 PAGE = 0.020
-#: No claim takes longer while there is pruning (seconds).
+#: Maximum time (seconds) of a claim during pruning.
 CLAIM = 0.050
 
 #: Run ``n`` is of task ``n % TASKS``; two in a hundred have failed, the fifth hundred of each ten thousand is missed.
@@ -45,7 +45,7 @@ FROM tg_run GROUP BY 2, 3, 4
 
 
 def fill(path: Path, runs: int) -> None:
-    """Fill a store that is closed: the indexes last, which takes a fifth of the time."""
+    """Fill a closed store; the indexes are made last, which takes a fifth of the time."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = OFF")
     connection.execute("PRAGMA synchronous = OFF")
@@ -66,7 +66,7 @@ def fill(path: Path, runs: int) -> None:
 
 
 def opened(url: str, clock: VirtualClock, **options: Any) -> tuple[DatabaseStore, "deque[list[Claimed]]"]:
-    """Return a store that is open, and where its answers come."""
+    """Return an open store, and the deque to which it appends results."""
     store = stores.open(url, clock=clock, **options)
     assert isinstance(store, DatabaseStore)
     answers: deque[list[Claimed]] = deque()
@@ -75,7 +75,7 @@ def opened(url: str, clock: VirtualClock, **options: Any) -> tuple[DatabaseStore
 
 
 def timed(ask: Callable[[], object], times: int = 15) -> float:
-    """Return the median of how long a question takes (seconds)."""
+    """Return the median time of a query (seconds)."""
     took = []
     for _ in range(times):
         began = time.perf_counter()
@@ -85,7 +85,7 @@ def timed(ask: Callable[[], object], times: int = 15) -> float:
 
 
 def pages(store: DatabaseStore, runs: int) -> dict[str, float]:
-    """Return how long each kind of page takes (ms)."""
+    """Return the time of each kind of page (ms)."""
     middle = BEGIN + runs / TASKS * INTERVAL / 2
     deep = store.runs(before=middle)[-1]
     asked: dict[str, dict[str, Any]] = {
@@ -112,7 +112,7 @@ def pages(store: DatabaseStore, runs: int) -> dict[str, float]:
 
 
 def prune(url: str, clock: VirtualClock, runs: int, share: int) -> tuple[list[float], float, int]:
-    """Prune a tenth while there are claims: return how long each took, how long all took, and what is left."""
+    """Prune a tenth during claims; return the time of each claim, the time of all, and the number of runs left."""
     last = BEGIN + runs / TASKS * INTERVAL
     oldest_kept = BEGIN + share / TASKS * INTERVAL
     days = (last - oldest_kept + 0.03) / 86400  # between two runs
@@ -143,7 +143,7 @@ def prune(url: str, clock: VirtualClock, runs: int, share: int) -> tuple[list[fl
 
 
 def main() -> None:
-    """Fill, ask, prune."""
+    """Fill, query, prune."""
     short = arguments(__doc__).short
     runs = 300_000 if short else 10_000_000
     share = runs // 10

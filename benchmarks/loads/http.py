@@ -1,6 +1,6 @@
-"""50 HTTP clients beside 1,000 runs a second in one server: no request fails, none is slower for the scheduler's sake.
+"""50 HTTP clients and 1,000 runs a second in one server: no request fails, and the scheduler slows none down.
 
-The same server is measured with the scheduler's runs, and with a bare thread that burns the same CPU, in turns.
+The same server is measured with the scheduler's runs, and with a bare thread that uses the same CPU time, in turns.
 """
 
 import http.client

@@ -14,21 +14,21 @@ RATE = 1000
 
 
 def work() -> None:
-    """Do a little, as a real job does between two waits."""
+    """Compute a little, as a real job does between two waits."""
     sum(range(200))
 
 
 class Root:
-    """A page, and what the scheduler has done."""
+    """A page, and figures of the scheduler."""
 
     @cherrypy.expose
     def index(self) -> str:
-        """Answer."""
+        """Return a short page."""
         return "hello"
 
     @cherrypy.expose
     def facts(self) -> bytes:
-        """Answer with the books and the CPU of a run."""
+        """Return the counts of runs and the CPU time of a run."""
         counts = scheduler.counts()
         while counts["waiting"] + counts["running"]:
             time.sleep(0.005)
@@ -47,7 +47,7 @@ def schedule() -> None:
 
 
 def measure() -> None:
-    """Measure what a run costs before a client comes."""
+    """Measure the cost of a run before the first request."""
     time.sleep(0.5)
     cpu, runs = time.process_time(), scheduler.counts()["ok"]
     time.sleep(1.5)
@@ -56,7 +56,7 @@ def measure() -> None:
 
 
 def burn(seconds: float) -> None:
-    """Burn so much CPU RATE times a second, without a scheduler."""
+    """Use ``seconds`` of CPU time RATE times a second, without a scheduler."""
     following = time.monotonic()
     while True:
         end = time.thread_time() + seconds
@@ -67,7 +67,7 @@ def burn(seconds: float) -> None:
 
 
 def main() -> None:
-    """Serve until SIGTERM; print the port once everything runs."""
+    """Serve until SIGTERM; print the port when the server runs."""
     mode, cost = sys.argv[1], float(sys.argv[2])
     cherrypy.config.update({"server.socket_port": 0, "server.thread_pool": 50, "log.screen": False,
                             "engine.autoreload.on": False, "server.socket_queue_size": 100})  # fmt: skip

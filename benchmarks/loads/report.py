@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.loads import LOADS
 from benchmarks.report import FOLDER, number, table
 
-#: What the last word of a figure's name means.
+#: The unit for the last word of a figure's name.
 UNITS = {"mib": "MiB", "ms": "ms", "us": "us"}
 
 Lines = dict[str, dict[str, Any]]
@@ -44,7 +44,7 @@ def page(runs: list[Lines]) -> Iterator[str]:
 
 
 def _asked(name: str, runs: list[Lines]) -> str:
-    """Return the checks of a load, those of all runs once."""
+    """Return the checks of a load, each once, of all runs."""
     asked = {check: None for run in runs for check in run.get(name, {}).get("checks", {})}
     return _list(asked) or "that it comes to its end"
 

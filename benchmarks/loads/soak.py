@@ -11,15 +11,15 @@ from tgscheduler.scheduler import ThreadedScheduler, method
 MINUTE = 60.0
 BOUND = 100
 
-#: What becomes of an occurrence here; those that wait when it stops are cancelled.
+#: The states in which occurrences end here; those that wait at the stop are cancelled.
 ENDS = ("ok", "failed", "skipped", "cancelled")
 
 
 def main() -> None:
-    """Run it; memory, threads, descriptors and objects are flat after the first minute."""
+    """Run it; memory, threads, descriptors and objects must be flat after the first minute."""
     short = arguments(__doc__).short
     minutes = 1 if short else 10
-    logging.getLogger("tgscheduler").setLevel(logging.CRITICAL)  # the failures are meant
+    logging.getLogger("tgscheduler").setLevel(logging.CRITICAL)  # the failures are intended
     scheduler = ThreadedScheduler(threads=BOUND, history=20_000)
     numbers = itertools.count(1)
 
@@ -42,7 +42,7 @@ def main() -> None:
         adds_up = adds_up and due >= due_before
         due_before = due
         most_threads = max(most_threads, threading.active_count())
-        # A few of each look: all of them, kept here, would be the 16 MiB by which this program grows.
+        # A few of each look: all of them would be the 16 MiB by which this program may grow.
         late += [run.late for run in scheduler.runs(state="ok", limit=200) if run.late is not None]
         watched.append({"resident": resident(), "descriptors": descriptors(), "objects": objects()})
     scheduler.stop()

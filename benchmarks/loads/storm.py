@@ -1,6 +1,6 @@
-"""A storm of failing tasks from 30 threads, over this scheduler and over its predecessor: who loses what.
+"""A storm of failing tasks from 30 threads, on this scheduler and on its predecessor: what each loses.
 
-One program serves both (``storm_of``), since they have the same functions. What must hold is asked of this one only.
+One program (``storm_of``) runs both, since they have the same functions. The checks are for this one only.
 """
 
 import json
@@ -18,7 +18,7 @@ MOST_THREADS = 100 + 6
 
 
 def main() -> None:
-    """Let both stand the storm, without and with actions that exit."""
+    """Run the storm on both, without and with actions that exit."""
     short = arguments(__doc__).short
     peers.prepare("tgs17")
     found = {who: {kind: _storm(who, kind, 2.0 if short else 10.0) for kind in ("fail", "exit")} for who in WHO}

@@ -16,12 +16,12 @@ from tgscheduler import scheduler
 WRITERS = 30
 PAUSE = 0.05  # seconds between two tasks of a writer
 
-#: Seconds that the last tasks have to run: the predecessor looks for new ones each 5 s at the latest.
+#: Seconds that the last tasks have to run: the predecessor checks for new ones every 5 s at the latest.
 PATIENCE = 12.0
 
 
 class Storm:
-    """What the writers have added and what has become of it; a run is a line in a file, whichever process it is of."""
+    """The tasks that the writers have added, and their outcomes; each run, in any process, is a line in a file."""
 
     def __init__(self, kind: str, path: str) -> None:
         self.kinds = ["ok"] * 16 + ["fail"] * 3 + ["exit" if kind == "exit" else "ok"]
@@ -35,7 +35,7 @@ class Storm:
         self._ran = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def act(self, name: str, kind: str) -> None:
-        """Note that it has run, and end as it should."""
+        """Note the run, and end as ``kind`` requires."""
         os.write(self._ran, f"{name}\n".encode())
         if kind == "fail":
             raise ValueError("as planned")
@@ -60,18 +60,18 @@ class Storm:
             self.forks += how == "forked"
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note which failures the log names."""
+        """Note the failures that are logged."""
         said = record.getMessage().partition(":")[0]
         if said in self.failures:
             self.logged.add(said)
 
     def ran(self) -> "collections.Counter[str]":
-        """Return how often each task has run."""
+        """Return the number of runs of each task."""
         return collections.Counter(Path(self.path).read_text().split())
 
 
 def children() -> int:
-    """Return how many children this process has, zombies as well."""
+    """Return the number of children of this process, zombies included."""
     found = 0
     for task in Path("/proc/self/task").iterdir():
         found += len((task / "children").read_text().split())
@@ -79,7 +79,7 @@ def children() -> int:
 
 
 def main(who: str, kind: str, seconds: float, path: str) -> None:
-    """Let it blow, wait for the last run, print what is known."""
+    """Run the storm, wait for the last run, print the counts."""
     assert hasattr(scheduler, "runs") is (who == "ours"), "the other package of this name"
     storm = Storm(kind, path)
     handler = logging.Handler()
@@ -99,7 +99,7 @@ def main(who: str, kind: str, seconds: float, path: str) -> None:
     end = time.monotonic() + PATIENCE
     while len(storm.ran()) < len(storm.added) and time.monotonic() < end:
         time.sleep(0.05)
-    time.sleep(0.5)  # what has just begun ends and is logged
+    time.sleep(0.5)  # for runs that have just begun to end and be logged
     ran = storm.ran()
     found = {
         "added": len(storm.added), "ran": len(ran), "twice": sum(count > 1 for count in ran.values()),
@@ -113,4 +113,4 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         main(sys.argv[1], sys.argv[2], float(sys.argv[3]), str(Path(folder) / "ran"))
         sys.stdout.flush()
-    os._exit(0)  # without waiting for anybody's threads
+    os._exit(0)  # without waiting for other threads

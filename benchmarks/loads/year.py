@@ -8,12 +8,12 @@ from tgscheduler.testing import TickedScheduler
 HOUR = 3600.0
 DAY = 24 * HOUR
 
-#: What the tasks' intervals are, in hours.
+#: The tasks' intervals, in hours.
 HOURS = (1, 2, 3, 4, 6, 8, 12, 24)
 
 
 def main() -> None:
-    """Run the year; every fire that its timetable has must be a run."""
+    """Run the year; every fire of its timetable must be a run."""
     short = arguments(__doc__).short
     days = 36 if short else 365
     scheduler = TickedScheduler(start=1_735_689_600.0, timezone="Europe/Berlin")

@@ -174,7 +174,7 @@ def test_a_child_that_runs_long_is_warned_about_once(monkeypatch, caplog):
     scheduler.start()
     assert run_forked(scheduler, time.sleep, 2.5).state == "ok"
     scheduler.stop()
-    assert len([record for record in caplog.records if "runs since" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "has run for" in record.getMessage()]) == 1
 
 
 @pytest.mark.realtime
@@ -231,7 +231,7 @@ def test_an_application_that_ignores_sigchld_or_reaps_for_itself_gets_outcomes_a
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert spoke.state == "ok"
-    assert (died.state, "somebody else" in died.reason) == ("lost", True)
+    assert (died.state, "other code has taken" in died.reason) == ("lost", True)
 
 
 @pytest.mark.realtime

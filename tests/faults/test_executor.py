@@ -257,7 +257,7 @@ def test_a_thief_of_children_costs_outcomes_at_most_of_those_that_said_nothing()
         assert set(states["dies"]) <= {"failed", "lost"}
         lost = scheduler.runs(state="lost")
         assert len(lost) == states["dies"].count("lost")
-        assert all("somebody else" in run.reason for run in lost)
+        assert all("other code has taken" in run.reason for run in lost)
         assert run_once(scheduler, int, method="forked", name="after").state == "ok"
 
 

@@ -1,1 +1,1 @@
-"""The engine: names, the books, the loop and the three schedulers. The only floor with a lock."""
+"""The engine: registry, planner, dispatcher, journal, loop and the three schedulers. The only floor with a lock."""

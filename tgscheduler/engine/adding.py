@@ -1,7 +1,7 @@
-"""Methods that add tasks: each makes a task and hands it to :meth:`AddMethods.schedule`.
+"""Methods that add tasks: each makes a task and passes it to the scheduler's ``schedule``.
 
-The positional order is that of the seed's functions, the keywords are kronos's; what else a task may choose
-(:class:`~tgscheduler.timetable.options.Options`) is given by name.
+The positional order is that of the seed's functions, the keywords are kronos's; further options of a task
+(:class:`~tgscheduler.timetable.options.Options`) are keyword arguments.
 """
 
 from collections.abc import Iterable
@@ -29,17 +29,17 @@ from tgscheduler.timetable.variants import variant
 
 
 class Schedules(Protocol):
-    """What the methods below need of a scheduler."""
+    """The methods of a scheduler that are used below."""
 
     def schedule(self, task: Task, delay: float | None) -> None:
-        """Make a task ours; it fires first after ``delay`` seconds, or (None) as its trigger says."""
+        """Add a task; its first fire time is in ``delay`` seconds, or (None) by its trigger."""
 
     @property
     def default_timezone(self) -> str | None:
-        """The zone that was set for the scheduler; None: it is the host's."""
+        """The zone that was set for the scheduler; None: the host's."""
 
     def schedule_task_abs(self, task: Task, abstime: float) -> None:
-        """Put a task at an absolute time."""
+        """Schedule a task at an absolute time (POSIX seconds)."""
 
 
 class AddMethods:
@@ -61,7 +61,7 @@ class AddMethods:
         An ``initialdelay`` of 600 and an ``interval`` of 60 mean "start running after 10 minutes and run every minute
         after that". Fire times are absolute: whatever the action takes, nothing drifts.
         """
-        # What nearly every call has is checked without a call.
+        # The usual value is checked without a call.
         delay = initialdelay if type(initialdelay) is float and 0 <= initialdelay < 1e9 else _delay(initialdelay)
         task: Task = variant(IntervalTask, processmethod)(taskname, interval, action, args, kw)
         if options:
@@ -135,7 +135,7 @@ class AddMethods:
     ) -> Task:
         """Run ``action`` on days of the month at ``timeonday``.
 
-        Days are 1 to 31 (months without that day are passed over), -1 or ``"last"`` for the last one, -2 for the one
+        Days are 1 to 31 (months without that day are skipped), -1 or ``"last"`` for the last one, -2 for the one
         before, or words such as ``"2nd tuesday"`` and ``"last fri"``.
         """
         task: Task = variant(MonthdayTask, processmethod)(taskname, monthdays, timeonday, action, args, kw)
@@ -154,7 +154,7 @@ class AddMethods:
         """Run ``action`` when a cron line ``minute hour day-of-month month day-of-week`` matches: ``"0 9 * * 1-5"``.
 
         Also six fields with seconds first, names of months and days, ``L`` for the last day, ``FRI#2`` for the second
-        Friday, ``@daily`` and its kin. Where day of month and day of week are both restricted, either suffices.
+        Friday, ``@daily`` and the like. If day of month and day of week are both restricted, either suffices.
         """
         task: Task = variant(CronTask, processmethod)(taskname, line, action, args, kw)
         return _schedule(self, task, None, options)
@@ -169,10 +169,10 @@ class AddMethods:
         taskname: str | None = None,
         **options: Unpack[Options],
     ) -> Task:
-        """Run ``action`` when ``trigger`` says so: one of :mod:`tgscheduler.triggers`, or any object of your own.
+        """Run ``action`` when ``trigger`` fires: one of :mod:`tgscheduler.triggers`, or any object of your own.
 
-        Its ``next_after(moment)`` returns the earliest fire time later than ``moment``, both POSIX seconds, None when
-        there is none any more. It is never asked while the timetable is locked.
+        Its ``next_after(moment)`` returns the earliest fire time later than ``moment``, both POSIX seconds, None if
+        there is none any more. A custom one is never called while the timetable is locked.
         """
         task: Task = variant(TriggerTask, processmethod)(taskname, trigger, action, args, kw)
         return _schedule(self, task, None, options)
@@ -241,6 +241,6 @@ def _in_zone(options: Options, zone: str | None) -> Options:
 
 
 def _delay(value: float | timedelta) -> float:
-    if (type(value) is float or type(value) is int) and 0 <= value < 1e9:  # what nearly every call has
+    if (type(value) is float or type(value) is int) and 0 <= value < 1e9:  # the usual case
         return float(value)
     return triggers.check_seconds("initialdelay", value)

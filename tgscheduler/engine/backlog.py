@@ -1,6 +1,6 @@
 """Backlog: due runs that cannot start yet. Retries wait until their backoff ends, queued runs until a slot is free.
 
-The loop's thread puts them in and moves them on; any thread may withdraw one, as from an executor.
+Only the loop's thread adds and releases them; any thread may cancel one, as in an executor.
 """
 
 import heapq
@@ -19,7 +19,7 @@ class Backlog(Stage):
         super().__init__(clock, ended)
         self._times: list[tuple[float, int, Occurrence]] = []
         self._numbers = itertools.count()
-        #: When the first of them is to be moved on, infinity if none is.
+        #: When the first of them is released (POSIX seconds), infinity if none waits for a time.
         self.earliest = math.inf
 
     def hold_until(self, moment: float, occurrence: Occurrence) -> None:
@@ -29,7 +29,7 @@ class Backlog(Stage):
         self.hold([occurrence])
 
     def ready(self, now: float) -> list[Occurrence]:
-        """Return those whose time has come; they are held until they :meth:`leave`."""
+        """Return those whose time has come; they are held until :meth:`leave` is called for them."""
         found: list[Occurrence] = []
         while self._times and self._times[0][0] <= now:
             found.append(heapq.heappop(self._times)[2])
@@ -37,6 +37,6 @@ class Backlog(Stage):
         return found
 
     def on_clock_step(self, seconds: float) -> None:
-        """Follow a step of the wall clock: what waits for a time counts real seconds."""
+        """Follow a step of the wall clock: a backoff counts real seconds."""
         self._times = [(moment + seconds, number, occurrence) for moment, number, occurrence in self._times]
         self.earliest += seconds

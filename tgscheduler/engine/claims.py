@@ -2,11 +2,12 @@
 
 ::
 
-    submit(batch) -> store.claim -> (the store's own thread commits, and rings) -> take_results() -> the loop goes on
+    submit(batch) -> store.claim -> (the store's thread commits, and rings the bell) -> take_results() -> start
 
-A run starts only after that, so that a process killed at any moment leaves no start without a record; what another
-process has run is dropped. When the store does not answer in time, or is down, runs start all the same if
-``run_unclaimed`` says so and no other process can be using the store: it writes their claims once it is back.
+A run starts only after that, so that a process killed at any moment leaves no start without a record; a run that is on
+record already, as in another process, is dropped. If the store does not answer in time, or is down, runs start without
+their claim if ``run_unclaimed`` is set and no other process can be using the store: it writes their claims once it is
+back.
 """
 
 import math
@@ -27,21 +28,21 @@ from tgscheduler.timetable.zones import zone
 
 log = SafeLogger(__name__)
 
-#: Maximum number of runs whose claims are under way: a slow store makes for fewer runs, not for a long queue.
+#: Maximum number of runs whose claims are pending: a slow store leads to fewer runs, not to a long queue.
 MAX_PENDING_RUNS = 2048
 
-#: Maximum number of runs of one claim: an entry that makes up for more makes several claims, one after another.
+#: Maximum number of runs in one claim: an entry that makes up for more gets several claims.
 MAX_CLAIM_RUNS = 512
 
-#: Why a run does not start whose claim was refused.
+#: The reason of a run whose claim was refused.
 TAKEN = "it has run before, or in another process"
 
-#: A mark further than this (seconds) in the future is reported: what lies before it does not run.
+#: A mark that is more than this (seconds) in the future is reported: occurrences before it do not run.
 FUTURE_TOLERANCE = 5.0
 
 
 class PendingClaim:
-    """What is planned for one task in one turn, and waits for its claim."""
+    """The runs that one turn has planned for one task, until the store has committed their claim."""
 
     __slots__ = ("claim", "closed", "queued", "since", "started")
 
@@ -54,11 +55,11 @@ class PendingClaim:
 
     @property
     def occurrences(self) -> list[Occurrence]:
-        """All that are to be started or queued."""
+        """The occurrences to start or to queue."""
         return [*self.started, *self.queued] if self.queued else self.started
 
     def parts(self) -> "list[PendingClaim]":
-        """Return it in parts of MAX_CLAIM_RUNS runs at most, in the order of their due times."""
+        """Return it in parts of at most MAX_CLAIM_RUNS runs, in the order of their due times."""
         if len(self.started) + len(self.queued) + len(self.closed) <= MAX_CLAIM_RUNS:
             return [self]
         filed: list[tuple[float, str, Any]] = [(run.due, "started", (entry, run)) for entry, run in self.started]
@@ -74,7 +75,7 @@ class PendingClaim:
         return parts
 
     def make_claim(self, beside_timetable: bool) -> Claim:
-        """Return the claim for all of it."""
+        """Return the claim for all its runs."""
         opened = [run for _, run in self.occurrences]
         runs = [*opened, *self.closed] if self.closed else opened
         first = runs[0]
@@ -87,12 +88,12 @@ class PendingClaim:
 
     @property
     def is_unnamed_one_shot(self) -> bool:
-        """Whether it belongs to a single task without a name: the next one of that label is another task."""
+        """Whether it belongs to a one-shot task without a name: the next task with that label is another one."""
         return bool(self.occurrences) and self.occurrences[0][0].task.name is None and self.occurrences[0][0].one_shot
 
 
 class ClaimResults:
-    """What came back from the store: what goes on, what was closed with its claim, what another process has run."""
+    """What the store has committed: runs to start or queue, runs that were closed, and claims that were refused."""
 
     __slots__ = ("batch", "closed", "due_again", "orphans", "refused")
 
@@ -100,14 +101,14 @@ class ClaimResults:
         self.batch = PlannedBatch()
         self.closed: list[Run] = []
         self.refused: list[Occurrence] = []
-        #: Entries with occurrences behind the mark on record that were refused with the rest.
+        #: Entries with occurrences after the mark on record, which were refused with the others.
         self.due_again: list[Entry] = []
-        #: Runs that were in flight in processes that are gone.
+        #: Runs that were in flight in processes that have ended.
         self.orphans: list[Run] = []
 
 
 class ClaimQueue(Stage):
-    """Occurrences whose claim is not on record yet."""
+    """Occurrences whose claim is not committed yet."""
 
     def __init__(
         self,
@@ -126,30 +127,30 @@ class ClaimQueue(Stage):
         self.down = self._clock_ahead = False
         self._results: deque[list[Claimed]] = deque()
         self._orphans: deque[list[Run]] = deque()
-        self._too_early: set[Entry] = set()  # refused while our clock is ahead of the store's; due again after that
-        self._future_marks: dict[str, float] = {}  # of tasks that are on record as run until a moment to come
-        self._pending: dict[int, PendingClaim] = {}  # by the identity of their claim
+        self._too_early: set[Entry] = set()  # refused as our clock was ahead of the store's; due again after that
+        self._future_marks: dict[str, float] = {}  # of tasks that are on record as run until a future time
+        self._pending: dict[int, PendingClaim] = {}  # by the id() of their claim
         self._runs_pending = 0
-        self._timed_out: dict[int, PendingClaim] = {}  # gone on without an answer
-        #: How many claims of more than one occurrence are under way, by task.
+        self._timed_out: dict[int, PendingClaim] = {}  # continued without an answer
+        #: Number of pending claims of more than one occurrence, by task.
         self.catching_up: dict[str, int] = {}
 
     # -- called in the store's own thread ------------------------------------------------------------------------
 
     def on_committed(self, claimed: list[Claimed]) -> None:
-        """Take what the store has committed."""
+        """Take the claims that the store has committed."""
         self._results.append(claimed)
         if self.bell is not None:
             self.bell.put(None)
 
     def on_orphans(self, runs: list[Run]) -> None:
-        """Take runs whose process is gone."""
+        """Take runs whose process has ended."""
         self._orphans.append(runs)
         if self.bell is not None:
             self.bell.put(None)
 
     def on_status(self, status: Condition) -> None:
-        """Note that the store went down, or came back."""
+        """Wake the loop, as the store went down or came back."""
         if self.bell is not None:
             self.bell.put(None)
 
@@ -157,12 +158,12 @@ class ClaimQueue(Stage):
 
     @property
     def at_capacity(self) -> bool:
-        """Whether so much waits for the store that the timetable waits as well: what comes due meanwhile is late."""
+        """Whether so many runs wait for the store that nothing is planned; what comes due meanwhile is late."""
         return self._runs_pending >= MAX_PENDING_RUNS
 
     @property
     def patience_left(self) -> float:
-        """Seconds until the oldest claim goes on without an answer, infinity if none does."""
+        """Seconds until the oldest claim times out and its runs start without it, infinity if none will."""
         if not self._pending or not self._starts_unclaimed:
             return math.inf
         oldest = next(iter(self._pending.values()))
@@ -170,18 +171,18 @@ class ClaimQueue(Stage):
 
     @property
     def _starts_unclaimed(self) -> bool:
-        """Whether runs start without their claim if the store does not answer."""
+        """Whether runs start without their claim when the store does not answer."""
         return self._run_unclaimed and self._store.alone()
 
     def flush(self) -> bool:
-        """Wait until all claims are answered, for virtual clocks; return whether there was any."""
+        """Wait until the store has answered all claims, for virtual clocks; return whether there was any."""
         return bool(self._pending) and self._store.flush(10.0)
 
     def submit(self, batch: PlannedBatch, beside_timetable: bool = False) -> None:
-        """Have planned runs claimed, and leave the batch empty."""
+        """Submit claims for planned runs to the store, and empty the batch."""
         started, queued, closed = batch.started, batch.queued, batch.closed
         batch.started, batch.queued, batch.closed = [], [], []
-        if self._closed:  # stopped while custom code held this turn up
+        if self._closed:  # stopped while custom code delayed this turn
             self.hold([*started, *queued])
             return
         now = self.clock.elapsed()
@@ -216,7 +217,7 @@ class ClaimQueue(Stage):
             self.close()
 
     def take_results(self) -> ClaimResults | None:
-        """Return what goes on now, None if nothing does."""
+        """Return the results since the last call, and what has timed out; None if there are none."""
         self._publish_status()
         results = None
         while self._results:
@@ -248,7 +249,7 @@ class ClaimQueue(Stage):
             self._events.publish("store-down" if down else "store-up", **status._asdict())
 
     def _note_answered(self, claim: Claim) -> None:
-        """Note that a claim is under way no more."""
+        """Note that a claim is no longer pending."""
         self._runs_pending -= _size(claim)
         if _is_catch_up(claim):
             self.catching_up[claim.task] -= 1
@@ -284,14 +285,14 @@ class ClaimQueue(Stage):
             self._report_future_marks()
 
     def _report_future_marks(self) -> None:
-        """Let health say which tasks do not run, as the store has them in the future."""
+        """Set the reason for ``health()``: the tasks that do not run, as their mark is in the future."""
         names = list(self._future_marks)
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         mark = max(self._future_marks.values(), default=0.0)
         self.degraded = f"{names[0]}{more}: {in_the_future(mark, self.clock.now())}" if names else None
 
     def _time_out(self, results: ClaimResults | None) -> ClaimResults | None:
-        """Let go on what has waited for too long, and all of it if the store is down."""
+        """Continue with runs whose claim has timed out, and with all of them if the store is down."""
         latest = self.clock.elapsed() - self._timeout
         overdue = []
         for key, pending in self._pending.items():  # in the order in which they were submitted
@@ -308,7 +309,7 @@ class ClaimQueue(Stage):
         return results
 
     def _check_late_result(self, pending: PendingClaim | None, claimed: Claimed) -> None:
-        """Look at an answer that came too late."""
+        """Warn if a claim was refused after its run had started without it."""
         if pending is not None and pending.started and not claimed.granted:
             log.warning(
                 "%s: due %.3f has run here while the store did not answer, and in another process as well",
@@ -317,13 +318,13 @@ class ClaimQueue(Stage):
             )
 
     def _leaving(self, occurrences: Sequence[Occurrence]) -> list[Occurrence]:
-        """Let out those that were not withdrawn meanwhile, and return them."""
+        """Remove and return those that were not cancelled meanwhile."""
         leave = self.waiting.pop
         return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]
 
 
 def in_the_future(mark: float, now: float) -> str:
-    """Return what is said of a task whose mark is in the future."""
+    """Return the message about a task whose mark is in the future."""
     return (
         f"it is on record as run until {stamp(mark, zone('UTC'))}, {mark - now:.0f} s in the future, "
         "as a clock was wrong: "

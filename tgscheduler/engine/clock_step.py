@@ -1,9 +1,9 @@
-"""What a stepped wall clock does to the entries that wait.
+"""Moves waiting entries when the wall clock is stepped.
 
 =====================================  ==================================================================
-intervals, single tasks with a delay   keep their rhythm in real seconds: their due time moves with the clock
-put at a time by hand, or forward      stay where they are; what was jumped over is late
-other calendar tasks, back             follow the new time; what has run does not run again, unless the step
+intervals, single tasks with a delay   count real seconds: their due time moves with the clock
+due time set by hand, or step forward  keep their due time; what was jumped over is late
+other calendar tasks, step back        follow the new time; what has run does not run again, unless the step
                                        was a correction of more than 3 h
 =====================================  ==================================================================
 
@@ -27,7 +27,7 @@ log = SafeLogger(__name__)
 def follow_step(
     planner: Planner, placements: Placements, registry: Registry, seconds: float, now: float, batch: PlannedBatch
 ) -> list[ToPlace]:
-    """Give waiting entries the due times of the new clock, under the lock.
+    """Move waiting entries to their due times by the new clock, under the lock.
 
     Return those with a slow trigger, for :meth:`Placements.place_slowly`.
     """
@@ -59,12 +59,12 @@ def follow_step(
 
 
 def _shift(entry: Entry, seconds: float) -> bool:
-    """Move what counts real seconds; return whether it does."""
+    """Move the grid of an interval; return whether the entry counts real seconds."""
     trigger = entry.trigger
     if isinstance(trigger, Interval):
         entry.trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
         return True
-    return trigger is None and not entry.manual_due  # an absolute time is the wall clock's
+    return trigger is None and not entry.manual_due  # an absolute time is wall time
 
 
 def _find_after_step(entry: Entry, moment: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Control: what changes a timetable while it runs. Pause, resume, run now, reschedule, cancel a run, rename."""
+"""Control: changes to a timetable while it runs. Pause, resume, run now, reschedule, cancel, rename."""
 
 import math
 import threading
@@ -41,7 +41,7 @@ def collecting() -> Iterator[list[Task]]:
 
 
 class Control:
-    """The verbs of a running timetable; each returns what it has changed."""
+    """The methods that change a running timetable."""
 
     def __init__(
         self, clock: Clock, registry: Registry, planner: Planner, events: Events, lifecycle: Lifecycle
@@ -101,7 +101,7 @@ class Control:
         return changed
 
     def resume_all(self) -> bool:
-        """End the pause of all tasks, and of every single one; return whether any was paused."""
+        """End the pause of all tasks, and that of each task; return whether any was paused."""
         now, restore, registry = self._clock.now(), self._planner.restore, self._registry
         with registry.lock:
             changed = registry.paused_until > now
@@ -122,7 +122,7 @@ class Control:
         return changed
 
     def _put_again(self, entries: Iterable[Entry]) -> None:
-        """Enter what runs once again: at its time, or at the end of the pause."""
+        """Schedule waiting one-shot tasks again: at their time, or at the end of the pause."""
         self._registry.version += 1
         for entry in entries:
             if entry.one_shot and entry.state is SCHEDULED and self._lifecycle.loop is not None:
@@ -130,7 +130,7 @@ class Control:
                 self._planner.schedule(entry, entry.due)
 
     def _wait_saved(self) -> None:
-        """Have a pause on record before we say that there is one."""
+        """Wait until the store has committed a pause, before it is reported."""
         restore = self._planner.restore
         if restore is not None:
             restore.wait_saved(self._lifecycle.store_timeout)
@@ -138,7 +138,7 @@ class Control:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def run_now(self, task: Task | str) -> Run:
-        """Have a task run at once, beside its timetable; return the Run."""
+        """Run a task at once, beside its timetable; return the Run."""
         loop, dispatcher = self._lifecycle.loop, self._lifecycle.dispatcher
         if loop is None or dispatcher is None or not self._planner.started:
             raise InvalidValue(f"run_now: the scheduler does not run, and so {task!r} cannot; start it first")
@@ -147,7 +147,7 @@ class Control:
             run = Run(self._registry.label(entry), self._clock.now())
             run.reason = "by hand"
         dispatcher.request(entry, run)
-        if loop.drained:  # stopped meanwhile: no turn looks any more
+        if loop.drained:  # stopped meanwhile: no further turn plans it
             dispatcher.cancel_requests()
             dispatcher.collect()
         return run
@@ -164,14 +164,14 @@ class Control:
                 return True
             if clocks.elapsed() > end:
                 break
-            if loop.thread != threading.get_ident() or not dispatcher.collect():  # on its way between two stages
+            if loop.thread != threading.get_ident() or not dispatcher.collect():  # it is between two stages
                 clocks.pause(0.001)
         return False
 
     # -- tasks ---------------------------------------------------------------------------------------------------
 
     def reschedule_task(self, task: Task | str, trigger: Trigger) -> float:
-        """Let a task fire by another trigger from now on; return when it does so first (POSIX seconds)."""
+        """Give a task another trigger from now on; return its first fire time (POSIX seconds)."""
         check_trigger(trigger)
         now, registry = self._clock.now(), self._registry
         with registry.lock:
@@ -227,7 +227,7 @@ class Control:
             self._events.publish("task-cancelled", name)
 
     def cancel_many(self, tasks: Iterable[Task]) -> None:
-        """Cancel tasks; give up silently if this thread was stopped in the middle of an add, and holds the lock."""
+        """Cancel tasks; do nothing if this thread was interrupted in the middle of an add, and holds the lock."""
         registry = self._registry
         if registry.lock.acquire(timeout=1.0):
             try:
@@ -263,7 +263,10 @@ class Control:
         return end
 
     def _known(self, verb: str, task: Any) -> Entry:
-        """Return the entry of a task of ours; raise InvalidValue or InvalidType otherwise. The lock is held."""
+        """Return the entry of a task of this scheduler; raise InvalidValue or InvalidType if there is none.
+
+        The caller holds the lock.
+        """
         registry = self._registry
         entry = registry.find(task) if isinstance(task, str) else None
         if isinstance(task, Task):

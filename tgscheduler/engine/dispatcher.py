@@ -2,10 +2,10 @@
 
 ::
 
-    dispatch(batch)      Journal.open, then ClaimQueue.submit if a persistent store is to commit first, or straight on
-    resume_claimed()     what the store has committed goes on
-    start(batch)         Executor.submit | Backlog.hold | Journal.record_ended, as it was planned
-    collect()            what has ended: Journal.record_ended, Events.publish
+    dispatch(batch)      with a persistent store: Journal.open, ClaimQueue.submit; otherwise start(batch)
+    resume_claimed()     start(batch) for the claims that the store has committed
+    start(batch)         Executor.submit | Backlog.hold | Journal.record_ended, as planned
+    collect()            ended runs: Journal.record_ended, Events.publish
     follow_up(entry)     a retry into the backlog; the next queued run; an exhausted entry is released
 """
 
@@ -57,9 +57,9 @@ class Dispatcher:
         self.claims = claims
         self.backlog = Backlog(clock, journal.ended)
         self.events = events
-        #: All that holds runs: for a stop, a cancel and health.
+        #: All stages: for a stop, a cancel and health.
         self.stages: list[Stage] = [self.backlog, *([] if claims is None else [claims]), *executors.values()]
-        #: Runs that were asked for beside the timetable, until a turn plans them.
+        #: Runs that were requested beside the timetable, until a turn plans them.
         self.requests: deque[Occurrence] = deque()
         self._bell: Bell | None = None
         #: Ended runs are collected when there are more than this many; more than 0 only if another caller collects
@@ -67,7 +67,7 @@ class Dispatcher:
         self.collect_threshold = 0
 
     def connect(self, bell: Bell) -> None:
-        """Let everything ring this bell when the loop is to look."""
+        """Let all stages ring this bell to wake the loop."""
         self._bell = bell
         for stage in self.stages:
             stage.bell = bell
@@ -77,7 +77,7 @@ class Dispatcher:
     # -- going out -----------------------------------------------------------------------------------------------
 
     def dispatch(self, batch: PlannedBatch) -> None:
-        """Start, queue or record the planned runs. With a persistent store, have them claimed first."""
+        """Start, queue or record the planned runs. With a persistent store, claim them first."""
         if batch.started or batch.queued or batch.closed:
             if self.claims is None:
                 self.start(batch)
@@ -93,11 +93,11 @@ class Dispatcher:
     def _claim(self, claims: ClaimQueue, batch: PlannedBatch, beside_timetable: bool) -> None:
         self.journal.open([*batch.started, *batch.queued])
         claims.submit(batch, beside_timetable)
-        if claims.down:  # no answer will come: they start now, if they do at all
+        if claims.down:  # the store will not answer: they start now, if they may
             self.resume_claimed()
 
     def resume_claimed(self) -> None:
-        """Go on with what the store has on record by now."""
+        """Start or drop the runs whose claims the store has answered."""
         results = None if self.claims is None else self.claims.take_results()
         if results is None:
             return
@@ -115,7 +115,7 @@ class Dispatcher:
             self._follow_up_all(results.refused)
 
     def start(self, batch: PlannedBatch) -> None:
-        """Submit what starts to its executor, hold what is queued, record what does not run."""
+        """Submit the runs that start to their executors, hold those that are queued, record those that do not run."""
         if batch.started:
             started, batch.started = batch.started, []
             self.journal.open(started)
@@ -131,7 +131,7 @@ class Dispatcher:
             self.collect(closed)
 
     def _submit(self, started: Sequence[Occurrence]) -> None:
-        """Submit runs to their executors: those of one method together, as nearly all are."""
+        """Submit runs to their executors: all runs of one method together."""
         method = started[0][0].task.method
         for entry, _ in started:
             if entry.task.method != method:
@@ -154,7 +154,7 @@ class Dispatcher:
                 self.journal.ended.append(occurrence)
 
     def release_ready(self, now: float) -> None:
-        """Start the retries whose time has come; with a persistent store each is on record before it starts."""
+        """Start the retries whose time has come; with a persistent store each is claimed before it starts."""
         started = [occurrence for occurrence in self.backlog.ready(now) if self._leaves_backlog(occurrence)]
         if started:
             batch = PlannedBatch()
@@ -163,7 +163,7 @@ class Dispatcher:
             self.dispatch(batch)
 
     def _release_held(self, occurrence: Occurrence) -> None:
-        """Submit what the backlog has held, unless it was cancelled meanwhile."""
+        """Submit an occurrence that the backlog has held, unless it was cancelled meanwhile."""
         if self._leaves_backlog(occurrence):
             self._submit([occurrence])
 
@@ -177,7 +177,7 @@ class Dispatcher:
     # -- coming back ---------------------------------------------------------------------------------------------
 
     def collect(self, closed: Sequence[Run] = ()) -> bool:
-        """Record what has ended, and ``closed``, which never waited; do what follows. Return whether any came back."""
+        """Record ended runs, and ``closed``, which never waited; do what follows. Return whether any had ended."""
         batch = self.journal.record_ended(closed)
         if self.events.wanted:
             self._publish(closed, batch)
@@ -188,10 +188,10 @@ class Dispatcher:
         exhausted: list[Entry] = []
         for entry, run in batch:
             if entry.limits is None and entry.state is EXHAUSTED and run.ended is not None:
-                exhausted.append(entry)  # what runs once, without the call
+                exhausted.append(entry)  # a one-shot task, without the call
             elif entry.limits is not None or entry.ticket is None:
                 self.follow_up(entry, run, exhausted)
-        # If the lock is not to be had (a signal handler stops us inside an add), look-ups release them.
+        # If the lock cannot be acquired (a signal handler stops the scheduler inside an add), look-ups release them.
         if exhausted and self._registry.lock.acquire(timeout=0.05):
             try:
                 self._registry.release_ended(exhausted)
@@ -199,7 +199,7 @@ class Dispatcher:
                 self._registry.lock.release()
 
     def follow_up(self, entry: Entry, run: Run, exhausted: list[Entry]) -> None:
-        """Do what the end of a run leads to; add an entry that is to be released to ``exhausted``."""
+        """Do what follows the end of a run; append an entry that can be released to ``exhausted``."""
         limits = entry.limits
         if run.ended is None:
             if limits is not None and run not in limits.in_flight:
@@ -233,13 +233,13 @@ class Dispatcher:
     # -- beside the timetable ------------------------------------------------------------------------------------
 
     def request(self, entry: Entry, run: Run) -> None:
-        """Have a run start beside the timetable: from any thread."""
+        """Request a run beside the timetable, from any thread."""
         self.requests.append((entry, run))
         if self._bell is not None:
             self._bell.put(None)
 
     def take_over(self, orphans: Iterable[Run], now: float) -> None:
-        """Run again what was in flight when its process ended, if its task asks for that; record it as lost."""
+        """Rerun runs that were in flight when their process ended, if ``on_lost`` allows it; record others as lost."""
         batch = PlannedBatch()
         with self._registry.lock:
             by_label = {self._registry.label(entry): entry for entry in self._registry.entries()}
@@ -264,12 +264,12 @@ class Dispatcher:
         self.dispatch(batch)
 
     def cancel_requests(self, reason: str = "stopped before it began", only: Run | None = None) -> bool:
-        """End the requested runs that no turn has seen, or one of them; return whether there was any."""
+        """End the requested runs that no turn has planned, or only one; return whether there was any."""
         found = [occurrence for occurrence in list(self.requests) if only in (None, occurrence[1])]
         for occurrence in found:
             try:
                 self.requests.remove(occurrence)
-            except ValueError:  # two cancel at a time
+            except ValueError:  # another thread has cancelled it
                 continue
             run = occurrence[1]
             self.journal.open([occurrence])
@@ -279,19 +279,19 @@ class Dispatcher:
 
     def cancel_run(self, run: Run, reason: str) -> bool:
         """End a run that waits or runs as cancelled; return whether this call did."""
-        with self._registry.lock:  # no turn takes it meanwhile
+        with self._registry.lock:  # so that no turn takes it meanwhile
             if self.cancel_requests(reason, run):
                 return True
         return any(stage.cancel(run, reason) for stage in self.stages)
 
     def cancel_queued(self, entry: Entry) -> None:
-        """Cancel what waits for a retry or for its turn."""
+        """Cancel an entry's retries and queued runs."""
         for run, (owner, _) in list(self.backlog.waiting.items()):
             if owner is entry:
                 self.backlog.cancel_waiting(run, "its task was cancelled")
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: start nothing, and tell nobody."""
+        """In a forked copy: start nothing, and publish no events."""
         self.events = Events(self._clock.now)  # without listeners
         for stage in self.stages:
             stage.reset_after_fork()

@@ -3,7 +3,7 @@
 ::
 
     parent                                   child
-    life pipe, write end kept open  ------>  reads it: its end (stop, or the parent's death) stops the scheduler
+    life pipe, write end kept open  ------>  reads it: end of file (stop, or the parent has ended) stops the scheduler
     a thread reads the report pipe  <------  log records, as JSON lines
 """
 
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 
 class ForkedScheduler(Scheduler):
-    """A scheduler in a process of its own: tasks are added before the start, afterwards only ``stop`` and ``running``.
+    """A scheduler in a process of its own: add tasks before the start; after it only ``stop`` and ``running`` work.
 
-    The process ends with its parent, and after ``stop``; its log comes to the parent's handlers.
+    The process ends with its parent, and after ``stop``; its log goes to the parent's handlers.
     """
 
     _child: "_ChildProcess | None" = None
@@ -46,7 +46,7 @@ class ForkedScheduler(Scheduler):
         self.start_scheduler()
 
     def start_scheduler(self, ready: Callable[[], bool] | None = None) -> "ForkedScheduler":
-        """Fork the process and return self; ``ready`` is asked in the child before the first turn."""
+        """Fork the process and return self; ``ready`` is called in the child before the first turn."""
         if not hasattr(os, "fork"):
             raise NotSupported("ForkedScheduler: this platform has no os.fork; use ThreadedScheduler")
         if child.forked_run is not None:
@@ -58,21 +58,21 @@ class ForkedScheduler(Scheduler):
 
     @property
     def running(self) -> bool:
-        """Whether the process lives."""
+        """Whether the process is alive."""
         if self._serving:
             return super().running
         process = self._child
         return process is not None and process.alive()
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop the process and reap it; what runs in it is left ``timeout`` seconds (None: ``stop_timeout``)."""
+        """Stop the process and reap it; its running actions have ``timeout`` seconds (None: ``stop_timeout``)."""
         if self._serving:  # a task in the process itself
             super().stop(timeout)
             return
         process, self._child = self._child, None
         if process is not None:
             process.stop(self.stop_timeout if timeout is None else timeout)
-        self._events.drain(1.0)  # what was told of tasks before the start
+        self._events.drain(1.0)  # events about tasks from before the start
 
     stop_scheduler = stop
 
@@ -88,7 +88,7 @@ class ForkedScheduler(Scheduler):
         super()._check_use(task)
 
     def serve(self) -> Lifecycle:
-        """Be the process that runs the timetable; return its life."""
+        """Make this the process that runs the timetable; return its lifecycle."""
         self._serving = True
         return self._lifecycle
 
@@ -142,7 +142,7 @@ class _ChildProcess:
                 try:
                     pid, status = os.waitpid(self.pid, os.WNOHANG)
                 except ChildProcessError:
-                    pid, status = self.pid, 0  # somebody else has reaped it
+                    pid, status = self.pid, 0  # other code has reaped it
                 if pid:
                     self._status = status
                     log.info("the scheduler's process %d has ended", self.pid)
@@ -175,12 +175,12 @@ class _ChildProcess:
                     if "log" in message:
                         child.log_in_parent(message["log"])
                 except Exception as error:
-                    log.warning("the scheduler's process sent what cannot be read (%s)", type(error).__name__)
+                    log.warning("the scheduler's process sent an unreadable message (%s)", type(error).__name__)
         forks.close(report)
 
 
 def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | None, life: int, report: int) -> None:
-    """Turn the fresh child into a plain scheduler until the life pipe ends, and leave without exit handlers."""
+    """Run the scheduler in the new child until the life pipe is closed, and exit without exit handlers."""
     code = 0
     try:
         child.settle(report, die_with=None)
@@ -204,6 +204,6 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except Exception:  # noqa: S110  # closed, or something else stands there
+            except Exception:  # noqa: S110  # closed, or replaced by something else
                 pass
         os._exit(code)

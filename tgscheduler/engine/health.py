@@ -1,4 +1,4 @@
-"""How the engine is: the one source for pages, logs and tests."""
+"""The engine's health: the one source for pages, logs and tests."""
 
 import math
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ LAG = 1.0
 def health(
     clock: Clock, registry: Registry, planner: Planner, journal: Journal, lifecycle: Lifecycle
 ) -> dict[str, Any]:
-    """Return state (stopped, ok, degraded, failed), reasons, and figures; times in seconds and POSIX seconds."""
+    """Return state (stopped, ok, degraded, failed), reasons and figures; ``next_due``: POSIX seconds."""
     loop, dispatcher, now = lifecycle.loop, lifecycle.dispatcher, clock.now()
     held = not registry.lock.acquire(timeout=1.0)
     try:
@@ -79,7 +79,7 @@ def health(
 
 
 def _slow_code(planner: Planner, executors: Iterable[Executor], clock: Clock) -> list[str]:
-    """Name whose code the loop's thread has been in for more than LAG seconds."""
+    """Return a reason for each action or custom code that has held the loop's thread for more than LAG seconds."""
     found: list[str] = []
     now = clock.now()
     for executor in executors:

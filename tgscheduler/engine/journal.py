@@ -1,7 +1,7 @@
 """Journal of runs: every occurrence that came due appears in it exactly once, either open or ended.
 
-One thread writes at a time (the loop's; the stopping one after it), any thread reads. Readers use a seqlock: the
-version is odd while a batch moves from the open runs to the store, and a reader that has seen it change reads again.
+One thread writes at a time (the loop's; after it the one that stops the loop), any thread reads. Readers use a seqlock:
+the version is odd while a batch moves from the open runs to the store, and a reader that sees it change reads again.
 """
 
 import threading
@@ -14,7 +14,7 @@ from tgscheduler.executors.stage import Occurrence
 from tgscheduler.stores.base import Query, Store, hour
 from tgscheduler.timetable.run import STATES, Run
 
-#: Maximum number of ended runs that are recorded at a time.
+#: Maximum number of ended runs that one call records.
 BATCH = 1024
 
 T = TypeVar("T")
@@ -25,12 +25,12 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        #: Executors append what has ended; :meth:`record_ended` records it.
+        #: Executors append ended runs; :meth:`record_ended` records them.
         self.ended: deque[Occurrence] = deque()
         self._open: dict[Run, None] = {}
-        self._unrecorded: list[Run] = []  # what never waited, and the store did not take
+        self._unrecorded: list[Run] = []  # runs that never waited, and that the store did not take
         self._version = 0
-        self._writing = threading.Lock()  # never waited for: a thread that finds it taken leaves the work to its holder
+        self._writing = threading.Lock()  # a thread that finds it taken leaves the work to its holder
 
     def __len__(self) -> int:
         return len(self._open)
@@ -41,25 +41,25 @@ class Journal:
         return self._version
 
     def open(self, occurrences: Sequence[Occurrence]) -> None:
-        """Enter runs that are about to be started or to wait."""
+        """Add runs that are about to start or to wait."""
         entered = self._open
         for _, run in occurrences:
             entered[run] = None
 
     def is_open(self, run: Run) -> bool:
-        """Return whether a run is open: entered, and not recorded as ended yet."""
+        """Return whether a run is open: added, and not recorded as ended yet."""
         return run in self._open
 
     def discard(self, occurrences: Sequence[Occurrence]) -> None:
-        """Take out what another process has run: it is on record there."""
+        """Remove runs whose claim was refused: they are on record already."""
         for _, run in occurrences:
             self._open.pop(run, None)
 
     def record_ended(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
-        """Record what has ended since the last call, and ``closed``, which never waited; return what came back.
+        """Record runs that have ended since the last call, and ``closed``, which never waited; return the former.
 
-        A run that comes back twice is recorded once; one that is to be tried again stays open. If the store raises,
-        nothing is recorded, and all of it is tried again the next time.
+        A run that is appended twice is recorded once; one that is to be retried stays open. If the store raises,
+        nothing is recorded, and the next call tries all of it again.
         """
         if not closed and (not self.ended or not self._writing.acquire(False)):
             return []
@@ -67,7 +67,7 @@ class Journal:
             self._writing.acquire()
         if self._unrecorded:
             closed, self._unrecorded = [*self._unrecorded, *closed], []
-        take = self.ended.popleft  # no other thread does: it is no shorter than when its length was read
+        take = self.ended.popleft  # no other thread pops: it is at least as long as when its length was read
         batch = [take() for _ in range(min(len(self.ended), BATCH))]
         self._version += 1
         try:
@@ -94,7 +94,7 @@ class Journal:
                 self._open[run] = run.previous_attempt = None
 
     def reset_after_fork(self) -> None:
-        """Drop what is open: a forked copy's open runs are its parent's, and so is a record that was being made."""
+        """Drop the open runs: in a forked copy they belong to the parent, as does a record in progress."""
         self._writing = threading.Lock()
         self._version += self._version % 2
         self.ended.clear()
@@ -103,7 +103,7 @@ class Journal:
     # -- readers -------------------------------------------------------------------------------------------------
 
     def counts(self, since: float | None) -> dict[str, int]:
-        """Return how many occurrences are in each state; ``since``: due in that hour or later.
+        """Return the number of occurrences in each state; ``since``: due in that hour or later.
 
         Without ``since`` their sum is the number that came due.
         """
@@ -120,8 +120,8 @@ class Journal:
         return counts
 
     def counts_by_task(self, since: float | None) -> dict[str, dict[str, int]]:
-        """Return, by task, how many occurrences are in each state; ``since``: due in that hour or later."""
-        # Under load a persistent store's answer is never of one moment.
+        """Return, by task, the number of occurrences in each state; ``since``: due in that hour or later."""
+        # Under load a persistent store never answers for one moment.
         counts, open_runs = self._read(lambda: (self.store.tallies(since), list(self._open)), once=self.store.lasts)
         for run in open_runs:
             if since is None or hour(since) <= run.due:
@@ -130,8 +130,8 @@ class Journal:
         return counts
 
     def runs(self, query: Query) -> list[Run]:
-        """Return what is asked for, open runs included, newest due time first."""
-        # What is open first: what ends meanwhile is in the store by then, or in both.
+        """Return the runs that match a query, open ones included, newest due time first."""
+        # Open runs first: a run that ends meanwhile is then in the store, or in both.
         found: dict[object, Run] = {run.id or run: run for run in self.open_runs()}
         found.update((run.id or run, run) for run in self.store.runs(query))
         return query.newest(found.values())

@@ -1,4 +1,4 @@
-"""Names of tasks that have none: ``module.qualname`` of the action, from the second task on with ``#2``."""
+"""Labels of tasks without a name: ``module.qualname`` of the action, with ``#2`` for the second task, and so on."""
 
 import functools
 from typing import Any
@@ -7,7 +7,7 @@ from typing import Any
 class LabelPool:
     """The labels of one action's tasks, numbered from the second on.
 
-    Returned labels are taken first, and once all are returned the first is next: a label is built once, not per task.
+    Returned labels are used first, and if all are returned, from the first one on: a label is built once, not per task.
     """
 
     __slots__ = ("base", "free", "made", "module")
@@ -26,7 +26,7 @@ class LabelPool:
         return label
 
     def restart(self) -> None:
-        """Begin with the first label again, as all are free; keep no more than 1,000."""
+        """Begin with the first label again, as all are free; keep at most 1,000."""
         del self.made[1000:]
         self.free[:] = reversed(self.made)
 
@@ -38,18 +38,18 @@ class Labels:
         self._pools: dict[str, LabelPool] = {}
 
     def take(self, action: Any) -> tuple[LabelPool, str]:
-        """Return a label that no task of an action has, with the pool that it goes back to."""
+        """Return a label that no task of an action has, and the pool to return it to."""
         try:
             pool = self._pools[action.__qualname__]
             if pool.module != action.__module__:
                 pool = self._pool(action)
-        except Exception:  # its first task, or an action without names; a foreign kind may do anything
+        except Exception:  # its first task, or an action without names; custom attributes may raise anything
             pool = self._pool(action)
         return pool, pool.free.pop() if pool.free else pool.make()
 
     def _pool(self, action: Any) -> LabelPool:
         module, qualname = _action_name(action)
-        for key in (qualname, f"{module}.{qualname}"):  # the second if two modules have one of the same name
+        for key in (qualname, f"{module}.{qualname}"):  # the second if two modules have a function of the same name
             pool = self._pools.setdefault(key, LabelPool(module, qualname))
             if pool.module == module:
                 break

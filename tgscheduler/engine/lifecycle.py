@@ -1,10 +1,11 @@
-"""The life of a scheduler: start, stop, drain, fork. Opens the store at a start, and closes it at the stop after it.
+"""Lifecycle of a scheduler: start, stop, drain, fork. Opens the store at a start, and closes it at the next stop.
 
 ::
 
     start --> stages, dispatcher, loop (a new one each time) --> turns --> stop: drain, terminate, record, close
 
-Stop takes no lock: it sets a flag, rings, and waits with a bound, so that a SIGTERM inside an add cannot deadlock.
+Stop waits for no lock: it sets a flag, rings the bell, and waits with a timeout, so that a SIGTERM inside an add cannot
+deadlock.
 """
 
 import _thread
@@ -36,7 +37,7 @@ log = SafeLogger(__name__)
 #: Timeout (seconds) for the record of a run that stops its own scheduler; the store is closed after that.
 CLOSE_AFTER_OWN_RUN = 60.0
 
-#: Timeout (seconds) of a start that waits for the store to say whether another process has registered the same tasks.
+#: Timeout (seconds) of a start that waits for the anchors of other processes with the same tasks.
 ANCHOR_TIMEOUT = 2.0
 
 
@@ -67,7 +68,7 @@ class Lifecycle:
         #: The loop and the dispatcher of the current start; None: it is stopped.
         self.loop: Loop | None = None
         self.dispatcher: Dispatcher | None = None
-        #: The executors of the last start: what a stop has left behind is counted until the next.
+        #: The executors of the last start: abandoned runs are counted until the next start.
         self.executors: list[Executor] = []
         self._lifecycle_lock = threading.Lock()  # held by the one start or stop in progress
         self._stopping_thread: int | None = None
@@ -78,14 +79,14 @@ class Lifecycle:
 
     @property
     def running(self) -> bool:
-        """Whether the loop turns."""
+        """Whether the loop runs."""
         loop = self.loop
         return loop is not None and not loop.stopping and loop.fault is None
 
     # -- start ---------------------------------------------------------------------------------------------------
 
     def begin(self) -> Loop | None:
-        """Make the loop and the stages of this start; None if it is running already."""
+        """Make and return the loop of this start, with its stages; return None if the scheduler runs already."""
         if not self._lifecycle_lock.acquire(timeout=self.stop_timeout + 5.0):
             raise InvalidValue("start: the scheduler is being stopped and has not ended; try again later")
         try:
@@ -143,16 +144,16 @@ class Lifecycle:
         try:
             with on_ctrl_c(loop.interrupt):
                 loop.run()
-        except BaseException:  # Ctrl-C, or what a signal handler of the application's raises
+        except BaseException:  # Ctrl-C, or an exception of the application's signal handler
             self.stop()
             raise
         if not loop.stopping:
             self.stop()
-        while self.loop is loop:  # another thread that stops us may still drain what runs
+        while self.loop is loop:  # another thread that stops the scheduler may still drain the runs
             clocks.pause(0.01)
 
     def start_in_thread(self, ready: Callable[[], bool] | None = None) -> None:
-        """Run the timetable in a daemon thread, from when ``ready()`` is true (None: at once)."""
+        """Run the timetable in a daemon thread, as soon as ``ready()`` returns true (None: at once)."""
         loop = self.begin()
         if loop is None:
             return
@@ -165,7 +166,7 @@ class Lifecycle:
         self.stop_if_asked()
 
     def stop_if_asked(self) -> bool:
-        """Stop if a stop came while we started; return whether one did."""
+        """Stop if a stop was requested during the start; return whether one was."""
         if self._stop_now:
             self.stop()
             return True
@@ -174,7 +175,7 @@ class Lifecycle:
     # -- stop ----------------------------------------------------------------------------------------------------
 
     def stop(self, timeout: float | None = None) -> None:
-        """Stop, within ``timeout`` seconds (None: ``stop_timeout``) and what it takes to end processes."""
+        """Stop, within ``timeout`` seconds (None: ``stop_timeout``) and the time that it takes to end processes."""
         if self.loop is not None:
             self.loop.stop()
         if not self._lifecycle_lock.acquire(blocking=False):
@@ -229,7 +230,7 @@ class Lifecycle:
     # -- the store -----------------------------------------------------------------------------------------------
 
     def _open_store(self) -> tuple[ClaimQueue | None, Restore | None]:
-        """Open a persistent store and load what it knows; raise StoreError if that fails. Memory knows nothing."""
+        """Open a persistent store and load its records; raise StoreError if that fails."""
         self._end_closing()
         store = self._journal.store
         if not is_lasting(store):
@@ -245,7 +246,7 @@ class Lifecycle:
             raise
 
     def _close_store(self, timeout: float, own: Run | None = None) -> None:
-        """Write what is left, for so many seconds at most; the run that stops us from inside is waited for first."""
+        """Write what is left, for at most ``timeout`` seconds; wait first for ``own``, the run that calls stop."""
         store = self._journal.store
         if not is_lasting(store):
             return
@@ -278,7 +279,7 @@ class Lifecycle:
     # -- forks ---------------------------------------------------------------------------------------------------
 
     def reset_after_fork(self) -> None:
-        """In a forked child: nothing of the engine runs here, its locks are new, its open runs are the parent's."""
+        """In a forked child: drop the loop and the open runs, which are the parent's, and make new locks."""
         was_running = self.loop is not None
         if self.loop is not None:
             self.loop.reset_after_fork()
@@ -311,6 +312,6 @@ def _close(store: LastingStore, timeout: float) -> None:
 
 
 def _own_run() -> Run | None:
-    """Return the run from inside of which we are called: a stop does not wait for it."""
+    """Return the run that the caller is in, None if it is in none: a stop does not wait for it."""
     current = _current.get()
     return None if current is None else current[1]

@@ -2,9 +2,9 @@
 
 ::
 
-    collect what has ended -> go on with what the store has committed -> plan what is due (the one lock)
-        -> dispatch it -> ask slow triggers -> start retries -> a slice of sequential work
-        -> end what is past its timeout -> sleep on the bell until the next of all these times, 30 s at most
+    collect ended runs -> resume claimed runs -> plan due entries (the one lock) -> dispatch the runs
+        -> call slow triggers -> start retries -> a slice of sequential work -> end runs past their timeout
+        -> sleep on the bell until the next of all these times, at most 30 s
 """
 
 import math
@@ -26,7 +26,7 @@ from tgscheduler.logs import SafeLogger, brief, describe, enable_loggers, packag
 
 log = SafeLogger(__name__)
 
-#: Maximum time (seconds) between two looks for ended runs while runs are open.
+#: Maximum time (seconds) between two checks for ended runs while runs are open.
 COLLECT_INTERVAL = 1.0
 
 #: Maximum wait (seconds) per turn while the store is holding up the timetable. A reply wakes the loop earlier.
@@ -34,7 +34,7 @@ CLAIM_POLL = 0.1
 
 
 class Loop:
-    """Turns a timetable into runs, from start to stop; a second start makes another."""
+    """Turns a timetable into runs, from a start to its stop; another start makes another loop."""
 
     def __init__(
         self, clock: Clock, registry: Registry, planner: Planner, placements: Placements, dispatcher: Dispatcher
@@ -50,23 +50,23 @@ class Loop:
         self.bell: clocks.Bell = queue.SimpleQueue()
         dispatcher.connect(self.bell)
         planner.bell, planner.wake_at, planner.stopping = self.bell, -math.inf, False
-        #: What a start leads to, once all entries are placed; it gets their number.
+        #: Called once a start has placed all entries, with their number.
         self.after_placing: Callable[[int], None] = lambda placed: None
         self._placed = 0
         #: Set by a stop: no turn begins any more.
         self.stopping = False
-        #: The stop has drained what ran: no other thread collects what ends now.
+        #: Set once a stop has drained the runs: only this thread collects what ends after that.
         self.drained = False
-        #: The loop has left; its thread while it is in.
+        #: Whether ``run`` has returned; the thread that it runs in.
         self.done = False
         self.thread: int | None = None
         #: Why the loop gave up, None while it works.
         self.fault: str | None = None
 
     def run(self, ready: Callable[[], bool] | None = None) -> None:
-        """Turn until stopped. ``ready`` is asked first, again and again, until it is true.
+        """Turn until stopped. ``ready`` is called first, again and again, until it returns true.
 
-        One fault is survived; a second one ends the loop, and ``fault`` says so: it is never alive and silent.
+        The loop survives one fault; a second one ends it, and sets ``fault``.
         """
         self.thread = threading.get_ident()
         faults = 0
@@ -92,14 +92,14 @@ class Loop:
                 self._collect_last()
 
     def _collect_last(self) -> None:
-        """Record what ended after the stop: the run that stopped us from inside, or what it left behind."""
+        """Record runs that ended after the stop: the run that stopped its own scheduler, or abandoned ones."""
         try:
             self.dispatcher.collect()
         except StoreError as error:
             log.warning("a run that ended after the stop is not on record: %s", error)
 
     def _get_ready(self, ready: Callable[[], bool] | None) -> float:
-        """Begin once ``ready()`` is true; return until when to sleep."""
+        """Begin once ``ready()`` returns true; return until when to sleep (POSIX seconds)."""
         if ready is not None and not ready():
             return self._clock.now() + 0.02
         if not self.stopping:
@@ -107,7 +107,7 @@ class Loop:
         return -math.inf
 
     def begin(self) -> None:
-        """Begin to give the waiting entries their fire times."""
+        """Begin to place the waiting entries."""
         self._clock.step()
         with self._registry.lock:
             self._placed = self._placements.begin(self._clock.now())
@@ -115,7 +115,7 @@ class Loop:
             self.after_placing(0)
 
     def place_waiting(self) -> None:
-        """Place the next entries of a start; with a persistent store all of them, as it may know their grids better."""
+        """Place the next entries of a start; with a persistent store all of them, as it may change their grids."""
         placements, batch = self._placements, PlannedBatch()
         while placements.pending:
             now = self._clock.now()
@@ -130,22 +130,22 @@ class Loop:
                 break
 
     def stop(self) -> None:
-        """Let no turn begin any more: legal at any moment, in a signal handler too."""
+        """Begin no more turns; may be called at any moment, in a signal handler too."""
         self.stopping = self._planner.stopping = True
         self.bell.put(None)
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: turn no more, also if a host has replaced threads by what a fork copies."""
+        """In a forked copy: turn no more, even if the host has replaced threads by ones that a fork copies."""
         self.stopping = True
         self.dispatcher.reset_after_fork()
 
     def interrupt(self) -> None:
-        """End the loop by KeyboardInterrupt: a real Ctrl-C came."""
-        self._planner.interrupted = True  # also if an action swallows what is raised now
+        """End the loop by KeyboardInterrupt, after a real Ctrl-C."""
+        self._planner.interrupted = True  # in case an action catches the exception
         raise KeyboardInterrupt
 
     def mark_stopped(self) -> None:
-        """Note that all is drained, and when."""
+        """Note that the runs are drained, and when the scheduler stopped."""
         self.drained = True
         planner = self._planner
         if planner.started:
@@ -154,14 +154,14 @@ class Loop:
 
     @property
     def earliest(self) -> float:
-        """When there is something to do next, infinity if there is not."""
+        """When there is something to do next (POSIX seconds), infinity if nothing."""
         if self._placements.pending or self.dispatcher.requests:
             return -math.inf
         due, retry = self._registry.agenda.earliest, self.dispatcher.backlog.earliest
         return due if due < retry else retry
 
     def turn(self) -> float | None:
-        """Do what is due; return until when to sleep (POSIX seconds), None for no deadline."""
+        """Do one turn; return until when to sleep (POSIX seconds), None for no deadline."""
         dispatcher, planner, registry = self.dispatcher, self._planner, self._registry
         capturing.go_on()
         if package_logger.disabled:
@@ -176,9 +176,9 @@ class Loop:
         batch = PlannedBatch()
         slow: list[ToPlace] = []
         if not (registry.lock.acquire(False) or registry.lock.acquire(timeout=0.05)):
-            return self._clock.now()  # its holder may be the thread that is stopping us: look again
+            return self._clock.now()  # its holder may be the thread that stops the loop: try again
         try:
-            if self.stopping:  # since it was asked for, or this is a fork's copy
+            if self.stopping:  # meanwhile, or in a forked copy
                 return None
             if stepped:
                 for stage in dispatcher.stages:
@@ -192,7 +192,7 @@ class Loop:
                 planner.plan_request(*dispatcher.requests.popleft(), now, batch)
             deadline = now + CLAIM_POLL if blocked else registry.agenda.earliest
             planner.wake_at = deadline
-        finally:  # what was planned before a fault is done all the same
+        finally:  # what was planned before a fault is dispatched all the same
             registry.lock.release()
             dispatcher.dispatch(batch)
         if stepped:
@@ -217,11 +217,11 @@ class Loop:
         return None if deadline == math.inf else deadline
 
     def _run_slow_code(self, slow: list[ToPlace], batch: PlannedBatch, now: float) -> None:
-        """Do what may take long, without the lock, and what follows at once."""
+        """Call slow triggers and ``reschedule`` methods, without the lock, and dispatch what they lead to."""
         planner, dispatch = self._planner, self.dispatcher.dispatch
         if slow:
             self._placements.place_slowly(slow, now, batch)
-            dispatch(batch)  # one that is wrong is on record
+            dispatch(batch)  # a trigger that failed is recorded
         for entry, due in batch.to_ask:
             planner.ask(entry, due, now, batch)
             dispatch(batch)
@@ -229,7 +229,7 @@ class Loop:
             planner.call_reschedule(entry)
 
     def _look_elsewhere(self, now: float, deadline: float) -> float:
-        """Look after runs that are not on this thread; return until when to sleep at most."""
+        """Enforce timeouts and recover executors of other threads; return the latest time to sleep until."""
         dispatcher = self.dispatcher
         deadline = min(deadline, now + COLLECT_INTERVAL, dispatcher.backlog.earliest)
         if dispatcher.claims is not None:

@@ -28,14 +28,14 @@ from tgscheduler.timetable.realtime import Interval
 
 Find = Callable[..., float | None]
 ToPlace = tuple[Entry, Find, tuple[Any, ...]]
-"""An entry that is to be placed, and what finds its due time: a function of it and of these arguments."""
+"""An entry to place, and the function that returns its due time, with its arguments after the entry."""
 
 #: Maximum number of entries that a start places in one hold of the lock.
 PLACE_BATCH = 1024
 
 
 class Placements:
-    """What a start has still to place; entries are placed batch by batch, so that what is due fires meanwhile."""
+    """Places entries outside of a turn; a start does it batch by batch, so that due entries fire meanwhile."""
 
     def __init__(self, clock: Clock, registry: Registry, planner: Planner) -> None:
         self._clock = clock
@@ -50,7 +50,7 @@ class Placements:
     def begin(self, now: float) -> int:
         """Begin to give every entry that waits its first fire time, under the lock; return how many there are."""
         registry = self._registry
-        # After a start that was stopped before it had placed all, the rest of those that had a time is still here.
+        # After a start that was stopped before it had placed all, the remaining ones that had a time are still here.
         left = [entry for entry in self._again if entry.ticket is None]
         self._again = deque([*left, *registry.agenda.clear()])
         # In the order of their delays: what is due at once is placed, and fires, first.
@@ -122,7 +122,7 @@ class Placements:
         return due, unfound_until(entry, self._clock.now()) if due is None else None
 
     def _put_unmoved(self, entry: Entry, found: tuple[float | None, float | None]) -> None:
-        if entry.ticket is None:  # else it has been put elsewhere while its trigger was asked
+        if entry.ticket is None:  # else it was moved while its trigger was called
             self._planner.put(entry, *found)
 
     # -- one at a time ---------------------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class Placements:
             placement = first_placement(entry, now, delay)
             if self._planner.started and self._planner.restore is not None:
                 with self._registry.lock:
-                    self._registry.label(entry)  # what is known is looked up by it
+                    self._registry.label(entry)  # its history is looked up by the label
                 placement = placement._replace(due=self._planner.restored(entry, placement, now))
             if check_due(placement.due) is None:
                 placement = placement._replace(unfound=unfound_until(entry, now))
@@ -143,7 +143,7 @@ class Placements:
         return placement
 
     def put_again(self, entries: Iterable[Entry]) -> None:
-        """Let what follows the high-water mark be due again: its claim was refused as a whole, nothing of it ran."""
+        """Schedule again what follows the high-water mark: its claim was refused as a whole, and none of it ran."""
         with self._registry.lock:
             for entry in entries:
                 if entry.state is CANCELLED or entry.manual_due or entry.task.self_rescheduling or entry.slow_trigger:

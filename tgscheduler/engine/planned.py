@@ -1,4 +1,4 @@
-"""What one turn has planned: the value that goes from the planner to the dispatcher."""
+"""PlannedBatch: the result of planning in one turn, passed from the planner to the dispatcher."""
 
 from tgscheduler.executors.stage import Occurrence
 from tgscheduler.timetable.entry import Entry
@@ -6,7 +6,7 @@ from tgscheduler.timetable.run import Run
 
 
 class PlannedBatch:
-    """What one turn has planned: runs to start, to queue, that do not run; and whom to ask without the lock."""
+    """Runs to start, runs to queue, and runs that are closed as they do not run; entries to plan without the lock."""
 
     __slots__ = ("closed", "queued", "requested", "started", "to_ask", "to_reschedule")
 
@@ -14,7 +14,7 @@ class PlannedBatch:
         self.started: list[Occurrence] = []
         self.queued: list[Occurrence] = []
         self.closed: list[Run] = []
-        #: Runs beside the timetable, apart from the others; None: none.
+        #: Runs beside the timetable; None: there are none.
         self.requested: PlannedBatch | None = None
         #: Entries with a custom trigger, with their due time; entries that reschedule themselves.
         self.to_ask: list[tuple[Entry, float]] = []

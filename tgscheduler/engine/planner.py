@@ -7,8 +7,8 @@
     place(entry, ...)     a first fire time, at an add or a start
     schedule(entry, due)  into the agenda, with jitter and pause; the loop is woken if it would sleep too long
 
-What may take long is only done in :meth:`Planner.in_slow_code`: asking a trigger from outside of this package or one
-that is made of triggers, and counting missed occurrences of a calendar.
+What may take long is only done in :meth:`Planner.in_slow_code`: calling a custom trigger or one that is made of
+triggers, and counting missed occurrences of a calendar.
 """
 
 import math
@@ -47,7 +47,7 @@ T = TypeVar("T")
 #: Maximum number of runs in one turn that wait or have ended; entries with limits beyond it are planned in the next.
 MAX_BATCH_RUNS = 2048
 
-#: An entry whose catch-up is being claimed is looked at again after so many seconds.
+#: Delay (seconds) after which an entry whose catch-up is being claimed is planned again.
 CATCH_UP_DELAY = 0.05
 
 
@@ -58,7 +58,7 @@ class Planner:
         self._clock = clock
         self._registry = registry
         self._rescheduler = rescheduler
-        #: What a persistent store knows; None: nothing.
+        #: Task state from a persistent store; None: there is no such store.
         self.restore: Restore | None = None
         #: Labels of entries whose catch-up has been claimed and is not answered: another process may have had a part of
         #: it, and a claim for what follows must not pass over the rest. They are planned after the answer.
@@ -72,7 +72,7 @@ class Planner:
         self.stopping = False
         #: A real Ctrl-C came: nothing that is raised is a trigger's fault any more.
         self.interrupted = False
-        #: Whose code the loop's thread is in, since when (``clock.elapsed``), and what of it.
+        #: The task in whose code the loop's thread is, since when (``clock.elapsed``), and which code; None: in none.
         self.in_user_code: tuple[str, float, str] | None = None
         #: How late (seconds) the first entry of the last turn was.
         self.lag = 0.0
@@ -117,7 +117,7 @@ class Planner:
             raise
 
     def _put_off_planning(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> bool:
-        """Plan an entry later, if that is not to be done under the lock or at once; return whether it is so."""
+        """Put off planning an entry if that must not be done now or under the lock; return whether it was put off."""
         registry = self._registry
         label = registry.label(entry)  # its runs are called so; the lock is not held later
         if label in self.catching_up:
@@ -131,7 +131,7 @@ class Planner:
         return True
 
     def _apply(self, entry: Entry, decision: DecisionTuple, now: float, batch: PlannedBatch) -> None:
-        """Do what was decided: what can fail is over, and the occurrence is disposed of as a whole."""
+        """Carry out a decision: nothing can fail here, so the occurrence is disposed of as a whole."""
         runs, starts, following, unfound = decision
         itself, limits = entry.task.self_rescheduling, entry.limits
         if entry.ticket is None:  # else it has been moved while its trigger was asked
@@ -183,7 +183,7 @@ class Planner:
     def ask_slowly(
         self, entry: Entry, ask: Callable[[], T], then: Callable[[T], None], due: float, batch: PlannedBatch
     ) -> None:
-        """Ask without the lock; then do what follows under it, unless the entry was cancelled meanwhile."""
+        """Call ``ask`` without the lock, then ``then`` under it, unless the entry was cancelled meanwhile."""
         try:
             with self.in_slow_code(entry, "trigger"):
                 answer = ask()
@@ -196,7 +196,7 @@ class Planner:
                 then(answer)
 
     def plan_request(self, entry: Entry, run: Run, now: float, batch: PlannedBatch) -> None:
-        """Plan a run that was asked for beside the timetable: only its overlap counts."""
+        """Plan a run that was requested beside the timetable: only its overlap counts."""
         if batch.requested is None:
             batch.requested = PlannedBatch()
         batch, limits, running = batch.requested, entry.limits, entry.running()
@@ -214,7 +214,7 @@ class Planner:
             batch.closed.append(run)
 
     def call_reschedule(self, entry: Entry) -> None:
-        """Let a task of a foreign class schedule itself; one that does not, or raises, has had its last occurrence."""
+        """Call a task's own ``reschedule``; if it raises or does not schedule the task, the entry is exhausted."""
         registry, task = self._registry, entry.task
         if entry.state is not DECIDING:
             return
@@ -255,7 +255,7 @@ class Planner:
     def schedule(self, entry: Entry, due: float) -> None:
         """Enter an entry at its next due time, under the lock; wake the loop if it would sleep too long."""
         if entry.limits is None and self._registry.paused_until == -math.inf:
-            self._registry.agenda.put(entry, due)  # what nearly every call has
+            self._registry.agenda.put(entry, due)  # the usual case
         else:
             self._enter(entry, due)
         if due < self.wake_at and self.bell is not None:
@@ -306,22 +306,22 @@ class Planner:
         self.schedule(entry, due)
 
     def find_first(self, entry: Entry, now: float, delay: float | None) -> float | None:
-        """Return an entry's first fire time: after ``delay`` seconds, or (None) as its trigger says."""
+        """Return an entry's first fire time: after ``delay`` seconds, or (None) by its trigger."""
         return self.restored(entry, first_placement(entry, now, delay), now)
 
     def find_after_stop(self, entry: Entry, now: float) -> float | None:
-        """Return when an entry fires that had a fire time before a stop."""
+        """Return the next fire time of an entry that had one before a stop."""
         return self.restored(entry, placement_after_stop(entry, now), now)
 
     def restored(self, entry: Entry, placement: Placement, now: float) -> float | None:
-        """Return when an entry is due, as placed or as a persistent store knows better."""
+        """Return when an entry is due: as placed, or by its record in a persistent store."""
         due, entry.trigger, entry.manual_due, _ = placement
         if self.restore is not None:
             due = self.restore.restored_due(entry, now, due)
         return due
 
     def put(self, entry: Entry, due: float | None, unfound: float | None = None) -> None:
-        """Enter a placed entry; release one that never fires. ``unfound``: it is to be asked again then."""
+        """Enter a placed entry; release one that never fires. ``unfound``: its search continues then."""
         if due is not None:
             self.schedule(entry, due)
             return
@@ -334,7 +334,7 @@ class Planner:
         entry.state = EXHAUSTED
 
     def put_off(self, entry: Entry, until: float) -> None:
-        """Let the search for an entry's next fire time, which found none before ``until``, go on at that moment."""
+        """Continue the search for an entry's next fire time at ``until``: none was found before."""
         said = none_until_in_words(until, zones.zone(entry.task.timezone))
         label = self._registry.label(entry)
         log.warning("%s: it waits for a fire time: %s; its trigger is asked again then", label, said)
@@ -354,7 +354,7 @@ class Planner:
         self.disable(entry, due, f"its trigger raised {brief(error)}", batch)
 
     def disable(self, entry: Entry, due: float, reason: str, batch: PlannedBatch) -> None:
-        """Let an entry fire no more, for a reason that is on record."""
+        """Make an entry fire no more, and record the reason."""
         label = self._registry.label(entry)
         log.error("%s: %s; it does not fire any more", label, reason)
         run = Run(label, due, state=SKIPPED)
@@ -365,7 +365,7 @@ class Planner:
 
 
 def check_due(due: float | None) -> float | None:
-    """Return what a trigger has answered; raise InvalidValue unless it is a moment, or None."""
+    """Return a trigger's result; raise InvalidValue unless it is a moment or None."""
     if due is not None and not -math.inf < due < math.inf:
         raise InvalidValue(f"expected a time in POSIX seconds, or None, got {due!r}")
     return due

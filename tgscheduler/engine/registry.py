@@ -1,6 +1,6 @@
 """The entries of one scheduler: by name, by fire time, and those that wait for its start.
 
-This is what the engine's lock guards. Every method is called with it held.
+The engine's lock guards it: every method is called with the lock held.
 """
 
 import math
@@ -16,46 +16,46 @@ from tgscheduler.timetable.agenda import Agenda
 from tgscheduler.timetable.entry import CANCELLED, EXHAUSTED, PENDING, SCHEDULED, Entry
 from tgscheduler.timetable.tasks import SchedulerContext, Task
 
-#: Maximum number of starts and stops that are remembered.
+#: Maximum number of starts, with their stops, that are kept.
 _MOST_UPTIMES = 250
 
 _registries: "weakref.WeakSet[Registry]" = weakref.WeakSet()
 
 
 class Registry:
-    """Names and fire times."""
+    """Entries by name and by fire time."""
 
     def __init__(self, context: SchedulerContext) -> None:
         self.lock = threading.Lock()
         self.context = context
         self.agenda = Agenda()
-        #: Entries that wait for the scheduler's start, with their delay (None: as their trigger says).
+        #: Entries that wait for the scheduler's start, with their delay (None: they fire by their trigger).
         self.pending_start: dict[Entry, float | None] = {}
         #: No task runs before this moment (POSIX seconds; minus infinity: they are not paused).
         self.paused_until = -math.inf
         #: Start and stop times (POSIX seconds) of recent runs of the scheduler; the current one ends at infinity.
         self.uptimes: deque[list[float]] = deque(maxlen=_MOST_UPTIMES)
-        #: Counts what was admitted, released, renamed, paused or resumed.
+        #: A number that changes when an entry is admitted, released, renamed, paused or resumed.
         self.version = 0
         self._names: dict[str, Entry] = {}
         self._labels = Labels()
         self._pid = os.getpid()
         _registries.add(self)
 
-    # -- coming and going ----------------------------------------------------------------------------------------
+    # -- admit and release ---------------------------------------------------------------------------------------
 
     def entry_of(self, task: Task) -> Entry | None:
-        """Return the entry that a task has here; None: it is in another scheduler, or in none."""
-        entry: Entry | None = task.scheduler_entry  # type: ignore[assignment]  # we set no other
+        """Return a task's entry in this scheduler; None: it is in another one, or in none."""
+        entry: Entry | None = task.scheduler_entry  # type: ignore[assignment]  # the engine sets no other
         return entry if entry is not None and entry.context is self.context else None
 
     def admit(self, task: Task, now: float, made: Entry | None = None) -> Entry:
-        """Make a task one of ours, under its name; raise DuplicateTask or InvalidValue and change nothing.
+        """Add a task under its name and return its entry; raise DuplicateTask or InvalidValue, and change nothing.
 
-        Return its entry: the one that it has here, ``made``, or a new one. It is PENDING if it was exhausted or
-        cancelled, and still in its state otherwise.
+        The entry is the one that it has here, ``made``, or a new one. It is PENDING if it was exhausted or cancelled,
+        and keeps its state otherwise.
         """
-        entry: Entry | None = task.scheduler_entry  # type: ignore[assignment]  # we set no other
+        entry: Entry | None = task.scheduler_entry  # type: ignore[assignment]  # the engine sets no other
         if entry is not None and entry.context is not self.context:
             if entry.state is SCHEDULED or entry.state is PENDING:
                 raise InvalidValue(f"{task!r} waits in another scheduler; cancel it there first")
@@ -82,7 +82,7 @@ class Registry:
         return entry
 
     def cancel(self, entry: Entry) -> None:
-        """Let an entry fire no more."""
+        """Release an entry as cancelled: it fires no more."""
         self.release(entry)
         entry.state = CANCELLED
 
@@ -91,13 +91,13 @@ class Registry:
         entry.state = EXHAUSTED
 
     def release(self, entry: Entry) -> None:
-        """Let go of an entry, with its name and its place in the agenda."""
+        """Remove an entry from the agenda and from those that wait for the start, and free its name."""
         self.agenda.cancel(entry)
         self.pending_start.pop(entry, None)
         self._release_name(entry)
 
     def release_ended(self, entries: Iterable[Entry]) -> None:
-        """Let go of those entries that have had their last occurrence."""
+        """Free the names of those entries whose last occurrence has ended."""
         for entry in entries:
             if entry.has_ended():
                 self._release_name(entry)
@@ -126,7 +126,7 @@ class Registry:
         self._names[newname] = entry
 
     def forget_runs(self) -> None:
-        """In a forked copy: what was running at the fork runs in the parent, and is no reason to skip anything here."""
+        """In a forked copy: drop the runs in flight, which are the parent's, so that they do not count as overlaps."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
@@ -136,7 +136,7 @@ class Registry:
     # -- looking up ----------------------------------------------------------------------------------------------
 
     def find(self, name: str) -> Entry | None:
-        """Return the entry of that name; one that has ended is gone, recorded or not."""
+        """Return the entry of that name; release it and return None if it has ended."""
         entry = self._names.get(name)
         if entry is not None and entry.has_ended():
             self.release(entry)
@@ -158,11 +158,11 @@ class Registry:
         )
 
     def __len__(self) -> int:
-        """Return how many entries wait for a time or for the start."""
+        """Return the number of entries that wait for a time or for the start."""
         return len(self.agenda) + len(self.pending_start)
 
     def waiting(self) -> Iterator[Entry]:
-        """Yield the entries that wait: first those for a time, in order."""
+        """Yield the entries that wait: first those that wait for a time, in order."""
         yield from self.agenda.entries()
         yield from self.pending_start
 
@@ -173,7 +173,7 @@ class Registry:
     # -- labels --------------------------------------------------------------------------------------------------
 
     def label(self, entry: Entry) -> str:
-        """Return what a task is called in runs and logs: its name, or its action's, numbered from the second on."""
+        """Return a task's name in runs and logs: its own, or its action's, numbered from the second task on."""
         name = entry.task.name
         if name is not None:
             return name

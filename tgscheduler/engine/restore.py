@@ -2,15 +2,15 @@
 
 ::
 
-    pause        holds until its end
-    max_runs     what has run before counts
-    timetable    unchanged: it continues after the last claimed occurrence, on the same grid, and what was missed while
-                 nothing ran is up to the misfire policy; changed, or new: it begins now
+    pause        lasts until its end
+    max_runs     earlier runs count
+    timetable    unchanged: it continues after the last claimed occurrence, on the same grid, and the misfire policy
+                 decides about what was missed while nothing ran; changed, or new: it begins now
     a new name   takes over the history of ``formerly``
 
-Each name is looked up once after a start: a task that is cancelled and added again begins afresh. What lies in the
-future, as a clock was wrong when it was written, is set right and reported; what has run within the next three hours
-does not run again.
+Each name is looked up once after a start: a task that is cancelled and added again has no history. A mark in the
+future, written by a wrong clock, is corrected and reported; if it is at most three hours ahead and the task has run, it
+stays, so that nothing runs twice.
 """
 
 import math
@@ -33,14 +33,14 @@ log = SafeLogger(__name__)
 #: The name under which :meth:`Restore.save_pause` saves a pause of all tasks: no task has an empty one.
 ALL = ""
 
-#: Maximum difference (seconds) between now and the beginning of a grid: measuring the store's clock is not exact.
+#: Maximum time (seconds) by which a grid may begin in the future: the measurement of the store's clock is not exact.
 GRID_TOLERANCE = 1.0
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Restore:
-    """The tasks that the store knows from before a start, and those that it is to know.
+    """The task records of the store from before a start, and those of this one.
 
     Its methods are called under the engine's lock; :meth:`restored_due` is not if the entry's trigger is a custom one,
     whose label is known by then.
@@ -50,12 +50,12 @@ class Restore:
         self._store = store
         self._registry = registry
         self._before = store.load()
-        #: The store's clock counts for what is in the future; this process's may be behind it.
+        #: Seconds by which this process's clock is behind the store's, which decides what is in the future.
         self._behind = store.behind()
         self._present: dict[str, Known] = {}
         self._unsaved: dict[str, Known] = {}
         self._new: dict[str, Entry] = {}
-        #: What was in flight when its process ended.
+        #: Runs that were in flight when their process ended.
         self.orphans: list[Run] = store.lost()
         all_tasks = self._before.pop(ALL, None)
         if all_tasks is not None:
@@ -66,15 +66,15 @@ class Restore:
 
     @property
     def alone(self) -> bool:
-        """Whether no other process uses the same marks and grids."""
+        """Whether no other process uses the same store."""
         return self._store.alone()
 
     def orphaned_names(self) -> list[str]:
-        """Return the names that have a history, and no task any more."""
+        """Return the names that have a history, but no task any more."""
         return sorted(self._before)
 
     def restored_due(self, entry: Entry, now: float, due: float | None) -> float | None:
-        """Return when an entry fires first that would do so at ``due`` if nothing were known of it; None: never."""
+        """Return an entry's first fire time, by its history; ``due`` if it has none. None: it never fires."""
         label = self._registry.label(entry)
         known = self._take(label) or self._take_over(entry, label)
         if known is None:
@@ -97,7 +97,7 @@ class Restore:
             return due if due is None or due > high_water else next_due(entry, trigger, high_water)
         if _has_grid(entry):
             if known.anchor is None or high_water > now + self._behind or self._is_wrong(known, now, due):
-                self._save_later(self._new_record(entry, label, now, due), at_once=True)  # its rhythm begins again
+                self._save_later(self._new_record(entry, label, now, due), at_once=True)  # its grid begins again
                 return due
             entry.trigger = trigger = entry.grid(known.anchor)
         self._save_later(
@@ -107,7 +107,7 @@ class Restore:
         return next_due(entry, trigger, high_water)
 
     def _sound_mark(self, known: Known, now: float) -> float:
-        """Return a task's mark, set right if it is of a clock that was wrong."""
+        """Return a task's mark, corrected if a wrong clock has written it."""
         ahead = known.mark - now - self._behind
         if ahead <= 0.0:
             return known.mark
@@ -115,12 +115,12 @@ class Restore:
             log.warning("%s: %s", known.name, in_the_future(known.mark, now))
             return known.mark
         log.warning(
-            "%s: its last run is on record %.0f s in the future, as a clock was wrong: set right", known.name, ahead
+            "%s: its last run is on record %.0f s in the future, as a clock was wrong: corrected", known.name, ahead
         )
         return math.nextafter(now, -math.inf)
 
     def _is_wrong(self, known: Known, now: float, due: float | None) -> bool:
-        """Return whether the first point of a grid is in the future by no delay of its task's."""
+        """Return whether the first point of a grid is too far in the future; warn if it is."""
         assert known.anchor is not None
         ahead = known.anchor - max(now, now if due is None else due) - self._behind
         if ahead <= GRID_TOLERANCE:
@@ -129,7 +129,7 @@ class Restore:
         return True
 
     def _take(self, name: str) -> Known | None:
-        """Take out what is known of a name, which may be spelled otherwise on record."""
+        """Remove and return the record of a name, which the store may spell otherwise."""
         spelled = self._store.spelled(name)
         known = self._before.pop(spelled, None)
         if known is None or spelled == name:
@@ -143,7 +143,7 @@ class Restore:
                 run.task = new
 
     def _restore_limits(self, entry: Entry, known: Known, now: float) -> Limits | None:
-        """Let an entry be as it was: paused, or with fewer runs left."""
+        """Restore an entry's pause and its number of runs left."""
         if known.paused_until > now:
             entry.limited().paused_until = known.paused_until
         limits = entry.limits
@@ -162,7 +162,7 @@ class Restore:
         return replace(known, name=label)
 
     def _new_record(self, entry: Entry, label: str, now: float, due: float | None) -> Known:
-        ahead = max(0.0, self._store.condition().skew)  # others use the store, and its clock counts
+        ahead = max(0.0, self._store.condition().skew)  # other processes use the store: its clock counts
         anchor = None
         if _has_grid(entry):
             trigger = entry.trigger
@@ -180,13 +180,13 @@ class Restore:
             self._unsaved[known.name] = known
 
     def flush_saves(self) -> None:
-        """Give the store what is new since the last call."""
+        """Save the records that are new since the last call."""
         if self._unsaved:
             unsaved, self._unsaved = self._unsaved, {}
             self._store.save(list(unsaved.values()))
 
     def adopt_peer_anchors(self, timeout: float) -> list[tuple[Entry, float]]:
-        """Return new entries that another process has registered at the same time, with the anchor of its grid."""
+        """Return new entries that another process has registered at the same time, each with that process's anchor."""
         new, self._new = self._new, {}
         if not new or not self._store.flush(timeout):
             return []
@@ -200,9 +200,9 @@ class Restore:
         return adopted
 
     def wait_saved(self, timeout: float) -> None:
-        """Wait until what was saved is on record, without the lock; warn if that takes too long."""
+        """Wait, without the lock, until the store has committed what was saved; warn if that takes too long."""
         if not self._store.flush(timeout):
-            log.warning("the store does not answer: a pause, or its end, would not outlive this process yet")
+            log.warning("the store does not answer: a pause, or its end, is not saved yet")
 
     # -- what changes while it runs ------------------------------------------------------------------------------
 
@@ -220,14 +220,14 @@ class Restore:
             self._store.save(known)
 
     def rename(self, old: str, new: str) -> None:
-        """Let the history go with a new name."""
+        """Move the history to a new name."""
         known = self._present.pop(old, None)
         if known is not None:
             self._present[new] = replace(known, name=new)
         self._store.rename(old, new)
 
     def on_clock_set_back(self, entries: Iterable[Entry], now: float) -> None:
-        """Let entries that have never run do so from now on: the clock was set back to before they were added."""
+        """Let entries that have never run fire from now on: the clock was set back to before they were added."""
         moved = []
         for entry in entries:
             known = self._present.get(self._registry.label(entry))
@@ -253,7 +253,7 @@ class Restore:
 
 
 def spec_of(entry: Entry) -> str:
-    """Return an entry's timetable as text; the first point of a grid is no part of it."""
+    """Return an entry's timetable as text, without the first point of a grid."""
     if _has_grid(entry):
         return f"every {entry.grid(0.0).seconds!r} s"
     return _ADDRESS.sub("", repr(entry.trigger))[:1000]
@@ -264,12 +264,12 @@ def _paused_until(entry: Entry) -> float:
 
 
 def _has_grid(entry: Entry) -> bool:
-    """Return whether its grid begins where the task was added."""
+    """Return whether its grid begins when the task is added."""
     return entry.begins_grid and (entry.limits is None or entry.limits.start is None)
 
 
 def lost_reason(run: Run) -> str:
-    """Return why a run is lost: it was in flight in a process that is gone."""
+    """Return the reason of a lost run: its process ended while it was in flight."""
     where = run.where
     place = "its process" if where is None else f"its process ({where.process} on {where.host})"
     return f"{place} ended while attempt {run.attempt} was in flight"

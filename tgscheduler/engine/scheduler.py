@@ -1,4 +1,4 @@
-"""The schedulers: a facade over the engine's parts, with the one documentation of each verb.
+"""The schedulers: a facade over the engine's parts, with the public documentation of each method.
 
 ==================  =====================================================================
 Scheduler           in the thread that calls ``start``, until it is stopped from elsewhere
@@ -128,7 +128,7 @@ class Scheduler(AddMethods):
 
     @property
     def running(self) -> bool:
-        """Whether the loop turns."""
+        """Whether the loop runs."""
         return self._lifecycle.running
 
     @property
@@ -172,7 +172,7 @@ class Scheduler(AddMethods):
     # -- tasks come and go ---------------------------------------------------------------------------------------
 
     def schedule(self, task: Task, delay: float | None) -> None:
-        """Make a task ours; it fires first after ``delay`` seconds, or (None) as its trigger says.
+        """Add a task; its first fire time is in ``delay`` seconds, or (None) by its trigger.
 
         Before the start it waits for that, and the delay counts from there.
         """
@@ -190,12 +190,12 @@ class Scheduler(AddMethods):
             self._control.note_added(task)
 
     def schedule_task(self, task: Task, delay: float) -> None:
-        """Put a task ``delay`` seconds ahead, counted from the start before that; move it if it waits."""
+        """Schedule a task ``delay`` seconds from now, or from the start if that is later; move it if it waits."""
         _check_task(task)
         self.schedule(task, triggers.check_seconds("delay", delay))
 
     def schedule_task_abs(self, task: Task, abstime: float) -> None:
-        """Put a task at an absolute time, POSIX seconds; move it if it waits."""
+        """Schedule a task at an absolute time, POSIX seconds; move it if it waits."""
         _check_task(task)
         due = triggers.check_seconds("abstime", abstime)
         self._check_use(task)
@@ -206,7 +206,7 @@ class Scheduler(AddMethods):
     def cancel(self, task: Task | str | None) -> None:
         """Cancel a task, or the task of that name: it fires no more; a run in progress goes on.
 
-        None, a task that is gone and an unknown name are no errors.
+        None, a task that has ended and an unknown name are no errors.
         """
         if task is None:
             return
@@ -231,7 +231,7 @@ class Scheduler(AddMethods):
     # -- control -------------------------------------------------------------------------------------------------
 
     def pause(self, task: Task | str, until: float | datetime | None = None) -> bool:
-        """Let a task run nothing ``until`` a moment (None: until it is resumed); return False if it was so already.
+        """Pause a task ``until`` a moment (None: until it is resumed); return False if it was paused so already.
 
         What comes due meanwhile is recorded as skipped; a task that runs once is kept until then.
         """
@@ -239,12 +239,12 @@ class Scheduler(AddMethods):
         return self._control.pause(task, until)
 
     def resume(self, task: Task | str) -> bool:
-        """Let a paused task run again from now on; return False if it was not paused."""
+        """Resume a paused task; return False if it was not paused."""
         self._check_use()
         return self._control.resume(task)
 
     def pause_all(self, until: float | datetime | None = None) -> bool:
-        """Let no task run anything ``until`` a moment (None: until all are resumed); False if it was so already."""
+        """Pause all tasks ``until`` a moment (None: until all are resumed); return False if they were so already."""
         self._check_use()
         return self._control.pause_all(until)
 
@@ -262,7 +262,7 @@ class Scheduler(AddMethods):
         return self._control.run_now(task)
 
     def reschedule_task(self, task: Task | str, trigger: Trigger) -> float:
-        """Let a task fire by another trigger from now on; return when it does so first (POSIX seconds).
+        """Give a task another trigger from now on; return its first fire time (POSIX seconds).
 
         Raise InvalidValue, and leave the task as it is, if the trigger has no fire time any more.
         """
@@ -279,7 +279,7 @@ class Scheduler(AddMethods):
         return self._control.cancel_run(run)
 
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
-        """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again.
+        """Call ``callback(event)`` for each event of these names (None: of all); return a function that ends it.
 
         Names and facts: :mod:`tgscheduler.events`. Listeners are called in a thread of their own.
         """
@@ -317,7 +317,7 @@ class Scheduler(AddMethods):
         return self.get_tasks()
 
     def view(self, task: str | Task) -> TaskView | None:
-        """Return one task as it is now; None for one that is not there."""
+        """Return one task as it is now; None if it is unknown."""
         self._check_read()
         return self._views.task("view", task)
 
@@ -334,7 +334,7 @@ class Scheduler(AddMethods):
         before: float | Run | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Return what became of occurrences, newest due time first.
+        """Return runs, newest due time first.
 
         Of one task, in one state, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last Run of a
         page, the next page follows.

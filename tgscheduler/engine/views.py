@@ -1,7 +1,7 @@
-"""Views: what readers see of a scheduler. Frozen snapshots of its tasks and runs.
+"""Views: frozen snapshots of a scheduler's tasks and runs, for readers.
 
-Pages, texts, logs and tests read these; nothing else of the engine is read from outside. A task's view is taken in one
-hold of the lock. :attr:`Views.version` changes with anything that a view shows, but for the time that goes by.
+Pages, texts, logs and tests read these, and nothing else of the engine. A task's view is taken in one hold of the lock.
+:attr:`Views.version` changes with everything that a view shows, except the passing of time.
 """
 
 import copy
@@ -25,7 +25,7 @@ from tgscheduler.timetable.triggers import Trigger
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run at one moment; the fields are those of :class:`~tgscheduler.timetable.run.Run`."""
+    """A snapshot of one run; the fields are those of :class:`~tgscheduler.timetable.run.Run`."""
 
     id: int | None
     task: str
@@ -50,7 +50,7 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """One task at one moment. Times are POSIX seconds; ``math.inf`` and ``-math.inf`` stand for no bound."""
+    """A snapshot of one task. Times are POSIX seconds; ``math.inf`` and ``-math.inf`` mean no bound."""
 
     #: Its name, or ``module.qualname`` of its action; its class; where its action runs (``method``).
     name: str
@@ -58,7 +58,7 @@ class TaskView:
     method: str
     #: pending, scheduled, deciding, exhausted or cancelled.
     state: str
-    #: When it is due next, and when that fires (with jitter, or after a pause); None: it waits for no time.
+    #: Its next due time, and that time plus its jitter; None: it waits for no time.
     next_due: float | None
     next_fire: float | None
     #: The trigger, None for what runs once; the IANA name of its zone.
@@ -73,19 +73,19 @@ class TaskView:
     all_paused_until: float
     added_at: float
     last_run: RunView | None
-    #: How many of its runs have started and not ended; how many wait for those.
+    #: Number of its runs that have started and not ended; number of runs in its queue.
     in_flight: int
     queued: int
-    #: Whether it runs once; whether its class says itself when it comes again; whether ``next_due`` was set by hand.
+    #: Whether it runs once; whether its class reschedules itself; whether ``next_due`` was set by ``schedule_task``.
     one_shot: bool
     self_rescheduling: bool
     manual_due: bool
-    #: When it will be due, also before a start: as if the scheduler started now; why that cannot be known.
+    #: Its next due time, before a start as if the scheduler started now; the error if its trigger raised one.
     upcoming_due: float | None
     fault: str | None
-    #: Up to when its trigger finds no fire, and is asked again; None: it finds one, or none is to come at all.
+    #: Where a search ended without a fire time: it continues then. None: there is one, or it never fires.
     unfound: float | None
-    #: Whether the scheduler gives fire times; the moment of this view.
+    #: Whether the scheduler has started; the time of this view.
     started: bool
     now: float
 
@@ -96,13 +96,13 @@ class TaskView:
 
     @property
     def held_until(self) -> float:
-        """The end of the pause that holds it now, minus infinity if there is none."""
+        """The end of its present pause, minus infinity if it is not paused."""
         held = max(self.paused_until, self.all_paused_until)
         return held if held > self.now else -math.inf
 
 
 class Views:
-    """Takes views of one scheduler."""
+    """Makes views of one scheduler."""
 
     def __init__(self, clock: Clock, registry: Registry, planner: Planner, journal: Journal) -> None:
         self._clock = clock
@@ -122,7 +122,7 @@ class Views:
         return [_foreseen(view, twin, delay) for view, twin, delay in taken]
 
     def task(self, verb: str, task: str | Task) -> TaskView | None:
-        """Return a task of ours, also one that has ended; None for one that is unknown, or only a name in a store."""
+        """Return a task of this scheduler, even one that has ended; None if it is unknown, or only has a history."""
         if not isinstance(task, (str, Task)):
             raise InvalidType(f"{verb}: expected a Task or the name of one, got {task!r}")
         with self._registry.lock:
@@ -131,7 +131,7 @@ class Views:
         return _foreseen(*taken[0]) if taken else None
 
     def _take(self, entries: Iterable[Entry]) -> list[tuple[TaskView, Entry | None, float | None]]:
-        """Return views, and for each a copy of the entry if its next due time is still to be asked of its trigger."""
+        """Return views, each with a copy of the entry if the trigger must be called for its next due time."""
         now, started, held = self._clock.now(), self._planner.started, self._registry.paused_until
         pending, taken = self._registry.pending_start, []
         for entry in entries:
@@ -148,7 +148,7 @@ class Views:
         unfound = entry.due if entry.state is SCHEDULED and entry.is_unfound else None
         last = entry.last_run
         if entry.state in (EXHAUSTED, CANCELLED) and entry.label is None and task.name is None and last is not None:
-            name = last.task  # it was let go, and has no number any more
+            name = last.task  # it was released, and has no label any more
         else:
             name = self._registry.label(entry)
         return TaskView(
@@ -182,7 +182,7 @@ class Views:
 
 
 def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskView:
-    """Return a view with what a placing would give it now: without the lock, as the trigger may be a custom one."""
+    """Return a view with the due time that the entry would get now; without the lock, as its trigger may be custom."""
     if twin is None or (view.self_rescheduling and twin.state is DECIDING):
         return view
     try:

@@ -1,1 +1,1 @@
-"""Where an action runs: one adapter per method, behind the protocol of :mod:`tgscheduler.executors.base`."""
+"""Where an action runs: one executor per method, with the protocol of :mod:`tgscheduler.executors.base`."""

@@ -1,4 +1,4 @@
-"""The executors' protocol, and ``perform``: one occurrence in, its outcome out, the only ``try`` around an action."""
+"""The executors' protocol, and ``perform``, which runs one action and has the only ``try`` around it."""
 
 import os
 import socket
@@ -26,10 +26,10 @@ _current: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run", default=
 
 
 class Executor(Stage):
-    """Takes occurrences and hands each back, ended or to be tried again, by appending it to ``ended``.
+    """Runs occurrences, and appends each to ``ended`` when it has ended or is to be retried.
 
-    ``waiting`` holds what was taken and has not begun, ``running`` what has begun and not ended; a run in either is
-    owned as :mod:`~tgscheduler.executors.stage` says.
+    ``waiting`` holds runs that have not begun, ``running`` those that have begun and not ended; both follow the rule of
+    ownership in :mod:`~tgscheduler.executors.stage`.
     """
 
     method: ClassVar[str]
@@ -37,54 +37,54 @@ class Executor(Stage):
     enforces_timeouts: ClassVar[bool] = False
     #: Whether its actions run on the loop's own thread.
     on_loop: ClassVar[bool] = False
-    #: What its runs are in, in the plural: for reasons of ``health()``; empty: nothing that is counted.
+    #: Plural noun for the reasons of ``health()``: "threads" or "children"; empty if there is nothing to count.
     places: ClassVar[str] = ""
 
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         super().__init__(clock, ended)
         self.running: dict[Run, Occurrence] = {}
-        #: Runs that have ended although their action has not returned: it cannot be ended, and holds its thread.
+        #: Runs that were ended although their action has not returned: it cannot be stopped, and keeps its thread.
         self.abandoned_runs: dict[Run, Occurrence] = {}
         self.events: Events | None = None
         self._copied = False
         self.take_context()
 
     def take_context(self) -> None:
-        """Let each run from now on have a copy of the present context: that in which the scheduler is started."""
+        """Give each run from now on a copy of the present context: the one in which the scheduler is started."""
         self._context = copy_context()
-        #: What an action would change in place, for all that have it: each run gets its own.
+        #: Values that an action can change in place: each run gets its own copy.
         self._decimals = _decimal_contexts(self._context)
 
     @property
     def capacity(self) -> int | None:
-        """Maximum number of runs at a time; None: no bound that health tells."""
+        """Maximum number of runs at a time; None: no bound that health reports."""
         return None
 
     @property
     def busy(self) -> int:
-        """How many threads or processes there are."""
+        """Number of threads or processes."""
         return 0
 
     def start(self) -> None:
         """Get ready to take occurrences."""
 
     def submit(self, occurrences: Sequence[Occurrence]) -> None:
-        """Take occurrences, in order; each starts at once or waits, and ends as cancelled once this is closed."""
+        """Take occurrences, in order; each starts at once or waits, and ends as cancelled if this is closed first."""
         raise NotImplementedError
 
     def work(self) -> bool:
-        """Perform what waits for the loop's own thread, for one slice; return whether more waits."""
+        """Perform waiting runs in the loop's own thread, for one slice; return whether more wait."""
         return False
 
     def recover(self) -> None:
-        """Try again what the host has refused: called by the loop while this is ``degraded``."""
+        """Try again to get what the host has refused; the loop calls this while the executor is ``degraded``."""
 
     def enforce_timeouts(self, now: float) -> float:
-        """End what is past its timeout; return when to look again (POSIX seconds, infinity: when a run begins)."""
+        """End runs past their timeout; return when to call again (POSIX seconds; infinity: when a run begins)."""
         raise NotImplementedError
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: start nothing that waits, and tell no one of what runs."""
+        """In a forked copy: start nothing that waits, and publish no events."""
         super().reset_after_fork()
         self._copied = True
         self.events = None
@@ -94,14 +94,14 @@ class Executor(Stage):
         return all(run is but for run in list(self.running))
 
     def terminate(self, but: Run | None = None) -> None:
-        """End what still runs, or abandon it; the run ``but`` goes on."""
+        """End what still runs, or abandon it, except the run ``but``."""
 
     def cancel(self, run: Run, reason: str) -> bool:
-        """End a run that waits or runs as cancelled; return whether this call did. Its action may go on, unheard."""
+        """End a waiting or running run as cancelled; return whether this call did. Its action may go on, abandoned."""
         return self.cancel_waiting(run, reason) or self.abandon_run(run, CANCELLED, reason)
 
     def begin(self, occurrence: Occurrence, where: Where) -> bool:
-        """Mark a run as running; False when it has been cancelled meanwhile and must not run."""
+        """Mark a run as running; return False if it has been cancelled meanwhile and must not run."""
         entry, run = occurrence
         if entry.state is entries.CANCELLED and self.cancel_waiting(run, "its task was cancelled before it began"):
             return False
@@ -120,7 +120,7 @@ class Executor(Stage):
         return True
 
     def _on_begin(self, occurrence: Occurrence, timeout: float) -> None:
-        """Take note that a run has begun that has a timeout."""
+        """Note that a run with a timeout has begun."""
 
     def finish(
         self,
@@ -130,9 +130,9 @@ class Executor(Stage):
         reason: str | None = None,
         kind: type[BaseException] | None = None,
     ) -> bool:
-        """End a run that has begun, or let it wait for its next attempt; say whether this call did.
+        """End a run that has begun, or make it wait for its next attempt; return whether this call did.
 
-        ``kind`` is the exception by which it has failed, where it is one that may be tried again.
+        ``kind``: the class of the exception by which it failed, None if it is not to be retried.
         """
         occurrence = self.running.pop(run, None)
         if occurrence is None:
@@ -156,9 +156,9 @@ class Executor(Stage):
         return True
 
     def abandon_run(self, run: Run, state: str, reason: str) -> bool:
-        """End a run though its action has not returned, and cannot be made to; say whether this call did.
+        """End a run although its action has not returned and cannot be stopped; return whether this call did.
 
-        Where it timed out and is tried again, the next attempt is another Run object: the action still has this one.
+        If it timed out and is retried, the next attempt is another Run object: the action still has this one.
         """
         occurrence = self.running.get(run)
         if occurrence is None:
@@ -174,7 +174,7 @@ class Executor(Stage):
         return True
 
     def _retry_time(self, occurrence: Occurrence, kind: type[BaseException], now: float) -> float | None:
-        """Return when a run that has failed is tried again, None: it is not."""
+        """Return when a run that has failed is retried, None if it is not."""
         entry, run = occurrence
         if entry.policy.retry is None or self._closed or entry.state is entries.CANCELLED:
             return None
@@ -186,7 +186,7 @@ class Executor(Stage):
             self.bell.put(None)
 
     def leave_behind(self, run: Run, what: str) -> None:
-        """End a run whose action does not return as cancelled, as the scheduler stops."""
+        """End a run as cancelled, as the scheduler stops and its action does not return."""
         if self.abandon_run(run, CANCELLED, f"stopped; {what}"):
             log.warning("%s: its action did not return in time: %s", run.task, what)
 
@@ -204,7 +204,7 @@ class Executor(Stage):
         if entry.limits is not None or entry.state is entries.CANCELLED or self.events is None or self.events.wanted:
             if not self.begin(occurrence, where):
                 return False
-        else:  # what nearly every run is: begin without its call
+        else:  # nearly every run: as begin() does, without its call
             running[run] = occurrence
             if self.waiting.pop(run, None) is None:
                 del running[run]
@@ -228,7 +228,7 @@ class Executor(Stage):
         entry, run = occurrence
         timeout = entry.policy.timeout
         took = self.clock.now() - (run.started or 0.0)
-        if timeout is not None and took > timeout:  # it has returned before anybody saw that it is late
+        if timeout is not None and took > timeout:  # it has returned before it was found to be late
             error = None if failure is None else failure.text
             if self.finish(run, TIMED_OUT, error, f"timed out: it took {took:.3f} s of {timeout:g}", TimeoutError):
                 log.warning("%s: timed out: it took %.3f s of %g", run.task, took, timeout)
@@ -239,7 +239,7 @@ class Executor(Stage):
 
 
 class Failure(NamedTuple):
-    """How an action has failed: its traceback's text, the exception's class, and the reason where that says it all."""
+    """How an action failed: the traceback's text, the exception's class, and a reason if that replaces a traceback."""
 
     text: str
     kind: type[BaseException]
@@ -247,10 +247,10 @@ class Failure(NamedTuple):
 
 
 def perform(occurrence: Occurrence) -> Failure | None:
-    """Execute a task in the present context, which is the run's own; return how it failed, None where it did not.
+    """Execute a task in the present context, which is the run's own; return how it failed, None if it did not.
 
-    Whatever the action raises ends here, SystemExit and KeyboardInterrupt included: it is logged once with the task's
-    name, and never reaches the thread that runs it.
+    Every exception of the action is caught here, SystemExit and KeyboardInterrupt included: it is logged once with the
+    task's name, and never reaches the thread that runs it.
     """
     _current.set(occurrence)
     try:
@@ -261,7 +261,7 @@ def perform(occurrence: Occurrence) -> Failure | None:
         reason = str(error) if isinstance(error, UnfinishedAction) else None
         text = reason or describe(error)
         _report(occurrence[0].task, occurrence[1], error, text)
-        # One that the application keeps must not keep our frames and its locals; its own __setattr__ may raise.
+        # An exception that the application keeps must not keep frames and their locals; its own __setattr__ may raise.
         BaseException.with_traceback(error, None)
         return Failure(text, type(error), reason)
     return None
@@ -278,7 +278,7 @@ def _decimal_contexts(context: Context) -> list[tuple[ContextVar[Any], Any]]:
 def current_run() -> CurrentRun | None:
     """Return the run that the calling action is in; None outside of one.
 
-    It has the task's name, due time, attempt and deadline; ``cancelled`` says whether the action should return, and
+    It has the task's name, due time, attempt and deadline; ``cancelled`` is true if the action should return, and
     ``log`` is a logger that names the task.
     """
     found = _current.get()
@@ -302,5 +302,5 @@ def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
 
 
 def here() -> Where:
-    """Return the place that this thread is."""
+    """Return the host, process and thread of the caller."""
     return Where(socket.gethostname(), os.getpid(), threading.current_thread().name)

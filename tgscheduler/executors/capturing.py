@@ -1,15 +1,15 @@
-"""Capturing: what an action logs is kept with its run, up to a bound, whatever logger it uses.
+"""Log capture: what an action logs is kept with its run, up to a bound, with any logger.
 
-A handler on the root logger would see the lines as well, but would also count as one: ``logging.basicConfig`` would do
-nothing any more. So the lines are taken where records are made, by a factory in front of the one that is there.
+With a handler on the root logger, ``logging.basicConfig`` would do nothing any more. So the lines are captured where
+records are made, by a record factory in front of the present one.
 
 ::
 
-    another's factory --> ours --> another's factory --> ours --> logging.LogRecord
-                          keeps                          passes on
+    another factory --> ours --> another factory --> ours --> logging.LogRecord
+                        keeps                        passes on
 
-The application may set its own factories before and after ours, and take them away in any order. So each of ours calls
-the one that it was put in front of, for ever, and of several in one chain the outermost keeps the line.
+The application may set its own factories before and after ours, and remove them in any order. So each of ours always
+calls the factory that it was put in front of, and of several in one chain the outermost keeps the line.
 """
 
 import copy
@@ -23,7 +23,7 @@ from tgscheduler.executors.base import log as task_log
 from tgscheduler.messages import clean
 from tgscheduler.timetable.run import Run
 
-#: So many characters of a run's lines are kept, the last ones.
+#: Maximum number of characters that are kept of a run's lines: the last ones.
 LONGEST = 8_000
 
 _format = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s").format
@@ -42,7 +42,7 @@ class _Factory:
     def __call__(self, *args: Any, **kw: Any) -> logging.LogRecord:
         current = _current.get()
         outer: _Factory | None = getattr(_thread, "outer", None)
-        if current is None or outer not in (None, self):  # the same one again: a factory logs something itself
+        if current is None or outer not in (None, self):  # ourselves: a factory logs something itself
             return self.before(*args, **kw)
         _thread.outer = self
         try:
@@ -54,7 +54,7 @@ class _Factory:
 
 
 def begin() -> None:
-    """Capture from now on; each call is ended by :func:`end`."""
+    """Capture from now on, until a call of :func:`end` for each call of this."""
     global _users
     with _lock:
         _users += 1
@@ -62,14 +62,14 @@ def begin() -> None:
 
 
 def go_on() -> None:
-    """Capture also if the application has set another factory meanwhile, which may call ours or not."""
+    """Capture even if the application has set another factory meanwhile, which may or may not call ours."""
     factory = logging.getLogRecordFactory()
     if type(factory) is not _Factory:
         logging.setLogRecordFactory(_Factory(factory))
 
 
 def end() -> None:
-    """End what one call of :func:`begin` began; under a factory that somebody has set meanwhile ours stays."""
+    """End one call of :func:`begin`; if the application has set a factory over ours meanwhile, ours stays."""
     global _users
     with _lock:
         _users -= 1
@@ -80,11 +80,11 @@ def end() -> None:
 
 def keep(run: Run, record: logging.LogRecord) -> None:
     """Keep a record with a run; never raise."""
-    if record.name == task_log.logger.name:  # its failure is in the run's error
+    if record.name == task_log.logger.name:  # the failure is in the run's error
         return
     try:
-        text = f"{run.log}{clean(_format(copy.copy(record)))}\n"  # a copy: formatting leaves its traces on a record
-    except Exception:  # arguments that do not fit: logging itself says so
+        text = f"{run.log}{clean(_format(copy.copy(record)))}\n"  # a copy, as formatting changes a record
+    except Exception:  # arguments that do not fit: logging itself reports them
         return
     if len(text) > LONGEST:
         text = text[-LONGEST:]

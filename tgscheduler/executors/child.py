@@ -1,9 +1,9 @@
-"""What a freshly forked child does first, and how it speaks to its parent.
+"""Setup of a forked child, and its messages to the parent.
 
-A fork copies one thread and every lock as it stood. So a child gets default signals, a process group of its own, an
-empty stdin, fresh output streams (the parent's may be locked and hold its unwritten bytes) and no listening socket
-(it would keep the port taken after its parent), and its log goes to the parent by a pipe, as JSON lines: the locks
-inside the parent's handlers are never touched.
+A fork copies one thread and every lock in its present state. So a child gets default signals, a process group of its
+own, an empty stdin, new output streams (the parent's may be locked and hold unwritten bytes) and no listening socket
+(it would keep the port in use after its parent). Its log goes to the parent by a pipe, as JSON lines, so that the locks
+of the parent's handlers are never used.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-#: In a forked run: the name of its task. Verbs that would change a timetable look here.
+#: In a forked run: the name of its task. Methods that would change a timetable check this.
 forked_run: str | None = None
 
 _RECORD_FIELDS = (
@@ -25,12 +25,12 @@ _RECORD_FIELDS = (
     "created", "msecs", "relativeCreated", "thread", "threadName", "process", "processName",
 )  # fmt: skip
 
-#: Maximum length of a message to the parent, in bytes. Texts of a longer log record are cut to the first of these
-#: numbers of characters by which it fits: one takes 12 bytes at most.
+#: Maximum length of a message to the parent, in bytes. Texts of a longer log record are cut to the first number of
+#: characters in ``_CUTS`` with which it fits: a character takes 12 bytes at most.
 LONGEST = 1 << 20
 _CUTS = (1 << 17, 1 << 14, 1 << 10)
 
-#: What every record has, or gets by being formatted; what else there is the application has added.
+#: The attributes of every record, and those that formatting adds; the application has added all others.
 _KNOWN = frozenset({*logging.makeLogRecord({}).__dict__, "message", "asctime"})
 
 _DEFAULTS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCHLD", "SIGALRM")
@@ -52,11 +52,11 @@ class Pipe:
         self.fd = fd
 
     def send(self, **message: Any) -> None:
-        """Write one message; a parent that is gone is no error."""
+        """Write one message; it is no error if the parent has ended."""
         self.write(_line(message))
 
     def write(self, data: bytes) -> None:
-        """Write a line; a parent that is gone is no error."""
+        """Write a line; it is no error if the parent has ended."""
         try:
             while data:
                 data = data[os.write(self.fd, data) :]
@@ -65,12 +65,12 @@ class Pipe:
 
 
 class PipeHandler(logging.Handler):
-    """Sends log records to the parent, which hands them to its own handlers."""
+    """Sends log records to the parent, which passes them to its own handlers."""
 
     pipe: Pipe | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send a record with its message and traceback formatted; a bad one is told on stderr, as by other handlers."""
+        """Send a record, message and traceback formatted; report an invalid one on stderr, as other handlers do."""
         if self.pipe is None:
             return
         try:
@@ -84,7 +84,7 @@ def _line(message: dict[str, Any]) -> bytes:
 
 
 def _record_line(record: logging.LogRecord) -> bytes:
-    """Return the message that a log record becomes, cut where it is too long."""
+    """Return the message for a log record, with its texts cut if it is too long."""
     if record.exc_info and not record.exc_text:
         record.exc_text = logging.Formatter().formatException(record.exc_info)
     fields: dict[str, Any] = {name: getattr(record, name, None) for name in _RECORD_FIELDS}
@@ -101,7 +101,7 @@ def _record_line(record: logging.LogRecord) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON has of a value, else its text."""
+    """Return a value as it is if it is a JSON scalar, otherwise its text."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     try:
@@ -117,12 +117,12 @@ def _cut(value: object, most: int) -> object:
     return f"{value[:head]} … [cut: {len(value) - head - tail} characters] … {value[-tail:]}"
 
 
-# Made in the parent: a handler's lock is made anew in each child by logging itself.
+# Made in the parent: logging itself makes a handler's lock anew in each child.
 _handler = PipeHandler()
 
 
 def settle(fd: int, die_with: int | None) -> Pipe:
-    """Make a fresh child safe; return its pipe. ``die_with``: the parent whose end it does not survive."""
+    """Set up a new child and return its pipe. ``die_with``: the parent's process id; the child ends with it."""
     for name in _DEFAULTS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_DFL)
@@ -134,7 +134,7 @@ def settle(fd: int, die_with: int | None) -> Pipe:
     if die_with is not None and _prctl is not None:
         _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
         if os.getppid() != die_with:
-            os._exit(1)  # it ended before we asked
+            os._exit(1)  # it ended before the call
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -153,11 +153,11 @@ def settle(fd: int, die_with: int | None) -> Pipe:
 
 
 def log_in_parent(fields: dict[str, Any]) -> logging.LogRecord:
-    """Hand a record that a child sent to this process's handlers, and return it; what they raise is not felt."""
+    """Pass a record that a child sent to this process's handlers, and return it; ignore what they raise."""
     record = logging.makeLogRecord(fields)
     try:
         logging.getLogger(record.name).callHandlers(record)
-    except Exception:  # noqa: S110  # there is no other place to say it
+    except Exception:  # noqa: S110  # there is no other place to report it
         pass
     return record
 

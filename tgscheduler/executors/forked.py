@@ -1,15 +1,15 @@
-"""Forked: a process of its own for each run, so that closures work and a crash hurts nobody.
+"""Forked: a process of its own for each run, so that closures work and a crash affects no other run.
 
 ::
 
-    submit --> line --> the forker, one long-lived thread:
-                          fork (a bounded number of children), then poll
-                            pipe readable    log records, the outcome (JSON lines; nothing is unpickled)
-                            pidfd readable   the child has ended: reap it, finish its run
-                            nothing for 30 s no sign of life: end the child's process group
+    submit --> queue --> the forker, one long-lived thread:
+                           fork (a bounded number of children), then poll
+                             pipe readable    log records, the outcome (JSON lines; nothing is unpickled)
+                             pidfd readable   the child has ended: reap it, finish its run
+                             nothing for 30 s no sign of life: end the child's process group
 
-Only that thread forks: a child's death signal is bound to the thread that forked it. Of the pipes a child keeps the
-write end of its own, and nothing else. Where the platform has no pidfd, children are asked for each 50 ms.
+Only that thread forks: a child's death signal is bound to the thread that forked it. A child keeps the write end of its
+own pipe and no other end of a pipe. If the platform has no pidfd, children are polled every 50 ms.
 """
 
 import json
@@ -46,10 +46,10 @@ from tgscheduler.timetable.run import Run
 
 log = SafeLogger(__name__)
 
-#: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
+#: Timeout (seconds) for a child's first message: without one it waits for a lock that was held at the fork.
 SIGN_OF_LIFE = 30.0
 
-#: A fork or thread that the host has refused is tried again after so many seconds.
+#: Delay (seconds) before a fork or thread that the host has refused is tried again.
 AGAIN = 0.1
 
 
@@ -65,14 +65,14 @@ class ForkedExecutor(Executor):
         self._arrivals: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
         self._queue: deque[Occurrence] = deque()
         self._children: dict[int, Child] = {}
-        self._groups: dict[int, float] = {}  # of children that were ended: grandchildren may need a KILL, and when
+        self._groups: dict[int, float] = {}  # process groups of ended children, and when to KILL what is left in them
         self._thread: threading.Thread | None = None
         self._ring: int | None = None
         self._rang = False
         self._abandoning = False
         self._unwanted: dict[Run, str] = {}  # runs that were cancelled while they ran, and why
         self._again = 0.0
-        self._door = threading.RLock()  # a signal handler may stop us in the middle of a wake
+        self._door = threading.RLock()  # a signal handler may stop the scheduler in the middle of a wake
 
     @property
     def capacity(self) -> int:
@@ -81,7 +81,7 @@ class ForkedExecutor(Executor):
 
     @property
     def busy(self) -> int:
-        """How many children there are."""
+        """Number of children."""
         return len(self._children)
 
     def submit(self, occurrences: Sequence[Occurrence]) -> None:
@@ -96,12 +96,12 @@ class ForkedExecutor(Executor):
         self._wake()
 
     def close(self) -> None:
-        """Fork nothing any more."""
+        """Fork no more."""
         super().close()
         self._wake()
 
     def cancel(self, run: Run, reason: str) -> bool:
-        """Withdraw a run, or end its child: it ends as cancelled once that is gone; say whether it will."""
+        """Cancel a waiting run, or end its child: the run then ends as cancelled. Return whether it will."""
         if self.cancel_waiting(run, reason):
             return True
         if run not in self.running:
@@ -114,7 +114,7 @@ class ForkedExecutor(Executor):
         return True
 
     def idle(self, but: Run | None = None) -> bool:
-        """Say whether all children have ended, the forker included."""
+        """Return whether all children and the forker have ended."""
         return self._thread is None or not self._thread.is_alive()
 
     def terminate(self, but: Run | None = None) -> None:
@@ -128,7 +128,7 @@ class ForkedExecutor(Executor):
                 log.error("the forker did not end; children left: %s", list(self._children))
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: the children are the parent's, and so were the descriptors."""
+        """In a forked copy: the children and the descriptors belong to the parent."""
         super().reset_after_fork()
         self._children, self._groups, self._ring = {}, {}, None
 
@@ -156,21 +156,21 @@ class ForkedExecutor(Executor):
                 self._thread = thread
 
     def recover(self) -> None:
-        """Start the forker where it could not be started, or has met a fault."""
+        """Start the forker if it could not be started, or has ended by a fault."""
         if self._thread is None and self.waiting and not self._closed and clocks.elapsed() >= self._again:
             self._start_forker()
 
     def _wake(self) -> None:
         if self._rang:
             return
-        with self._door:  # or the number of a pipe that was just closed might be somebody else's file by now
+        with self._door:  # otherwise the number of a closed pipe may be another file by now
             if self._ring is not None:
                 self._rang = True
                 try:
                     os.write(self._ring, b"!")
                 except BlockingIOError:
                     pass  # full: it is awake
-                except OSError as error:  # an action has closed it: the forker will find out, and end
+                except OSError as error:  # an action has closed it: the forker will notice, and end
                     self._ring = None
                     self.degraded = f"the forker cannot be woken: {error}"
 
@@ -193,7 +193,7 @@ class ForkedExecutor(Executor):
                     else:
                         self._hear(fd, poller)
                 self._watch(poller)
-        except BaseException as error:  # also where an action has closed our pipes: the loop starts another forker
+        except BaseException as error:  # also if an action has closed our pipes: the loop starts another forker
             log.critical("the forker ended by a fault\n%s", describe(error))
             self.degraded = f"the forker ended by a fault: {brief(error)}"
             for kid in list(self._children.values()):
@@ -217,7 +217,7 @@ class ForkedExecutor(Executor):
             pass
 
     def _patience(self) -> float:
-        """Return for how many seconds to poll."""
+        """Return the timeout of the next poll (seconds)."""
         if self._groups or any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
             return 0.05
         if self._queue and clocks.elapsed() < self._again:
@@ -327,7 +327,7 @@ class ForkedExecutor(Executor):
                 kid.outcome = message
         except Exception as error:  # its action has written to our pipe
             if not kid.garbled:
-                task_log.warning("%s: its child sent what cannot be read (%s)", kid.run.task, brief(error))
+                task_log.warning("%s: its child sent an unreadable message (%s)", kid.run.task, brief(error))
             kid.garbled = True
 
     def _reap(self, kid: Child, poller: "select.poll", wait: bool = False) -> None:
@@ -336,7 +336,7 @@ class ForkedExecutor(Executor):
         except ChildProcessError:  # the application reaps all children, or ignores SIGCHLD
             pid, status = kid.pid, None
         if pid == 0:
-            if kid.pidfd is not None:  # it is no pidfd any more: an action has closed all files
+            if kid.pidfd is not None:  # no pidfd any more: an action has closed all files
                 poller.unregister(kid.pidfd)
                 kid.pidfd = None
             return
@@ -372,7 +372,7 @@ class ForkedExecutor(Executor):
             error, reason, kind = str(outcome.get("error")), outcome.get("reason"), outcome.get("kind")
             self.finish(run, runs.FAILED, error, None if reason is None else str(reason), kind_of(kid.entry, kind))
         elif status is None:
-            reason = "the child's end was taken by somebody else (SIGCHLD ignored, or waitpid(-1) in the application)"
+            reason = "other code has taken the child's exit status (SIGCHLD ignored, or waitpid(-1) in the application)"
             task_log.error("%s: lost: %s", run.task, reason)
             self.finish(run, runs.LOST, reason=reason)
         else:
@@ -403,14 +403,14 @@ class ForkedExecutor(Executor):
                 kid.end(signal.SIGKILL)
             elif now >= kid.warn_at:
                 kid.warn_at = float("inf")
-                task_log.warning("%s: its process %d runs since %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
+                task_log.warning("%s: its process %d has run for %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
             if kid.pidfd is None:
                 self._reap(kid, poller)
         for group, kill_at in list(self._groups.items()):
             sig = signal.SIGKILL if now >= kill_at else 0
             try:
                 os.killpg(group, sig)
-            except OSError:  # nobody is left in it
+            except OSError:  # no process is left in it
                 sig = signal.SIGKILL
             if sig:
                 del self._groups[group]

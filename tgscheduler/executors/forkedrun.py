@@ -1,4 +1,4 @@
-"""One forked run, from both sides: what the parent knows of a child, and what the child does."""
+"""One forked run, from both sides: the parent's view of a child, and what the child does."""
 
 import math
 import os
@@ -46,12 +46,12 @@ class Child:
         self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
 
     def end(self, sig: int) -> None:
-        """Signal the child's whole process group, unless that is our own."""
+        """Signal the child's whole process group, or only the child if it is in another group."""
         try:
             if self.pidfd is not None:
                 signal.pidfd_send_signal(self.pidfd, 0)
         except ProcessLookupError:
-            return  # somebody else has reaped it: its number may be anybody's by now
+            return  # other code has reaped it: its number may be another process's by now
         except OSError:
             pass  # an action has closed the pidfd
         try:
@@ -60,11 +60,11 @@ class Child:
             else:
                 os.kill(self.pid, sig)
         except OSError:
-            pass  # it has ended; as we have not reaped it, its number is nobody else's
+            pass  # it has ended; as it is not reaped, its number is still its own
 
 
 def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
-    """Run the action in the fresh child, tell the parent, and leave without the parent's exit handlers."""
+    """Run the action in the new child, send the outcome to the parent, and exit without the parent's exit handlers."""
     try:
         pipe = child.settle(write, die_with=parent)
         pipe.send()  # the sign of life
@@ -73,7 +73,7 @@ def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except Exception:  # noqa: S110  # closed, or something else stands there: the outcome is not its matter
+            except Exception:  # noqa: S110  # closed, or replaced by something else: the outcome does not depend on it
                 pass
         if failure is None:
             pipe.send(state=runs.OK)
@@ -85,7 +85,7 @@ def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
 
 
 def _number_of(entry: Entry, kind: type[BaseException]) -> int | None:
-    """Return the place in the task's ``retry.on`` of a class that is one of those, None: none of them."""
+    """Return the index in the task's ``retry.on`` of the first class that ``kind`` is a subclass of, None if none."""
     retry = entry.policy.retry
     if retry is None:
         return None
@@ -93,7 +93,7 @@ def _number_of(entry: Entry, kind: type[BaseException]) -> int | None:
 
 
 def kind_of(entry: Entry, number: object) -> type[BaseException] | None:
-    """Return the class that a child's number stands for."""
+    """Return the class in the task's ``retry.on`` at the index that a child sent, None if there is none."""
     retry = entry.policy.retry
     if retry is None or not isinstance(number, int) or not 0 <= number < len(retry.on):
         return None
@@ -101,7 +101,7 @@ def kind_of(entry: Entry, number: object) -> type[BaseException] | None:
 
 
 def last_words(status: int) -> str:
-    """Return how a child ended that said nothing of its action."""
+    """Return how a child ended that sent no outcome."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"its process ended with exit code {code} and said nothing"
@@ -122,7 +122,7 @@ def _pidfd(pid: int) -> int | None:
 
 
 def warm_up() -> None:
-    """Import what formatting a traceback needs: a child that imports may wait for an import lock for ever."""
+    """Import what formatting a traceback needs: in a child an import may wait for an import lock for ever."""
     try:
         raise RuntimeError("warm up")
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Sequential: in the thread of the loop, one after another."""
+"""Sequential: actions run in the loop's thread, one after another."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask
 
-#: A sequential action that takes longer than its interval, and than this (seconds), gets a warning: all others waited.
+#: A sequential action that takes longer than its interval, and than this (seconds), is warned about: all others waited.
 LONG = 1.0
 
-#: The loop looks at its timetable again after this many seconds of sequential work, or one longer action.
+#: Maximum time (seconds) of sequential work in one turn, but for an action that takes longer.
 SLICE = 0.005
 
 
 class SequentialExecutor(Executor):
-    """Queues what is due; the loop lets it work a slice at a time, in between its own turns."""
+    """Queues due runs; the loop calls :meth:`work` for one slice in each turn."""
 
     method = method.sequential
     on_loop = True
@@ -33,7 +33,7 @@ class SequentialExecutor(Executor):
         self.hold(occurrences)
 
     def work(self) -> bool:
-        """Perform what waits, for one slice; return whether more waits."""
+        """Perform waiting runs, for one slice; return whether more wait."""
         if not self._queue:
             return False
         where, queue, clock = here(), self._queue, self.clock
@@ -49,15 +49,15 @@ class SequentialExecutor(Executor):
     def _warn(self, occurrence: Occurrence, took: float) -> None:
         task, run = occurrence[0].task, occurrence[1]
         if task.method == method.sequential and not (isinstance(task, IntervalTask) and took < task.interval):
-            log.warning("%s: its action held the loop for %.1f s, and all other tasks with it", run.task, took)
+            log.warning("%s: its action held the loop for %.1f s; all other tasks waited", run.task, took)
 
     def close(self) -> None:
-        """Start nothing any more."""
+        """Start no more runs."""
         self._queue.clear()
         super().close()
 
     def terminate(self, but: Run | None = None) -> None:
-        """Abandon an action that has not returned: its thread cannot be ended."""
+        """Abandon an action that has not returned: a thread cannot be ended."""
         for run in list(self.running):
             if run is not but:
                 self.leave_behind(run, "the loop's thread is left behind")

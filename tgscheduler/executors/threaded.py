@@ -1,13 +1,13 @@
-"""Threaded: an elastic pool of daemon threads that reuses idle ones and is bounded.
+"""Threaded: a bounded, elastic pool of daemon threads that reuses idle ones.
 
 ::
 
     submit --> queue --> worker (1 .. bound), each: take, begin, perform, finish
                  |
-              grower: while work waits and nobody is idle, one more worker each millisecond, then two, four, …
+              grower: while work waits and no worker is idle, one more worker each millisecond, then two, four, …
 
-The grower is a thread of its own, so that neither the loop nor a busy pool has to look, and a thread that cannot be
-started delays nobody. Past the bound occurrences wait in the queue, in order.
+The grower is a thread of its own, so that neither the loop nor busy workers have to check, and a thread that cannot be
+started delays no run. Beyond the bound occurrences wait in the queue, in order.
 """
 
 import heapq
@@ -28,16 +28,17 @@ from tgscheduler.timetable.run import LOST, TIMED_OUT, Run
 
 log = SafeLogger(__name__)
 
-#: An idle worker ends after this many seconds; the last one stays.
+#: Maximum time (seconds) for which a worker is idle: then it ends, but the last one stays.
 IDLE = 30.0
 
-#: The grower looks this often (seconds) while work waits; while work moves it adds a worker only each MOVING looks.
+#: Interval (seconds) at which the grower checks the queue while work waits. While workers take work from the queue, it
+#: adds workers only at every MOVING-th check.
 LOOK = 0.001
 MOVING = 10
 
 
 _Limit = tuple[float, int, int, Occurrence]
-"""When (``clock.elapsed``) which attempt of an occurrence is past its timeout; the second number breaks ties."""
+"""When a timeout ends (``clock.elapsed``), a number that breaks ties, the attempt, and the occurrence."""
 
 
 class ThreadedExecutor(Executor):
@@ -52,10 +53,10 @@ class ThreadedExecutor(Executor):
         self._bound = threads
         self._queue: queue.SimpleQueue[Occurrence | None] = queue.SimpleQueue()
         self._bell: clocks.Bell = queue.SimpleQueue()
-        self._door = threading.Lock()  # workers pass it when they come and go, never in between
+        self._door = threading.Lock()  # taken when a worker starts or ends, never in between
         self._workers: dict[int, threading.Thread] = {}
         self._idlers: set[int] = set()
-        self._begun: deque[_Limit] = deque()  # workers append what has a timeout, the loop looks after it
+        self._begun: deque[_Limit] = deque()  # workers append runs with a timeout, the loop enforces it
         self._limits: list[_Limit] = []
         self._numbers = itertools.count()
         self._submitted = 0
@@ -69,7 +70,7 @@ class ThreadedExecutor(Executor):
 
     @property
     def busy(self) -> int:
-        """How many workers there are."""
+        """Number of workers."""
         return len(self._workers)
 
     def start(self) -> None:
@@ -91,7 +92,7 @@ class ThreadedExecutor(Executor):
             self.close()
 
     def _press(self) -> None:
-        """Wake the grower where more waits than there are idle workers."""
+        """Wake the grower if more occurrences wait than there are idle workers."""
         if not self._pressed and self._queue.qsize() > len(self._idlers):
             self._pressed = True
             self._bell.put(None)
@@ -102,7 +103,7 @@ class ThreadedExecutor(Executor):
             self.bell.put(None)
 
     def enforce_timeouts(self, now: float) -> float:
-        """End what is past its timeout: marked, and its thread counted as abandoned until the action returns."""
+        """End runs past their timeout; each keeps its thread, and counts as abandoned, until its action returns."""
         while self._begun:
             heapq.heappush(self._limits, self._begun.popleft())
         elapsed = self.clock.elapsed()
@@ -118,7 +119,7 @@ class ThreadedExecutor(Executor):
         return now + self._limits[0][0] - elapsed if self._limits else math.inf
 
     def close(self) -> None:
-        """Let waiting occurrences end as cancelled, idle workers end, and busy ones end after their run."""
+        """End waiting occurrences as cancelled, idle workers at once, and busy workers after their run."""
         super().close()
         self._bell.put(None)
         for _ in range(len(self._workers) + 1):
@@ -140,7 +141,7 @@ class ThreadedExecutor(Executor):
                 thread.start()
             except RuntimeError as error:  # the host's limit on threads
                 if self.degraded is None:
-                    log.warning("no further worker thread (%s); due runs wait for those there are", error)
+                    log.warning("no further worker thread (%s); due runs wait for the present ones", error)
                 self.degraded = f"no further worker thread: {error}"
                 return False
             assert thread.ident is not None
@@ -192,7 +193,7 @@ class ThreadedExecutor(Executor):
                     return
                 self.run(item, where)
                 item = None  # an idle worker keeps no task alive
-        finally:  # also where somebody has thrown an exception into this thread: its run is lost, its place is free
+        finally:  # also if other code has raised an exception in this thread: its run is lost
             with self._door:
                 self._workers.pop(me, None)
             if item is not None:
@@ -201,7 +202,7 @@ class ThreadedExecutor(Executor):
                 self._bell.put(None)
 
     def _await(self, me: int) -> Occurrence | None:
-        """Wait for an occurrence; None when this worker is to leave."""
+        """Wait for an occurrence; return None if this worker is to end."""
         self._idlers.add(me)
         try:
             while True:
@@ -209,9 +210,9 @@ class ThreadedExecutor(Executor):
                     return self._queue.get(timeout=IDLE)
                 except queue.Empty:
                     with self._door:
-                        if len(self._idlers) > 1:  # one stays, warm
+                        if len(self._idlers) > 1:  # one stays
                             self._idlers.discard(me)
                             return None
         finally:
             self._idlers.discard(me)
-            self._press()  # what came while this one had taken its own and still counted as idle
+            self._press()  # for occurrences submitted while this worker had one and still counted as idle

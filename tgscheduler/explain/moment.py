@@ -3,9 +3,9 @@
 ::
 
     records     a Run that covers the moment; what was running then
-    to come     the fires of the preview
+    preview     a fire to come
     uptimes     before the start, while stopped, before the task was added, after it had ended
-    timetable   a fire that no record is left of; none at all, with the ones before and after
+    timetable   a fire without a record; or no fire, with the ones before and after
 """
 
 import math
@@ -26,17 +26,17 @@ from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.triggers import Trigger, check_moment, in_words
 from tgscheduler.timetable.words import none_until_in_words, stamp
 
-#: Maximum number of runs at one moment that are told, of runs before it that are searched, and of runs in a memory.
+#: Maximum number of runs at one moment that are listed, of runs before it that are searched, and of runs in memory.
 _MOST_TOLD = 5
 _MOST_RUNS = 10_000
 _ALL_RUNS = 1_000_000
 
-#: Maximum number of fires to come that are gone through before the timetable alone is asked.
+#: Maximum number of coming fires that are checked, before the timetable alone is.
 _MOST_FIRES = 1000
 
 
 class Records(Protocol):
-    """What a scheduler has on record."""
+    """The records of a scheduler."""
 
     @property
     def timezone(self) -> str:
@@ -48,7 +48,7 @@ class Records(Protocol):
         """Return runs, newest due time first."""
 
     def counts(self) -> dict[str, int]:
-        """Return how many occurrences are in each state."""
+        """Return the number of occurrences in each state."""
 
     def counts_by_task(self) -> dict[str, dict[str, int]]:
         """Return the same, by task."""
@@ -131,7 +131,7 @@ def _to_come(records: Records, view: TaskView, fire: Fire, tz: ZoneInfo) -> Iter
 
 
 def _absent(view: TaskView, moment: float, tz: ZoneInfo, uptimes: Sequence[list[float]]) -> Iterator[str]:
-    """Yield why nothing of the task could run at a moment that is over."""
+    """Yield the reasons why the task could not run at a past moment."""
     if not uptimes:
         yield "the scheduler has not been started"
     elif moment < uptimes[0][0]:
@@ -155,7 +155,7 @@ def _absent(view: TaskView, moment: float, tz: ZoneInfo, uptimes: Sequence[list[
 
 
 def _not_then(view: TaskView, tz: ZoneInfo) -> str:
-    """Return why it does not run at a moment to come, though its trigger has a fire there."""
+    """Return why the task does not run at a future moment, although its trigger fires then."""
     if view.state == "cancelled":
         return "the task has been cancelled"
     if view.upcoming_due is None and view.unfound is None:
@@ -170,7 +170,7 @@ def _not_then(view: TaskView, tz: ZoneInfo) -> str:
 
 
 def _unrecorded(records: Records, moment: float, tz: ZoneInfo) -> str:
-    """Return why nothing is recorded of a fire that the timetable had."""
+    """Return why there is no record of a fire that the timetable had."""
     kept = sum(count for states in records.counts_by_task().values() for count in states.values())
     remembered = records.runs(limit=_ALL_RUNS) if sum(records.counts().values()) > kept else []
     oldest = min((run.due for run in remembered), default=-math.inf)
@@ -186,7 +186,7 @@ def _unrecorded(records: Records, moment: float, tz: ZoneInfo) -> str:
 
 
 def _ahead(forecast: Forecast, moment: float) -> Fire | None:
-    """Return the fire to come that is due, or fires, within the second of ``moment``."""
+    """Return the coming fire that is due, or fires, within the second of ``moment``."""
     for number, fire in enumerate(forecast.fires(moment)):
         if moment <= fire.due < moment + 1.0 or moment <= fire.fire_at < moment + 1.0:
             return fire
@@ -196,7 +196,7 @@ def _ahead(forecast: Forecast, moment: float) -> Fire | None:
 
 
 def _no_fire(view: TaskView, moment: float, tz: ZoneInfo) -> Iterator[str]:
-    """Yield that the timetable has no fire then, and which ones it has around."""
+    """Yield that the timetable has no fire then, and its fires before and after."""
     trigger = view.trigger
     if trigger is None:
         if view.upcoming_due is not None:
@@ -220,7 +220,7 @@ def _no_fire(view: TaskView, moment: float, tz: ZoneInfo) -> Iterator[str]:
 
 
 def _other_pass(trigger: Trigger, moment: float, tz: ZoneInfo) -> float | None:
-    """Return the first of the two moments of a wall time, where ``moment`` is the second and the first fires."""
+    """Return the first of two moments with the same wall time, if ``moment`` is the second and the first one fires."""
     twice = passes(moment, tz)
     if twice is None or math.floor(moment) != twice[1]:
         return None
@@ -228,7 +228,7 @@ def _other_pass(trigger: Trigger, moment: float, tz: ZoneInfo) -> float | None:
 
 
 def _around(records: list[Run], covering: list[Run], moment: float, tz: ZoneInfo) -> Iterator[str]:
-    """Yield what of the task was running at the moment, beside the runs that were due then."""
+    """Yield the task's runs that were in progress at the moment, besides those that were due then."""
     for run in records:
         if run in covering or run.started is None or not run.started <= moment:
             continue
@@ -237,7 +237,7 @@ def _around(records: list[Run], covering: list[Run], moment: float, tz: ZoneInfo
 
 
 def _on_the_wall(at: float | datetime, moment: float, tz: ZoneInfo) -> Iterator[str]:
-    """Yield what is to be said of the wall time asked for: it did not exist, or came twice."""
+    """Yield a line if the wall time did not exist, or came twice."""
     twice = passes(moment, tz)
     if twice is not None:
         which = "first" if moment < twice[1] else "second"

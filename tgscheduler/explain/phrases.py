@@ -1,4 +1,4 @@
-"""Policies and runs in words: what ``explain``, ``why`` and ``simulate`` say of them."""
+"""Policies and runs in words, for ``explain``, ``why`` and ``simulate``."""
 
 import re
 from zoneinfo import ZoneInfo
@@ -11,17 +11,17 @@ from tgscheduler.timetable.words import stamp
 #: Moments within the reasons of runs.
 _MOMENT = re.compile(r"\b(due|until) (-?\d+\.\d{3})\b")
 
-#: No more characters of an error's last line are shown.
+#: Maximum number of characters shown of an error's last line.
 _LONGEST = 200
 
 
 def zone_in_words(name: str) -> str:
-    """Return a zone's name with the version of the data that says what it means."""
+    """Return a zone's name with the version of the time zone data."""
     return f"{name} (time zone data {clocks.zone_data_version()})"
 
 
 def seconds_in_words(seconds: float) -> str:
-    """Return a distance in a unit that fits."""
+    """Return a duration in a suitable unit."""
     for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
         if abs(seconds) >= 2 * size:
             return f"{seconds / size:.4g} {unit}"
@@ -29,7 +29,7 @@ def seconds_in_words(seconds: float) -> str:
 
 
 def policy_in_words(policy: Policy) -> list[str]:
-    """Return what a policy says beyond the plain one, a sentence for each choice."""
+    """Return a sentence for each choice of a policy that is not the default."""
     said = []
     if policy.misfire == "skip":
         said.append("missed occurrences are not made up for")
@@ -61,12 +61,12 @@ def _retry(retry: Retry) -> str:
 
 
 def reason_in_words(reason: str, tz: ZoneInfo) -> str:
-    """Return a run's reason with the moments in it as the wall shows them."""
+    """Return a run's reason with the moments in it as wall time."""
     return _MOMENT.sub(lambda found: f"{found[1]} {stamp(float(found[2]), tz)}", reason)
 
 
 def run_in_words(run: Run, tz: ZoneInfo) -> str:
-    """Return what became of one run, as a sentence."""
+    """Return a run's state and times as a sentence."""
     many = "" if run.count == 1 else f" for {run.count} occurrences until {stamp(run.until, tz)}"
     reason = "" if run.reason is None else f": {reason_in_words(run.reason, tz)}"
     due = f"due {stamp(run.due, tz)}{many}"
@@ -86,6 +86,6 @@ def run_in_words(run: Run, tz: ZoneInfo) -> str:
 
 
 def last_line(error: str) -> str:
-    """Return the last line of a traceback's text: the exception."""
+    """Return the last line of a traceback's text: the exception, shortened."""
     lines = [line for line in error.splitlines() if line.strip()] or [""]
     return lines[-1][:_LONGEST]

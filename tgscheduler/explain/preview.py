@@ -1,11 +1,10 @@
-"""What comes: a task's fires from a moment on, by the very functions that the loop calls, and what clock changes make
-of them.
+"""Preview: a task's coming fires, computed by the functions that the loop calls, with notes on clock changes.
 
 ::
 
-    fire_time(label, due, policy)     when the loop takes up what is due, with the task's jitter
-    plan.decide_fully(due, ...)       what becomes of it then, and what is due next
-    note                              a wall time that was not, or came twice; several that are one fire; a pause
+    fire_time(label, due, policy)     when the loop plans a due time, with the task's jitter
+    plan.decide_fully(due, ...)       the runs of that due time, and the next due time
+    note                              a wall time that does not exist, or comes twice; several in one fire; a pause
 """
 
 import math
@@ -23,18 +22,18 @@ from tgscheduler.timetable.run import MISSED, SKIPPED, Run
 from tgscheduler.timetable.search import Search
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
-#: More times of day than this in one gap are counted.
+#: Maximum number of times of day in one gap that are listed; more are counted.
 _MOST_TIMES = 6
 
-#: No change further off than this (seconds) is looked for at a time.
+#: Maximum time (seconds) ahead in which one search looks for a change of the offset.
 _LOOK = 400 * zones.DAY
 
-#: The search backwards ends at this distance (seconds).
+#: Maximum time (seconds) that a search goes back.
 _FARTHEST = 50 * 366 * zones.DAY
 
 
 class Fire(NamedTuple):
-    """One run to come: when it is due, when it begins (with its jitter), and what is to be said of it."""
+    """One coming run: its due time, when it begins (with its jitter), and a note."""
 
     due: float
     fire_at: float
@@ -43,10 +42,10 @@ class Fire(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What decides on a task's coming fires, as it stood at ``now``.
+    """A task's state at ``now``, from which its coming fires follow.
 
-    ``due``: the next due time, None: there is none; ``unfound``: its trigger found none up to there. ``left``: how many
-    runs it may still have. ``one_shot``: it runs once. If ``trigger`` is None only the next fire is known.
+    ``due``: the next due time, None: there is none; ``unfound``: the search found none up to there. ``left``: number of
+    runs that it may still have. ``one_shot``: it runs once. If ``trigger`` is None only the next fire is known.
     """
 
     label: str
@@ -63,7 +62,7 @@ class Forecast:
 
     @classmethod
     def of(cls, view: TaskView) -> "Forecast":
-        """Return the forecast of a task, as if the scheduler started now if it does not run."""
+        """Return the forecast of a task; if the scheduler is stopped, as if it started now."""
         return cls(
             view.name,
             view.trigger,
@@ -79,10 +78,10 @@ class Forecast:
         )
 
     def fires(self, since: float = -math.inf) -> Iterator[Fire]:
-        """Yield the coming fires, in order; without end where the timetable has none.
+        """Yield the coming fires, in order; without end if the timetable has none.
 
-        A task that is late, or paused, has them as the loop would decide on it: one that makes up for several, one
-        that does not run. None takes any time. Of those that begin before ``since`` few are yielded, if any.
+        For a task that is late or paused they are what the loop would decide: one that makes up for several, or one
+        that does not run. Runs are taken to last no time. Of the fires before ``since`` few are yielded, if any.
         """
         due, now, left, manual_due = self.due, self.now, self.left, self.manual_due
         notes = Notes(self.trigger)
@@ -113,9 +112,9 @@ class Forecast:
                 due = self._skip(self.trigger, due, since)
 
     def none_until(self, last: Fire | None, runs: int) -> float | None:
-        """Return up to which moment nothing was found after the ``last`` fire, None if nothing is to come at all.
+        """Return the moment up to which a search found nothing after the ``last`` fire, None if it was finished.
 
-        ``runs``: how many fires there were.
+        ``runs``: number of fires before.
         """
         if self.unfound is not None or self.trigger is None or (self.left is not None and runs >= self.left):
             return self.unfound
@@ -123,7 +122,7 @@ class Forecast:
         return until if until is not None and until <= self.end else None
 
     def _skip(self, trigger: Trigger, due: float, since: float) -> float | None:
-        """Return the first due time that may begin at ``since`` or later, with all of its jitter."""
+        """Return the first due time that may begin at ``since`` or later, with its maximum jitter."""
         earliest = _before(since - self.policy.jitter)
         if due > earliest:
             return due
@@ -159,7 +158,7 @@ def latest_before(trigger: Trigger, moment: float) -> float | None:
             return None
         high, width = low, width * 2
     low = fire
-    while True:  # between low, a fire, and high there may be thousands: halve what is left
+    while True:  # between low (a fire) and high there may be thousands: halve the range
         fire = look(trigger, low, search).fire
         if fire is None or fire >= moment or search.spent:
             return low
@@ -174,7 +173,7 @@ def latest_before(trigger: Trigger, moment: float) -> float | None:
 
 
 class Notes:
-    """What clock changes make of a trigger's fires; a look that costs next to nothing far from any change."""
+    """Notes on a trigger's fires at clock changes; cheap for a fire that is far from any change."""
 
     __slots__ = ("_zones",)
 
@@ -185,7 +184,7 @@ class Notes:
         self._zones = [_Zone(zones.zone(name), parts) for name, parts in found.items() if name != "UTC"]
 
     def of(self, due: float) -> str | None:
-        """Return what is to be said of the fire at ``due``, None: nothing."""
+        """Return the note on the fire at ``due``, None if there is none."""
         said = [note for zone in self._zones if (note := zone.note(due)) is not None]
         return "; ".join(said) or None
 
@@ -221,14 +220,14 @@ class _Zone:
 
 
 def passes(moment: float, tz: ZoneInfo) -> tuple[float, float] | None:
-    """Return the two moments that the wall shows as it does at ``moment``, None where it shows that only once."""
+    """Return the two moments with the same wall time as ``moment``, None if there is only one."""
     wall = zones.wall(moment, tz)
     first, second = (float(zones.moment_of(wall.replace(tzinfo=tz, fold=fold))) for fold in (0, 1))
     return (first, second) if first < second else None
 
 
 def _gap(parts: list[_Wall], start: int, end: int) -> str | None:
-    """Say what a jump of the wall clock from ``start`` to ``end`` (seconds of wall time) makes of fires there."""
+    """Return the note on fires in a gap of the wall clock, from ``start`` to ``end`` (seconds of wall time)."""
     wanted: set[float] = set()
     for part in parts:
         naive = replace(part, timezone=None)
@@ -255,7 +254,7 @@ def _time(moment: float, dated: bool) -> str:
 
 
 def _wall_parts(trigger: Trigger | None) -> Iterator[_Wall]:
-    """Yield what fires by a wall clock, of a trigger and its parts; what follows real time is no part of it."""
+    """Yield the parts of a trigger that fire by wall time, without those that follow real time."""
     if type(trigger) is Either:
         for part in trigger.triggers:
             yield from _wall_parts(part)

@@ -1,4 +1,4 @@
-"""A task's timetable in words, and what comes of it by the functions that the loop calls."""
+"""A task's timetable in words, and its coming fires, computed by the functions that the loop calls."""
 
 import itertools
 import math
@@ -17,10 +17,10 @@ from tgscheduler.timetable.compose import Between, Either, ExceptOn
 from tgscheduler.timetable.triggers import Cron, Trigger, day_rule_warning, in_words
 from tgscheduler.timetable.words import none_until_in_words, stamp
 
-#: Maximum number of fires that are told.
+#: Maximum number of fires that are listed.
 MOST_FIRES = 1000
 
-#: Maximum time (seconds) in which fires are looked for: a date may come once in 28 years.
+#: Maximum time (seconds) of the search for fires: a date may come once in 28 years.
 _LONGEST = 1.0
 
 _WHERE = {
@@ -111,7 +111,7 @@ def fire_in_words(fire: Fire, tz: ZoneInfo) -> str:
 
 
 def warnings(trigger: Trigger | None) -> Iterator[str]:
-    """Yield what half the users do not expect of a trigger."""
+    """Yield warnings about what many users do not expect of a trigger."""
     if type(trigger) is Either:
         for part in trigger.triggers:
             yield from warnings(part)

@@ -1,4 +1,4 @@
-"""Actions whose call does not do their work: refused when a task is made, or failed when they have returned.
+"""Actions whose call does not do the work: refused when a task is made, or failed when they return.
 
 ================================  =======================================================================
 seen before it is called          ``async def`` and ``yield``: functions, methods, partials, callable objects
@@ -18,7 +18,7 @@ from tgscheduler.errors import InvalidType, UnfinishedAction
 #: The flags of a function whose call runs none of its body.
 LAZY = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
-#: What most actions return, if not None: told by one look, where the abstract classes take 5,000 instructions.
+#: Types that most actions return, if not None: one set lookup, instead of 5,000 instructions for the abstract classes.
 _PLAIN = frozenset({bool, int, float, str, bytes, list, dict, tuple, set})
 _BUILTIN = (BuiltinFunctionType, MethodWrapperType)
 _RESULTS = (Awaitable, Generator, AsyncGenerator)
@@ -27,7 +27,7 @@ _ITERATE_IT = "give a plain function that goes through it, such as def job(): fo
 
 
 def check_callable(what: str, function: object) -> None:
-    """Raise InvalidType unless that can be called and, as far as can be seen, does its work then."""
+    """Raise InvalidType unless ``function`` can be called and, as far as can be seen, does its work when called."""
     if not callable(function):
         raise InvalidType(f"{what}: expected a callable, got {function!r}")
     made = _made_by(function)
@@ -39,7 +39,7 @@ def check_callable(what: str, function: object) -> None:
 
 
 def check_result(result: object, who: str = "the action") -> None:
-    """Raise UnfinishedAction if somebody has returned the work instead of doing it."""
+    """Raise UnfinishedAction if ``result``, returned by ``who``, is unfinished work: an awaitable or a generator."""
     kind = type(result)
     if kind in _PLAIN or not issubclass(kind, _RESULTS):
         return
@@ -47,7 +47,7 @@ def check_result(result: object, who: str = "the action") -> None:
     if isinstance(result, Coroutine):
         what = "a coroutine"
         if isinstance(result, CoroutineType) and inspect.getcoroutinestate(result) == inspect.CORO_CREATED:
-            result.close()  # or its end would warn that it was never awaited
+            result.close()  # otherwise Python warns that it was never awaited
     elif isinstance(result, Awaitable):
         what = f"an awaitable ({kind.__name__})"
     else:
@@ -57,7 +57,7 @@ def check_result(result: object, who: str = "the action") -> None:
 
 
 def _made_by(function: Any) -> str | None:
-    """Return what a call makes instead of doing the work; None: nothing, as far as can be seen."""
+    """Return what a call makes instead of doing the work; None if nothing, as far as can be seen."""
     while (kind := type(function)) is not FunctionType:  # not by isinstance: a mock claims the class of its spec
         if kind is MethodType:
             function = function.__func__
@@ -83,5 +83,5 @@ def _is_marked(function: object) -> bool:
     """Return whether it is marked as an ``async def`` (``inspect.markcoroutinefunction``)."""
     try:
         return inspect.iscoroutinefunction(function)
-    except Exception:  # an object whose attributes cannot be had
+    except Exception:  # an object whose attributes cannot be read
         return False

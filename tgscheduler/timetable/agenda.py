@@ -1,13 +1,12 @@
 """Fire times in order, on the standard ``sched.scheduler``, driven from outside.
 
-``sched`` keeps the order (by fire time, then by insertion); five habits make it fast and bounded:
+``sched`` keeps the order (by fire time, then by insertion). Five measures make it fast and bounded:
 
 * ``run(blocking=False)`` against a frozen clock collects what is due instead of running it;
-* the frozen clock is an iterator, asked in C: after as many answers as a batch holds it says "long ago", and ``run``
-  returns;
-* what ``enterabs`` does is done without its lock, as we have one;
+* the frozen clock is an iterator in C: after BATCH values it returns a time long ago, and ``run`` returns;
+* ``put`` does what ``enterabs`` does, without its lock, as the caller holds the engine's;
 * the delay function does nothing, so no ``time.sleep(0)`` follows each event;
-* cancelling empties the entry's ticket and leaves that in the queue, since ``sched.cancel`` walks the whole of it.
+* ``cancel`` marks the entry's ticket and leaves it in the queue, as ``sched.cancel`` walks the whole queue.
 
 Every method is called under the engine's lock.
 """
@@ -23,7 +22,7 @@ from typing import Any
 
 from tgscheduler.timetable.entry import DECIDING, SCHEDULED, Entry
 
-#: As many occurrences are taken out at once, so that an ``add`` never waits for a burst.
+#: Maximum number of entries taken out at once, so that an ``add`` never waits for a burst.
 BATCH = 256
 
 #: What a ticket (the arguments of an event: a list with one entry) holds once it has been cancelled.
@@ -32,7 +31,7 @@ CANCELLED: Any = object()
 _NO_KWARGS: dict[str, Any] = {}
 
 
-#: Makes an Event of a tuple: without the frame that calling the class costs.
+#: Makes an Event of a tuple, without the frame of a call of the class.
 _event: Callable[[tuple[Any, ...]], Event] = functools.partial(tuple.__new__, Event)
 
 _LONG_AGO = itertools.repeat(-math.inf)
@@ -55,7 +54,7 @@ class Agenda:
         return self._live
 
     def next_due(self) -> float | None:
-        """Return the next fire time, None when there is none; with cancelled tasks among very many, not after it."""
+        """Return the next fire time, None if there is none; among many entries it may be an earlier, cancelled one."""
         if not self._live:
             return None
         if self._stale and self._live <= 1000:
@@ -63,7 +62,7 @@ class Agenda:
         return self.earliest
 
     def put(self, entry: Entry, due: float, fire_at: float | None = None) -> None:
-        """Add an entry, or move it if it waits already; ``fire_at``: its due time with its jitter."""
+        """Add an entry, or move it if it waits already; ``fire_at``: its due time plus jitter (None: no jitter)."""
         if entry.ticket is not None:
             self.cancel(entry)
         entry.ticket = ticket = [entry]
@@ -77,7 +76,7 @@ class Agenda:
             self.earliest = fire_at
 
     def put_all(self, placed: Sequence[tuple[Entry, float]]) -> None:
-        """Add many entries that do not wait yet, each with its due time: what :meth:`put` does, in one loop."""
+        """Add many entries that do not wait yet, each with its due time, as :meth:`put` does, in one loop."""
         events, numbers, take, earliest = self._events, self._numbers, self._take, self.earliest
         for entry, due in placed:
             entry.ticket = ticket = [entry]
@@ -90,7 +89,7 @@ class Agenda:
         self.earliest = earliest
 
     def cancel(self, entry: Entry) -> None:
-        """Take an entry out; legal when it does not wait. Its next state is the caller's to set."""
+        """Remove an entry; do nothing if it does not wait. The caller sets its next state."""
         ticket = entry.ticket
         if ticket is None:
             return
@@ -102,9 +101,9 @@ class Agenda:
             self._rebuild()
 
     def pop_due(self, now: float) -> list[Entry]:
-        """Return the entries that are due, in order, at most BATCH of them, and take them out: they are DECIDING.
+        """Remove and return the entries that are due, in order, at most BATCH of them; they are DECIDING.
 
-        ``earliest`` is then the time of the next one: at or before ``now`` when more are due.
+        ``earliest`` is then the time of the next one: at or before ``now`` if more are due.
         """
         entries: list[Entry] = []
         while not entries and self.earliest <= now:  # a batch may be full of cancelled ones
@@ -127,7 +126,7 @@ class Agenda:
         return (event.argument[0] for event in sorted(self._events) if event.argument[0] is not CANCELLED)
 
     def clear(self) -> list[Entry]:
-        """Take all entries out, as they are to get another time, and return them in order."""
+        """Remove and return all entries, in order; they are DECIDING, as the caller gives each another time."""
         entries = list(self.entries())
         for entry in entries:
             entry.ticket = None
@@ -138,7 +137,7 @@ class Agenda:
         return entries
 
     def _rebuild(self) -> None:
-        """Keep what is live, so that cancelled entries do not stay in memory."""
+        """Drop cancelled tickets from the heap, so that they do not stay in memory."""
         events = self._events
         events[:] = [event for event in events if event.argument[0] is not CANCELLED]
         heapify(events)

@@ -1,4 +1,4 @@
-"""What the engine must know of a trigger before and after it asks it: whether that takes long, and what was missed."""
+"""Facts about a trigger that the engine needs: whether it may be slow, and how many fire times were missed."""
 
 from tgscheduler.timetable.compose import Between, Trigger, look
 from tgscheduler.timetable.realtime import Interval, Once
@@ -9,7 +9,7 @@ _PLAIN = frozenset((Once, Interval, Weekdays, Monthdays, Cron))
 
 
 def is_quick(trigger: object) -> bool:
-    """Return whether a question to a trigger is one short step of this package's code, without side effects.
+    """Return whether a trigger's ``next_after`` is one short step of this package's code, without side effects.
 
     A trigger made of several, or with dates left out, may take many steps. A subclass and a trigger of another package
     may do anything.
@@ -18,11 +18,11 @@ def is_quick(trigger: object) -> bool:
 
 
 def stretch(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, float, bool]:
-    """Count the fires in [due, now]: how many, the last one counted, and whether that is all of them.
+    """Count the fire times in [due, now]; return how many, the last one counted, and whether that is all of them.
 
-    ``due`` counts as one, whether the trigger or a hand has put it there. Intervals, bounded ones too, count by
-    arithmetic; others are asked for one fire after the other, up to ``most``, within one search. Raises InvalidValue
-    where a trigger's answer is no later moment.
+    ``due`` counts as one, whether the trigger or a caller has set it. Intervals, bounded ones too, are counted by
+    arithmetic; others one by one, up to ``most``, within one search. Raises InvalidValue if a trigger returns a moment
+    that is not later.
     """
     search = Search(STEPS + most)
     following, searched = look(trigger, due, search)

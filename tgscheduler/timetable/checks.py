@@ -9,10 +9,10 @@ from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.messages import shown
 from tgscheduler.timetable import zones
 
-#: Longest interval, delay or moment (seconds); beyond it someone has given milliseconds.
+#: Maximum interval, delay or moment (seconds); a larger number is taken for milliseconds by mistake.
 LARGEST = 1e11
 
-#: Shortest interval (seconds): below it two fire times are the same float.
+#: Minimum interval (seconds): below it two fire times are the same float.
 SHORTEST = 1e-6
 
 YEAR = 31_557_600
@@ -39,9 +39,9 @@ def check_seconds(what: str, value: object, above_zero: bool = False) -> float:
 def check_moment(what: str, value: object, timezone: str | None) -> float:
     """Return a moment in POSIX seconds, from a number (before 1970 it is negative) or a datetime.
 
-    A datetime without a zone is read in ``timezone``, an IANA name; None: it is refused. Where the wall time never
-    was it means the first instant after the gap; where it came twice the first of the two, unless a datetime with
-    a zone says ``fold=1``. Raises InvalidType or InvalidValue.
+    A datetime without a zone is read in ``timezone``, an IANA name; None: it is refused. A wall time inside a gap means
+    the first instant after the gap; one inside a fold means the first of the two, unless a datetime with a zone has
+    ``fold=1``. Raises InvalidType or InvalidValue.
     """
     moment = _moment(what, value, timezone)
     if abs(moment) > LARGEST and not isinstance(value, datetime):
@@ -50,7 +50,7 @@ def check_moment(what: str, value: object, timezone: str | None) -> float:
 
 
 def check_asked(value: object) -> float:
-    """Return the moment that a trigger is asked about, as :func:`check_moment` does, but however far it is."""
+    """Return the argument of ``next_after`` in POSIX seconds, as :func:`check_moment` does, but without its maximum."""
     return _moment("moment", value, None)
 
 
@@ -99,7 +99,7 @@ def check_timeonday(value: Any) -> TimeOnDay:
 
 
 def check_times(value: Any) -> tuple[TimeOnDay, ...]:
-    """Return one or several times of day in order and without doubles.
+    """Return one or several times of day in order and without duplicates.
 
     Several are a list, tuple or set of (hour, minute) pairs or ``datetime.time``; a pair of whole numbers is one.
     """

@@ -19,7 +19,7 @@ from tgscheduler.timetable import zones
 from tgscheduler.timetable.checks import YEAR, check_asked, check_moment
 from tgscheduler.timetable.search import NEVER, Found, Search
 
-#: A calendar that leaves out everything for so long (seconds) is asked no further.
+#: Maximum time (seconds) that a calendar may leave out: the search ends there.
 _LONGEST_SEARCH = 50 * YEAR
 
 Calendar = Container[date] | Callable[[date], bool]
@@ -27,22 +27,22 @@ Calendar = Container[date] | Callable[[date], bool]
 
 @runtime_checkable
 class Trigger(Protocol):
-    """Anything that can say when it fires next."""
+    """Any object that has ``next_after``."""
 
     def next_after(self, moment: float) -> float | None:
-        """Return the earliest fire time strictly later than ``moment``, None when there is none any more."""
+        """Return the earliest fire time strictly later than ``moment`` (POSIX seconds), None if there is none."""
 
 
 def ask(trigger: Trigger, moment: float) -> float | None:
-    """Return a trigger's next fire time; raise InvalidValue where it is no later moment: it would be asked for ever."""
+    """Return a trigger's next fire time; raise InvalidValue if it is not later than ``moment``."""
     fire = trigger.next_after(moment)
-    if fire is not None and not moment < fire < math.inf:  # not a number is neither
+    if fire is not None and not moment < fire < math.inf:  # NaN fails both comparisons
         raise no_later(fire, moment)
     return fire
 
 
 def look(trigger: Trigger, moment: float, search: Search) -> Found:
-    """Return what a trigger answers within what is left of a search."""
+    """Return a trigger's next fire time, within what is left of a search."""
     if type(trigger) is Either or type(trigger) is ExceptOn or type(trigger) is Between:
         return trigger._look(moment, search)
     search.steps -= 1
@@ -51,26 +51,26 @@ def look(trigger: Trigger, moment: float, search: Search) -> Found:
 
 
 def none_until(trigger: Trigger, moment: float) -> float | None:
-    """Return up to which moment a trigger finds no fire after ``moment``; None where it has one, or none any more."""
+    """Return the moment at which the search after ``moment`` ended at its bounds; None if it was finished."""
     fire, until = look(trigger, moment, Search())
     return until if fire is None and until < math.inf else None
 
 
 def no_later(fire: float, moment: float) -> InvalidValue:
-    """Return the error for an answer that is no later moment, nor None."""
+    """Return the error for a next fire time that is not later than ``moment``."""
     return InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
 
 
 class Composable:
-    """What every trigger of this package can do beside firing: be left out on some dates, and be bounded."""
+    """Base of this package's triggers: they can leave out dates, and can be bounded."""
 
     __slots__ = ()
 
     def next_after(self, moment: float) -> float | None:
         """Return the earliest fire time strictly later than ``moment``, in POSIX seconds.
 
-        None when there is none any more, or none was found within the bounds of a search. ``moment`` is a finite number
-        of POSIX seconds or a datetime with a zone; what is neither raises InvalidType or InvalidValue. Nothing fires
+        None if there is none any more, or none was found within the bounds of a search. ``moment`` is a finite number
+        of POSIX seconds or a datetime with a zone; anything else raises InvalidType or InvalidValue. Nothing fires
         before the year 2 nor after 9998.
         """
         if not (type(moment) is float and zones.START <= moment < zones.END):
@@ -81,29 +81,29 @@ class Composable:
         return fire if fire is not None and fire < zones.END else None
 
     def _next(self, moment: float) -> float | None:
-        """Return the next fire time after a moment that is checked."""
+        """Return the next fire time after a checked moment."""
         raise NotImplementedError(f"{type(self).__name__} has no next_after")
 
     def except_on(self, calendar: Calendar, timezone: str | None = None) -> "ExceptOn":
         """Return this trigger without the fires whose date is in ``calendar``.
 
-        ``calendar``: a set, list or tuple of ``datetime.date``, anything else that answers ``date in calendar`` (such
-        as the objects of the package ``holidays``), or a function of a date. The date is that of the trigger's own
-        zone, UTC where it has none; ``timezone``, an IANA name, says otherwise.
+        ``calendar``: a set, list or tuple of ``datetime.date``, anything else that supports ``date in calendar``
+        (such as the objects of the package ``holidays``), or a function of a date. The date is that of the trigger's
+        own zone, UTC if it has none; ``timezone``, an IANA name, overrides it.
         """
         return ExceptOn(self, calendar, timezone)
 
     def between(self, start: float | datetime | None = None, end: float | datetime | None = None) -> "Between":
         """Return this trigger from ``start`` to ``end``, both included (None: no bound).
 
-        A bound is POSIX seconds or a datetime, one without a zone only where the trigger has a zone.
+        A bound is POSIX seconds or a datetime, one without a zone only if the trigger has a zone.
         """
-        return Between(self, start, end)  # type: ignore[arg-type]  # what a caller may give is more than what is kept
+        return Between(self, start, end)  # type: ignore[arg-type]  # a caller may give more types than are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Either(Composable):
-    """Fire whenever any of ``triggers`` does; where two meet in one instant that is one fire."""
+    """Fire whenever any of ``triggers`` does; once if several fire at the same instant."""
 
     triggers: tuple[Trigger, ...] = field(compare=False)
     _same: frozenset[Hashable] = field(init=False, repr=False)
@@ -119,7 +119,7 @@ class Either(Composable):
         return self._look(moment, Search()).fire
 
     def _look(self, moment: float, search: Search) -> Found:
-        """Return the earliest of their next fire times, where no part has given up before it."""
+        """Return the earliest of their next fire times, unless the search of a part ended before it."""
         nearest, until = math.inf, math.inf
         for number, trigger in enumerate(self.triggers):
             share = search.share(len(self.triggers) - number)
@@ -131,14 +131,14 @@ class Either(Composable):
         return Found(nearest if nearest <= until < math.inf else None, until)
 
     def on_its_day(self, moment: float) -> bool:
-        """Say whether ``moment`` lies on a day of any of them."""
+        """Return whether ``moment`` is on a day of any of them."""
         return any(on_its_day(trigger, moment) for trigger in self.triggers)
 
 
 def either(*triggers: Trigger) -> Either:
     """Return a trigger that fires whenever any of ``triggers`` does.
 
-    They may be triggers of an application's own, which get ``except_on`` and ``between`` in this way.
+    They may be custom triggers, which get ``except_on`` and ``between`` in this way.
     """
     return Either(triggers)
 
@@ -147,7 +147,7 @@ def either(*triggers: Trigger) -> Either:
 class ExceptOn(Composable):
     """Fire as ``trigger`` does, but not on the dates of ``calendar`` in ``timezone`` (None: UTC).
 
-    The search ends where everything is left out for 50 years: some 18,000 dates, however often it fires.
+    The search ends if everything is left out for 50 years: some 18,000 dates, however often it fires.
     """
 
     trigger: Trigger
@@ -176,7 +176,7 @@ class ExceptOn(Composable):
                 return NEVER
             if not self._leaves_out(fire):
                 break
-            # The rest of that date is left out as well: go on where another one may begin, however often it fires.
+            # The rest of that date is left out as well: continue where the next may begin, however often it fires.
             day = zones.next_day(fire, self._zone)
             last = min(last, fire + _LONGEST_SEARCH)
             if fire > last or search.spent:
@@ -185,7 +185,7 @@ class ExceptOn(Composable):
         return found
 
     def on_its_day(self, moment: float) -> bool:
-        """Say whether ``moment`` lies on a day of the trigger that is not left out."""
+        """Return whether ``moment`` is on a day of the trigger that is not left out."""
         return not _has_days(self.trigger) or (on_its_day(self.trigger, moment) and not self._leaves_out(moment))
 
     def _leaves_out(self, moment: float) -> bool:
@@ -224,12 +224,12 @@ class Between(Composable):
         return NEVER if self.end is not None and found.until > self.end else found
 
     def on_its_day(self, moment: float) -> bool:
-        """Say whether ``moment`` lies on a day of the trigger."""
+        """Return whether ``moment`` is on a day of the trigger."""
         return on_its_day(self.trigger, moment)
 
 
 def on_its_day(trigger: Trigger, moment: float) -> bool:
-    """Say whether ``moment`` lies on one of a trigger's days; a trigger without days has them all."""
+    """Return whether ``moment`` is on one of a trigger's days; for a trigger without days it always is."""
     has = getattr(trigger, "on_its_day", None)
     return has is None or bool(has(moment))
 
@@ -243,9 +243,9 @@ def _has_days(trigger: Trigger) -> bool:
 
 
 def zones_of(trigger: Trigger) -> set[str | None]:
-    """Return the zones by whose wall clocks a trigger of ours fires; those in real time, and foreign ones, add none.
+    """Return the zones in whose wall time a trigger fires; real-time triggers and custom ones add none.
 
-    Where real time is left out on dates of a named zone, that is its zone from there on.
+    If dates of a named zone are left out of a real-time trigger, that is its zone.
     """
     if isinstance(trigger, Either):
         return set().union(*map(zones_of, trigger.triggers))
@@ -293,7 +293,7 @@ def _check_calendar(calendar: Any) -> Calendar:
 
 
 class _Itself:
-    """What cannot be hashed, as a value: equal to itself only."""
+    """An object that cannot be hashed, as a hashable value: equal to itself only."""
 
     __slots__ = ("what",)
 

@@ -1,7 +1,7 @@
-"""Cron lines: the dialect, checked and rewritten for cronsim, which is asked about naive times only.
+"""Cron lines: checked, and rewritten for cronsim, which is given naive times only.
 
-Five fields ``minute hour day-of-month month day-of-week``, or six with seconds first. What cronsim would read
-otherwise than cron does, or would refuse without a reason, is settled here before it sees the line.
+Five fields ``minute hour day-of-month month day-of-week``, or six with seconds first. A line that cronsim
+would read differently from cron is rewritten here, and one that it would refuse without a reason is refused here.
 """
 
 import copy
@@ -26,7 +26,7 @@ ALIASES = {
 
 
 class Field(NamedTuple):
-    """One field of a cron line: its name, its bounds and the names it knows."""
+    """One field of a cron line: its name, its bounds and the names of its values."""
 
     name: str
     low: int
@@ -79,7 +79,7 @@ def parse(line: str, day_and: bool = False) -> Cron:
     """Return the parsed form of a cron line.
 
     ``day_and`` makes day-of-month and day-of-week both match, as the cron-like tasks of TGScheduler 1.7 do; cron
-    itself takes either when both are restricted. Raises InvalidValue with the field, the value and the mend.
+    itself takes either when both are restricted. Raises InvalidValue with the field, the value and a hint.
     """
     if not isinstance(line, str):
         raise InvalidType(f"cron line: expected a string such as '0 9 * * 1-5', got {line!r}")
@@ -108,7 +108,7 @@ def _parse(line: str, day_and: bool) -> Cron:
         sim = CronSim(" ".join(checked), datetime(2000, 1, 1))
     except InvalidValue as error:
         raise InvalidValue(f"cron line {line!r}: {error}") from None
-    except CronSimError:  # every field is sound: what is left is a day that its month never has
+    except CronSimError:  # every field is valid: what is left is a day that its month never has
         raise InvalidValue(f"cron line {line!r}: {_NO_DATE}") from None
     if day_and:
         sim.day_and = True
@@ -128,7 +128,7 @@ def _alias_mend(alias: str) -> str:
 
 
 def _check(text: str, field: Field) -> str:
-    """Return one field as cronsim reads it rightly, or raise InvalidValue."""
+    """Return one field in a form that cronsim reads correctly, or raise InvalidValue."""
     for sign, mend in _MENDS.items():
         plain = text.replace("lw", "") if field.name == "day-of-month" else text
         for name in field.names:
@@ -172,7 +172,7 @@ def _check_item(item: str, field: Field) -> str:
     if int(step_text) > field.high - field.low + (field.low == 1):
         raise InvalidValue(f"{field.name} {item!r}: the step is larger than the field; steps count inside a field only")
     if not single and low == high:
-        return text  # a-a/n is a: cronsim would go on to the end of the field
+        return text  # a-a/n is a: cronsim would continue to the end of the field
     return f"{text}/{int(step_text)}"
 
 

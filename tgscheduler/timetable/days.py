@@ -1,7 +1,7 @@
 """Days of the week and of the month, as callers write them, and the dates that they mean.
 
 ===================  ========================================================
-``1`` to ``31``      that day; a month that lacks it is passed over
+``1`` to ``31``      that day; a month that lacks it is skipped
 ``-1`` to ``-31``    from the end: -1 is the last day (also ``"last"``)
 ``"2nd tuesday"``    the nth such weekday: 1st to 5th, first to fifth, last
 ===================  ========================================================
@@ -35,12 +35,12 @@ _SPELLINGS = {
 MonthDay = int | str
 """A day of the month in its one form: 1 to 31, -31 to -1, or a key of ``NTH``."""
 
-#: More than this many are not looked at: nobody lists them, but an endless iterator would.
+#: Maximum number of days read from a caller's iterable, which may be endless.
 _MOST = 1000
 
 
 def check_days(what: str, days: Iterable[int], last: int) -> tuple[int, ...]:
-    """Return days in order and without doubles; raise InvalidType or InvalidValue unless each is in 1..last."""
+    """Return days in order and without duplicates; raise InvalidType or InvalidValue unless each is in 1..last."""
     example = "[1, 2, 3] or range(1, 8)" if last == 7 else "[1, 15]"
     if isinstance(days, (str, bytes)) or not isinstance(days, Iterable):
         raise InvalidType(f"{what}: expected a list of days such as {example}, got {days!r}")
@@ -59,7 +59,7 @@ def check_days(what: str, days: Iterable[int], last: int) -> tuple[int, ...]:
 
 
 def check_monthdays(days: Any) -> tuple[MonthDay, ...]:
-    """Return days of the month in one order and form, without doubles; a string alone is one such day.
+    """Return days of the month in one order and form, without duplicates; a string alone is one such day.
 
     Raises InvalidType or InvalidValue.
 
@@ -95,7 +95,7 @@ def _check_monthday(day: Any) -> MonthDay:
 
 
 def _order(day: MonthDay) -> tuple[int, int, int]:
-    """Sort as they come in a month: numbers, nth weekdays with the last ones behind, days from the end."""
+    """Return a sort key, as days come in a month: numbers, nth weekdays and then last ones, days from the end."""
     if isinstance(day, str):
         n, weekday = NTH[day]
         return 1, n or 6, weekday
@@ -104,7 +104,7 @@ def _order(day: MonthDay) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=4096)
 def days_in(days: tuple[MonthDay, ...], year: int, month: int) -> tuple[int, ...]:
-    """Return which days of one month are meant, in order."""
+    """Return the days of one month that are meant, in order."""
     first, length = calendar.monthrange(year, month)
     meant = set()
     for day in days:

@@ -1,4 +1,4 @@
-"""Tasks of the calendar: on days of the week or month, or by a cron line, in a zone."""
+"""Calendar tasks: on days of the week or month, or by a cron line, in a zone."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -11,12 +11,12 @@ from tgscheduler.timetable.triggers import Cron, Monthdays, Trigger, Weekdays
 
 
 class DayTaskRescheduler:
-    """What weekday and monthday tasks share: times of day, and ``get_schedule_time``."""
+    """Base of weekday and monthday tasks: times of day, and ``get_schedule_time``."""
 
     __slots__ = ()
 
     def get_schedule_time(self, today: bool = True) -> float:
-        """Return the next ``timeonday`` of today (of tomorrow when that is over, or not ``today``), POSIX seconds."""
+        """Return today's next ``timeonday`` in POSIX seconds; tomorrow's if none is left or ``today`` is false."""
         assert isinstance(self, _DayTask)
         tz = zones.zone(self.timezone)
         now = zones.wall(self._context.clock.now(), tz)
@@ -30,7 +30,7 @@ class _DayTask(DayTaskRescheduler, Task):
     __slots__ = ("days", "timeonday", "times")
 
     def _set(self, timeonday: TimeOnDay) -> None:
-        #: Its times of day, in order; ``timeonday`` is the one that most have, or all of them.
+        #: Its times of day, in order; ``timeonday`` is the only one, or all of them.
         self.times = triggers.check_times(timeonday)
         self.timeonday = self.times[0] if len(self.times) == 1 else self.times
 
@@ -54,7 +54,7 @@ class WeekdayTask(_DayTask):
         self._set(timeonday)
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Put the task at tomorrow's ``timeonday``; on a day that is none of its own it runs nothing."""
+        """Schedule the task at tomorrow's ``timeonday``; if that is not one of its days, nothing runs then."""
         scheduler.schedule_task_abs(self, self.get_schedule_time(False))
 
     def make_trigger(self, timezone: str) -> Trigger:
@@ -65,7 +65,7 @@ class WeekdayTask(_DayTask):
 class MonthdayTask(_DayTask):
     """A task that runs on days of the month at a time of day, or at several.
 
-    Days are 1 to 31 (months without that day are passed over), -1 for the last one, -2 for the one before, ``"last"``,
+    Days are 1 to 31 (months without that day are skipped), -1 for the last one, -2 for the one before, ``"last"``,
     or words such as ``"2nd tuesday"`` and ``"last fri"``.
     """
 
@@ -94,7 +94,7 @@ class MonthdayTask(_DayTask):
 
 
 class _LineTask(Task):
-    """What tasks by a line share: the next matching time."""
+    """Base of tasks by a cron line."""
 
     __slots__ = ()
 
@@ -108,15 +108,15 @@ class _LineTask(Task):
         return due
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Put the task at its next matching time."""
+        """Schedule the task at its next matching time."""
         scheduler.schedule_task_abs(self, self.get_schedule_time())
 
 
 class CronTask(_LineTask):
     """A task that runs when a cron line matches: ``minute hour day-of-month month day-of-week``.
 
-    Also six fields with seconds first, names, ``L``, ``#`` and ``@daily`` and its kin. Where both day fields are
-    restricted either of them suffices, as in cron.
+    Also six fields with seconds first, names, ``L``, ``#``, and ``@daily`` and the like. If both day fields are
+    restricted, either suffices, as in cron.
     """
 
     __slots__ = ("line",)
@@ -133,8 +133,8 @@ class CronTask(_LineTask):
 class CronLikeTask(_LineTask):
     """A task that runs when **all** fields of a line ``minute hour day-of-month month day-of-week`` match.
 
-    That all must match is TGScheduler 1.7's rule, unlike cron's. ``minutes hours doms months dows`` (0 = Monday)
-    are what the line stands for.
+    This is TGScheduler 1.7's rule, unlike cron's. ``minutes hours doms months dows`` (0 = Monday) are the values of
+    the fields.
     """
 
     __slots__ = ("_line", "cron_str", "doms", "dows", "hours", "minutes", "months")

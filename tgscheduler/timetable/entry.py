@@ -9,7 +9,7 @@
 ==========  ==========================================================================================
 PENDING     it waits for the scheduler's start, or for its first fire time
 SCHEDULED   it waits for ``due``, in the agenda
-DECIDING    it was taken out of the agenda: its trigger is asked, or it reschedules itself later
+DECIDING    it was taken out of the agenda: its trigger is called, or it reschedules itself later
 EXHAUSTED   no occurrence follows the last one
 CANCELLED   it was cancelled
 ==========  ==========================================================================================
@@ -32,7 +32,7 @@ from tgscheduler.timetable.triggers import Trigger, is_quick
 
 
 class EntryState(enum.Enum):
-    """Where an entry stands; see the table above."""
+    """The states of an entry; see the table above."""
 
     PENDING = "pending"
     SCHEDULED = "scheduled"
@@ -54,7 +54,7 @@ MOVES: dict[EntryState, tuple[EntryState, ...]] = {
 
 
 class Limits:
-    """Bounds and counts of an entry that has any: most have none (``entry.limits`` is None) and pay nothing for it."""
+    """Bounds and counts of an entry that has any; most have none (``entry.limits`` is None)."""
 
     __slots__ = (
         "end", "given_trigger", "in_flight", "paused_until", "queue", "runs_left", "slow_trigger", "start", "unfound"
@@ -66,9 +66,9 @@ class Limits:
         self.end = math.inf
         #: A trigger that was given, in place of what the task's class makes of its arguments.
         self.given_trigger: Trigger | None = None
-        #: Whether asking that trigger may take long: one from outside of this package, or made of several.
+        #: Whether that trigger may take long: a custom one, or one made of several.
         self.slow_trigger = False
-        #: Up to here the trigger found no fire time. If the entry is due then, it does not fire: it is asked again.
+        #: Up to here the trigger found no fire time. If the entry is due then, it does not fire: the search continues.
         self.unfound: float | None = None
         #: Nothing runs before this moment (minus infinity: it is not paused).
         self.paused_until = -math.inf
@@ -145,11 +145,11 @@ class Entry:
                 limits.runs_left = self.policy.max_runs
         if limits is not None and limits.given_trigger is not None:
             self.made_trigger = limits.given_trigger
-        elif task.has_trigger:  # else the host's zone, which is looked up in files, is not asked for
+        elif task.has_trigger:  # otherwise the host's zone, which is read from files, is not needed
             self.made_trigger = task.make_trigger(options.timezone or context.timezone or clocks.local_zone())
 
     def limited(self) -> Limits:
-        """Return the limits, made where there are none yet."""
+        """Return the limits; make them if there are none yet."""
         if self.limits is None:
             self.limits = Limits()
         return self.limits
@@ -174,7 +174,7 @@ class Entry:
 
     @property
     def begins_grid(self) -> bool:
-        """Whether it repeats on a grid that begins where it is put: an interval without another trigger."""
+        """Whether its first due time begins its grid: an interval task without another trigger."""
         return self.task.has_interval and (self.limits is None or self.limits.given_trigger is None)
 
     @property
@@ -184,12 +184,12 @@ class Entry:
 
     @property
     def slow_trigger(self) -> bool:
-        """Whether asking its trigger may take long: it is never asked under the engine's lock."""
+        """Whether its trigger may take long: it is never called under the engine's lock."""
         return self.limits is not None and self.limits.slow_trigger
 
     @property
     def is_unfound(self) -> bool:
-        """Whether its due time is none: the search for one goes on there."""
+        """Whether its due time is no fire time: the search for one continues there."""
         return self.limits is not None and self.limits.unfound is not None and self.limits.unfound == self.due
 
     @property
@@ -232,7 +232,7 @@ class Entry:
         )
 
     def forget_runs(self) -> None:
-        """Drop what runs: in a forked copy it runs in the parent."""
+        """Drop the runs in flight: in a forked copy they belong to the parent."""
         if self.last_run is not None and self.last_run.ended is None:
             self.last_run = None
         if self.limits is not None:

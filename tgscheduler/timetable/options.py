@@ -1,4 +1,4 @@
-"""A task's options: what it chooses beyond its timetable. Bounds, a zone, a policy; immutable once chosen."""
+"""A task's options besides its timetable: bounds, a zone and a policy. Immutable."""
 
 import difflib
 import math
@@ -14,7 +14,7 @@ from tgscheduler.timetable.triggers import check_moment
 
 
 class Options(TypedDict, total=False):
-    """What every function that adds a task takes besides its own arguments, each by its name."""
+    """The keyword arguments of every function that adds a task, besides its own."""
 
     start: float | datetime | None
     """The earliest fire time: POSIX seconds or a datetime, one without a zone in the task's or the scheduler's; an
@@ -35,7 +35,7 @@ class Options(TypedDict, total=False):
     on_lost: str
     max_takeovers: int
     formerly: str | None
-    """The name that it had before: with a store it takes over that one's history."""
+    """Its former name: with a store it takes over the history of that name."""
 
 
 _NAMES = (*CHOICES, "start", "end", "timezone", "formerly")
@@ -45,8 +45,8 @@ _NAMES = (*CHOICES, "start", "end", "timezone", "formerly")
 class TaskOptions:
     """The options of one task, checked.
 
-    ``choices``: what it chose of a policy, by name. ``start``, ``end``: POSIX seconds. ``formerly``: the name under
-    which a store has its history.
+    ``choices``: the fields of a policy that it chose, by name. ``start``, ``end``: POSIX seconds. ``formerly``: the
+    name under which a store has its history.
     """
 
     choices: Mapping[str, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class TaskOptions:
     formerly: str | None = None
 
     def updated(self, options: Mapping[str, Any]) -> "TaskOptions":
-        """Return these options with others over them; raise InvalidValue or InvalidType for a bad one."""
+        """Return these options with others over them; raise InvalidValue or InvalidType for an invalid one."""
         for name in options:
             if name not in _NAMES:
                 near = difflib.get_close_matches(name, _NAMES, 1)
@@ -84,7 +84,7 @@ class TaskOptions:
         return updated
 
     def policy(self, default: Policy) -> Policy:
-        """Return a policy with these choices over ``default``; a default that only goes with another choice falls."""
+        """Return a policy with these choices over ``default``, without a default that does not go with them."""
         if not self.choices:
             return default
         changes = dict(self.choices)

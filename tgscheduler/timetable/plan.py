@@ -1,11 +1,11 @@
-"""What to do with an entry that is due: start it, queue it, skip it, and when it comes next. Pure decisions.
+"""What to do with an entry that is due: start it, queue it or skip it, and when it is due next. Pure decisions.
 
 ::
 
-    what is due   [due .. until], the stretch that has been missed, and what follows it
-      misfire     which of it still runs, as how many runs: the rest is missed (grace, misfire)
-      pause       nothing runs; what runs once is kept
-      overlap     start, wait in the task's queue, or skip, by what still runs
+    what is due   all occurrences in [due .. until], and the next due time
+      misfire     which of them still run, as how many runs; the rest is missed (grace, misfire)
+      pause       nothing runs; a one-shot task is kept
+      overlap     start, wait in the task's queue, or skip, depending on what still runs
       max_runs    not more than are left
 """
 
@@ -22,10 +22,10 @@ from tgscheduler.timetable.realtime import Interval, Once
 from tgscheduler.timetable.run import MISSED, SKIPPED, WAITING, Run
 from tgscheduler.timetable.search import STEPS, Search
 
-#: Maximum number of missed calendar occurrences that are counted; beyond it the Run says "at least".
+#: Maximum number of missed calendar occurrences that are counted; beyond it the run's reason says "at least".
 MOST_COUNTED = 10_000
 
-#: Over this many seconds missed calendar occurrences are counted under the engine's lock, by asking for each.
+#: Maximum time (seconds) over which missed calendar occurrences are counted under the engine's lock, one by one.
 COUNTED_AT_ONCE = 60.0
 
 #: Maximum number of occurrences of a task that wait in its queue (``overlap='queue'``, ``misfire='run_all'``).
@@ -33,28 +33,28 @@ LONGEST_QUEUE = 1000
 
 
 class Decision(NamedTuple):
-    """What becomes of everything that is due, in order of time.
+    """The runs of everything that is due, in order of time, and the next due time.
 
-    Of the ``runs`` those that are WAITING run: the first ``starts`` of them start at once, the others wait in the
-    task's queue. The rest is MISSED or SKIPPED, with the reason. ``next_due``: POSIX seconds, None: nothing follows.
+    Of the WAITING ``runs`` the first ``starts`` start at once, and the others wait in the task's queue. The rest is
+    MISSED or SKIPPED, with the reason. ``next_due``: POSIX seconds, None: nothing follows.
     """
 
     runs: Sequence[Run]
     starts: int
     next_due: float | None
-    #: Nothing was found until this moment, where the search ended: the trigger is to be asked again then.
+    #: The search ended here without a fire time: it continues at this moment.
     unfound: float | None = None
 
 
 DecisionTuple = tuple[Sequence[Run], int, float | None, float | None]
-"""A Decision, or the same without its names."""
+"""A Decision, or a plain tuple of its fields."""
 
 
 def decide(entry: Entry, due: float, label: str, now: float, paused_until: float = -math.inf) -> DecisionTuple:
     """Return the :class:`Decision` on an entry whose fire time ``due`` has come; change nothing.
 
-    ``label``: what its runs are called. ``paused_until``: nothing runs before that moment. A trigger whose answer is no
-    later moment is an error: it would be asked forever.
+    ``label``: the name of its runs. ``paused_until``: nothing runs before that moment. Raises InvalidValue if the
+    trigger returns a moment that is not later.
     """
     task, trigger = entry.task, entry.made_trigger
     if task.self_rescheduling:
@@ -77,7 +77,7 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
         return Decision((), 0, due)  # kept until the end of the pause
     limits, running = entry.limits, entry.running()
     end = math.inf if limits is None else limits.end
-    if trigger is not None and limits is not None and limits.unfound == due:  # no fire time: the search goes on there
+    if trigger is not None and limits is not None and limits.unfound == due:  # no fire time: the search continues
         fire = ask(trigger, _before(due))
         if fire is None or fire > min(now, end):
             return _searched(Decision((), 0, fire if fire is not None and fire <= end else None), entry, due, now)
@@ -100,12 +100,12 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
 
 
 def _searched(decision: Decision, entry: Entry, due: float, now: float) -> Decision:
-    """Return a decision that says where a search has ended, if it ended before a next fire time was found."""
+    """Return the decision with the moment at which the search ended, if it found no next fire time."""
     limits = entry.limits
     if decision.next_due is not None or limits is None or not limits.slow_trigger:
         return decision
     if limits.runs_left is not None and limits.runs_left == sum(run.state == WAITING for run in decision.runs):
-        return decision  # these are its last ones
+        return decision  # these are its last runs
     return decision._replace(unfound=unfound_until(entry, max(due, now - entry.policy.jitter)))
 
 
@@ -124,13 +124,14 @@ def decide_fully(
     paused: str | None = None,
     manual_due: bool = False,
 ) -> Decision:
-    """Decide on what came due at ``due``, with all that may count.
+    """Return the :class:`Decision` on what came due at ``due``, by all policies.
 
-    ``running`` of the task's runs have not ended, the ``oldest`` among them, and ``waiting`` occurrences are in its
-    queue. ``left``: how many runs it may still have; ``end``: its last moment; ``paused``: the reason for which none
-    runs; ``manual_due``: ``due`` was set by ``schedule_task``, and counts only on a day of the trigger's.
+    ``running``: number of the task's runs that have not ended; ``oldest``: the oldest of them; ``waiting``: number of
+    occurrences in its queue; ``left``: number of runs that it may still have; ``end``: its last moment; ``paused``: the
+    reason why nothing runs; ``manual_due``: ``due`` was set by ``schedule_task``, and counts only on one of the
+    trigger's days.
     """
-    # With jitter an occurrence can be missed only when the time over which it is spread has gone by.
+    # With jitter an occurrence is missed only after the whole time over which jitter spreads it.
     horizon = min(now - policy.jitter, end)
     following = None if trigger is None else ask(trigger, due)
     runs: list[Run] = []
@@ -152,7 +153,7 @@ def decide_fully(
 
 
 def pause_reason(now: float, until: float) -> str | None:
-    """Return why nothing runs in a pause, None if it is over."""
+    """Return the reason why nothing runs before ``until``, None if that has passed."""
     if until <= now:
         return None
     return "paused" if until == math.inf else f"paused until {until:.3f}"
@@ -205,10 +206,10 @@ def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
 
 
 def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float]:
-    """Return the last fires from ``due``, which is one, to ``horizon``: ``most`` of them at most.
+    """Return the last fire times in [due, horizon], at most ``most``; ``due`` is one.
 
-    A trigger only knows what follows: it is asked from further and further back, until there are enough, or the search
-    is at its end.
+    A trigger only finds later times: it is called from further and further back, until there are enough or the search
+    is spent.
     """
     search, found = Search(STEPS + 8 * most), [due]
     back = most * trigger.seconds if isinstance(trigger, Interval) else 1.0
@@ -227,7 +228,7 @@ def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float
 
 
 def apply_max_runs(runs: list[Run], left: int) -> tuple[list[Run], int]:
-    """Return what may still run of the runs, and how many are left then: what is beyond is due no more."""
+    """Return the runs up to the last one that is allowed, and how many are left then; the others are dropped."""
     kept: list[Run] = []
     for run in runs:
         if run.state == WAITING:
@@ -239,9 +240,11 @@ def apply_max_runs(runs: list[Run], left: int) -> tuple[list[Run], int]:
 
 
 def apply_overlap(runs: list[Run], policy: Policy, running: int, waiting: int, oldest: Run | None) -> int:
-    """Return how many runs start beside what runs; what was missed waits in the queue, the rest is as the policy says.
+    """Return how many runs start now; mark those that are skipped.
 
-    ``running`` runs of the task have not ended, the ``oldest`` among them; ``waiting`` ones are in its queue.
+    Runs after the first make up for missed ones: if they cannot start they wait, unless the first is skipped.
+    ``running``: number of the task's runs that have not ended; ``oldest``: the oldest of them; ``waiting``: number of
+    occurrences in its queue.
     """
     most = max_concurrency(policy)
     first, starts = True, 0
@@ -254,7 +257,7 @@ def apply_overlap(runs: list[Run], policy: Policy, running: int, waiting: int, o
             starts += 1
         elif policy.overlap != "queue" and not made_up:
             run.state, run.reason = SKIPPED, (_overlap(oldest) if most == 1 else None) or _too_many(running, waiting)
-            first = True  # and so is what was missed after it
+            first = True  # the one after it is skipped as well
         elif waiting >= LONGEST_QUEUE:
             run.state, run.reason = SKIPPED, f"overlap: {waiting} occurrences wait already"
         else:
@@ -263,14 +266,14 @@ def apply_overlap(runs: list[Run], policy: Policy, running: int, waiting: int, o
 
 
 def max_concurrency(policy: Policy) -> float:
-    """Return how many runs of a task there may be at a time."""
+    """Return the maximum number of runs of a task at a time."""
     if policy.overlap != "allow":
         return 1
     return math.inf if policy.max_instances is None else policy.max_instances
 
 
 def retry_at(policy: Policy, run: Run, now: float, kind: type[BaseException]) -> float | None:
-    """Return when a run that has failed by an exception of that kind begins its next attempt, None: it has failed."""
+    """Return when a run that failed by an exception of class ``kind`` begins its next attempt, None if never."""
     retry = policy.retry
     if retry is None or run.attempt > retry.times or not issubclass(kind, retry.on):
         return None
@@ -278,14 +281,14 @@ def retry_at(policy: Policy, run: Run, now: float, kind: type[BaseException]) ->
 
 
 def fire_time(label: str, due: float, policy: Policy) -> float:
-    """Return when an occurrence fires: its due time, and its jitter."""
+    """Return when an occurrence fires: its due time plus its jitter."""
     return due + policy.jitter * spread(label, due) if policy.jitter else due
 
 
 def takes_long(entry: Entry, due: float, now: float) -> bool:
-    """Return whether a decision may take long, so that it is to be made without the engine's lock.
+    """Return whether a decision may take long, and must be made without the engine's lock.
 
-    Its trigger may, or more than a few missed occurrences are counted by asking for each.
+    Its trigger may be slow, or many missed occurrences have to be counted one by one.
     """
     if entry.limits is not None and entry.limits.slow_trigger:
         return True
@@ -316,24 +319,24 @@ def _stretch(label: str, trigger: Trigger, due: float, now: float) -> Run:
     return run
 
 
-# -- where a task is put outside of a turn: at an add, a start, by hand ---------------------------------------------
+# -- fire times outside of a turn: at an add, a start, a manual change ----------------------------------------------
 
-#: A wall clock set back by more than this (seconds) was corrected: what ran at the wrong times may run again.
+#: If the wall clock was set back by more than this (seconds), it was wrong before: what ran then may run again.
 CORRECTION = 3 * 3600.0
 
 
 class Placement(NamedTuple):
-    """A fire time that an entry gets outside of a turn; ``trigger``: the one that it fires by from then on."""
+    """A fire time that an entry gets outside of a turn; ``trigger``: its trigger from then on."""
 
     due: float | None
     trigger: Trigger | None
     manual_due: bool = False
-    #: Nothing was found until this moment: the trigger is to be asked again then.
+    #: The search ended here without a fire time: it continues at this moment.
     unfound: float | None = None
 
 
 def first_placement(entry: Entry, now: float, delay: float | None) -> Placement:
-    """Return the first fire time: ``delay`` seconds from now, or (None) as the trigger says."""
+    """Return the first fire time: ``delay`` seconds from now, or (None) by the trigger."""
     limits, trigger = entry.limits, entry.trigger
     start, end = (None, math.inf) if limits is None else (limits.start, limits.end)
     if entry.begins_grid:
@@ -350,7 +353,7 @@ def first_placement(entry: Entry, now: float, delay: float | None) -> Placement:
 
 
 def placement_after_stop(entry: Entry, now: float) -> Placement:
-    """Return when an entry fires that had a time before a stop: what was due meanwhile is no occurrence."""
+    """Return the next fire time of an entry after a stop; what was due meanwhile is no occurrence."""
     trigger, due, high_water = entry.trigger, entry.due, entry.high_water
     assert due is not None
     if trigger is None or (due >= now and entry.manual_due):
@@ -377,9 +380,9 @@ def next_due(entry: Entry, trigger: Trigger, moment: float) -> float | None:
 
 
 def unfound_until(entry: Entry, moment: float) -> float | None:
-    """Return up to which moment an entry's trigger finds no fire time after ``moment``, None if there is one, or none.
+    """Return the moment at which the search for a fire time after ``moment`` ended at its bounds.
 
-    Only a search that gave up within its bounds leaves such a moment (:mod:`tgscheduler.timetable.search`).
+    None if there is a fire time, or there never is one (:mod:`tgscheduler.timetable.search`).
     """
     limits, trigger = entry.limits, entry.trigger
     if limits is None or not limits.slow_trigger or trigger is None or limits.runs_left == 0:

@@ -1,20 +1,20 @@
-"""The choices that a task makes beside its trigger: where its action runs, and what becomes of what went otherwise.
+"""A task's choices besides its trigger: where its action runs, and what happens to late, overlapping and failed runs.
 
 ==============  ===========================================================================================
 misfire         occurrences that were missed (the process was busy, stopped, asleep): ``run_once`` makes up for
                 all of them by one run, ``skip`` by none, ``run_all`` by one each, ``misfire_cap`` at most
 grace           seconds after its due time within which an occurrence may still start; None: no limit
-overlap         an occurrence while the task still runs: ``skip`` it, ``queue`` it behind, or ``allow`` up to
+overlap         an occurrence while the task still runs: ``skip`` it, ``queue`` it, or ``allow`` up to
                 ``max_instances`` runs at a time
 timeout         seconds that one run may take
 retry           how a failed run is tried again
 jitter          seconds by which fires are spread, the same for the same task and due time
 max_runs        how many runs there are at most
-on_lost         a run whose process ended before it did, where a store remembers it: ``skip`` (it is recorded as lost)
+on_lost         a run whose process ended before it did, if a store has it on record: ``skip`` (it is recorded as lost)
                 or ``rerun``, as another attempt, ``max_takeovers`` times at most: then it is lost
 ==============  ===========================================================================================
 
-What ended otherwise than well is in the record of runs, with the reason.
+Every run that did not succeed is recorded with its reason.
 """
 
 import hashlib
@@ -45,12 +45,12 @@ MISFIRES = ("run_once", "skip", "run_all")
 OVERLAPS = ("skip", "queue", "allow")
 ON_LOST = ("skip", "rerun")
 
-#: With ``misfire='skip'`` and no grace, an occurrence is late after so many seconds.
+#: Grace (seconds) of ``misfire='skip'`` if none is set.
 LATE = 60.0
 
 
 def unknown_method(value: object) -> InvalidValue:
-    """Return the error for a processmethod that is none."""
+    """Return the error for an unknown processmethod."""
     return InvalidValue(f"processmethod: expected one of {', '.join(METHODS)}, got {value!r}")
 
 
@@ -62,12 +62,11 @@ def spread(name: str, due: float, salt: str = "") -> float:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try a failed run again, ``times`` times at most.
+    """Try a failed run again, at most ``times`` times.
 
-    The first time after ``delay`` seconds, then after ``factor`` times as long as before, never after more than
-    ``longest`` seconds; each is lengthened by up to the share ``jitter`` of itself. ``on``: the exceptions that are
-    tried again, a class or several. A child that crashed counts as ChildProcessError, a run past its timeout as
-    TimeoutError.
+    The first retry begins after ``delay`` seconds; each further delay is ``factor`` times the one before, at most
+    ``longest`` seconds. Each is lengthened by up to ``jitter`` times itself. ``on``: the exceptions that are retried, a
+    class or several. A child that crashed counts as ChildProcessError, a run past its timeout as TimeoutError.
 
     >>> [round(Retry(4, delay=10, longest=60, jitter=0).wait("name", 0.0, attempt)) for attempt in (1, 2, 3, 4)]
     [10, 20, 40, 60]
@@ -105,7 +104,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a task has chosen; one value is shared by all tasks that have chosen nothing."""
+    """The choices of a task; all tasks that have chosen nothing share one value."""
 
     misfire: str = "run_once"
     misfire_cap: int | None = None
@@ -144,12 +143,12 @@ class Policy:
         object.__setattr__(self, "retry", check_retry(self.retry))
 
 
-#: The names of what a policy consists of.
+#: The names of a policy's fields.
 CHOICES = tuple(field.name for field in fields(Policy))
 
 
 def check_retry(value: object) -> Retry | None:
-    """Return how to try again, from a Retry, a number of times or None (0: not at all)."""
+    """Return a Retry from a Retry or a number of times; None if there is none (None or 0)."""
     if value is None or (type(value) is int and value == 0):
         return None
     if isinstance(value, Retry):

@@ -1,4 +1,4 @@
-"""Triggers in real seconds: zones and clock changes do not exist for them."""
+"""Triggers in real seconds: zones and clock changes do not affect them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Interval(Composable):
 
     @staticmethod
     def sound(seconds: float, anchor: float) -> "Interval":
-        """Return the interval of two floats that are checked already: what a task makes at each placing."""
+        """Return the interval of two floats that are checked already, as a task's are."""
         made = _new(Interval)
         _set_seconds(made, seconds)
         _set_anchor(made, anchor)
@@ -58,7 +58,7 @@ class Interval(Composable):
         if type(moment) is float and anchor <= moment < END:
             k = floor((moment - anchor) / seconds)
             following = anchor + (k + 1) * seconds
-            if anchor + k * seconds <= moment < following < END:  # nearly always: no rounding to mend
+            if anchor + k * seconds <= moment < following < END:  # nearly always: no rounding to correct
                 return following
         return Composable.next_after(self, moment)
 
@@ -74,7 +74,7 @@ class Interval(Composable):
         return self.anchor + self._steps(moment) * self.seconds
 
     def _steps(self, moment: float) -> int:
-        """Return the largest k with ``anchor + k * seconds <= moment``: the floor, mended for rounding."""
+        """Return the largest k with ``anchor + k * seconds <= moment``: the floor, corrected for rounding."""
         anchor, seconds = self.anchor, self.seconds
         k = floor((moment - anchor) / seconds)
         while anchor + k * seconds > moment:
@@ -84,7 +84,7 @@ class Interval(Composable):
         return k
 
 
-# The slots' own setters: half the price of object.__setattr__, and frozen all the same.
+# The slots' own setters cost half as much as object.__setattr__; the class stays frozen.
 _new: Callable[[type[Interval]], Interval] = object.__new__
 _set_seconds: Callable[[Interval, float], None] = Interval.__dict__["seconds"].__set__
 _set_anchor: Callable[[Interval, float], None] = Interval.__dict__["anchor"].__set__

@@ -1,15 +1,15 @@
-"""What becomes of one occurrence: a Run, its states and their legal moves.
+"""One occurrence and its outcome: a Run, its states and their legal moves.
 
 ::
 
     waiting --> running --> ok | failed | timed_out | cancelled | lost
-       |  <-----------+            (failed, and tried again: the next attempt)
+       |  <-----------+            (failed and retried: the next attempt)
        +------> cancelled          (stopped or cancelled before it began)
-       +------> failed             (it could not be begun)
-       +------> skipped            (no room in the line of its task)
-    missed, skipped                (never waited: the reason says why)
+       +------> failed             (it could not be started)
+       +------> skipped            (its task's queue is full)
+    missed, skipped                (never waited: see the reason)
 
-Every occurrence that the timetable held ends in exactly one Run.
+Every occurrence ends in exactly one Run.
 """
 
 import logging
@@ -47,7 +47,7 @@ class Where(NamedTuple):
 
 
 class Run:
-    """One occurrence (or a stretch of them that one decision disposed of) and what became of it.
+    """One occurrence, or several that one decision disposed of, and its outcome.
 
     All times are POSIX seconds or None. Treat it as read-only.
     """
@@ -59,16 +59,16 @@ class Run:
 
     retry_due: float  # when its next attempt begins; set if there is one
     previous_attempt: "Run | None"  # the Run of the attempt before, if its action has not returned
-    _id: int  # set by a store that lasts
-    _log: str  # set where its action has logged something
-    _takeovers: int  # how often it was taken over from a process that had ended; set where it was
+    _id: int  # set by a persistent store
+    _log: str  # set if its action has logged something
+    _takeovers: int  # number of takeovers from processes that had ended; set if there were any
 
     def __init__(self, task: str, due: float, count: int = 1, until: float | None = None, state: str = WAITING) -> None:
-        #: The task's name, or ``module.qualname`` of its action where it has none.
+        #: The task's name, or ``module.qualname`` of its action if it has none.
         self.task = task
         #: When it was due.
         self.due = due
-        #: How many occurrences this Run stands for.
+        #: Number of occurrences that this Run stands for.
         self.count = count
         #: When the last of them was due.
         self.until = due if until is None else until
@@ -83,17 +83,17 @@ class Run:
         self.where: Where | None = None
         #: Why it was skipped, missed, cancelled or lost.
         self.reason: str | None = None
-        #: The text of the traceback of a failed one.
+        #: The text of a failed run's traceback, or what is known of its failure.
         self.error: str | None = None
 
     @property
     def id(self) -> int | None:
-        """Its number in a store that outlives the process, None where there is none."""
+        """Its number in a persistent store, None if there is none."""
         return getattr(self, "_id", None)
 
     @property
     def takeovers(self) -> int:
-        """How often it was taken over from a process that had ended while it was in flight."""
+        """Number of times that it was taken over from a process that had ended while it was in flight."""
         return getattr(self, "_takeovers", 0)
 
     @property
@@ -107,7 +107,7 @@ class Run:
         return None if self.started is None else self.started - self.due
 
     def try_again(self, again: float, now: float) -> None:
-        """Wait for the next attempt, which begins at ``again``."""
+        """Wait for the next attempt, which begins at ``again`` (POSIX seconds)."""
         self.retry_due, self.previous_attempt = again, None
         self.reason = f"attempt {self.attempt} has failed; the next one follows after {again - now:.3g} s"
         self.attempt += 1
@@ -115,7 +115,7 @@ class Run:
         self.state = WAITING
 
     def successor(self, again: float, now: float) -> "Run":
-        """Return the Run of the next attempt, where this one's action still has this one."""
+        """Return another Run for the next attempt, as the action that has not returned still has this one."""
         run = Run(self.task, self.due, self.count, self.until)
         run.attempt, run.error = self.attempt, self.error
         run.try_again(again, now)
@@ -127,7 +127,7 @@ class Run:
         return run
 
     def taken_over(self, why: str) -> "Run":
-        """Return the Run of the next attempt of one whose process has ended, waiting to start in this one."""
+        """Return a waiting Run for the next attempt of a run whose process has ended."""
         run = Run(self.task, self.due, self.count, self.until)
         run.attempt, run.reason, run._id = self.attempt + 1, f"{_AGAIN}{why}", self._id
         run._takeovers = self.takeovers + 1
@@ -135,7 +135,7 @@ class Run:
 
     @property
     def was_lost(self) -> bool:
-        """Whether its last attempt has taken over from a process that had ended."""
+        """Whether this attempt was taken over from a process that had ended."""
         return self.reason is not None and self.reason.startswith(_AGAIN)
 
     def __repr__(self) -> str:
@@ -145,9 +145,9 @@ class Run:
 
 
 class CurrentRun:
-    """What an action may know of the run it is in: ``task`` (name), ``due``, ``attempt`` and ``deadline``.
+    """The run that the calling action is in: ``task`` (name), ``due``, ``attempt`` and ``deadline``.
 
-    ``deadline`` is when its time is over (POSIX seconds), None where its task has no timeout.
+    ``deadline`` is the end of its timeout (POSIX seconds), None if its task has none.
     """
 
     __slots__ = ("_now", "_run", "attempt", "deadline", "due", "task")
@@ -159,7 +159,7 @@ class CurrentRun:
 
     @property
     def cancelled(self) -> bool:
-        """Whether the action should return: its run was cancelled, or its time is over. Ask it in long loops."""
+        """Whether the action should return: its run was cancelled, or its timeout is over. Check it in long loops."""
         if self._run.state != RUNNING or self._run.attempt != self.attempt:
             return True
         return self.deadline is not None and self._now() >= self.deadline

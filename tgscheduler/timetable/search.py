@@ -1,7 +1,7 @@
-"""What one question to a trigger may cost, and what it found within that.
+"""A bounded search for a trigger's next fire time.
 
-A trigger that is made of triggers may have to look for long: each date is left out, each part is asked. It gives up
-within a bound, and tells how far it has looked: from there the search goes on.
+A trigger made of triggers may have to search for long, as when each date is left out. The search ends at a bound, and
+returns how far it came; the next search continues there.
 """
 
 import math
@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from tgscheduler import clock as clocks
 
-#: So many dates and parts are looked at for one question, and for so long (seconds).
+#: Maximum number of steps (dates and parts) of one search, and its maximum time (seconds).
 STEPS = 20_000
 SECONDS = 1.0
 
 
 class Found(NamedTuple):
-    """An answer: ``fire`` is the next fire time, None when there is none before ``until``.
+    """A result: ``fire`` is the next fire time, None if there is none before ``until``.
 
-    ``until`` is the fire time itself where there is one, and infinity where there is none any more.
+    ``until`` is the fire time itself if there is one, and infinity if the trigger never fires again.
     """
 
     fire: float | None
@@ -28,7 +28,7 @@ NEVER = Found(None, math.inf)
 
 
 class Search:
-    """What is left of the steps and the time that a question may take."""
+    """The steps and the time that are left of one search."""
 
     __slots__ = ("_deadline", "steps")
 
@@ -38,18 +38,18 @@ class Search:
 
     @property
     def spent(self) -> bool:
-        """Whether it is time to give up."""
+        """Whether no steps or no time are left."""
         return self.steps <= 0 or clocks.elapsed() > self._deadline
 
     def share(self, among: int) -> "Search":
-        """Return a search with its share of the steps: those of the first of so many parts that are still to be asked.
+        """Return a search with an equal share of the steps, for one of ``among`` parts that are left.
 
-        The part gives back what it did not take by :meth:`take_back`.
+        The caller gives back the unused steps with :meth:`take_back`.
         """
         part = Search(max(1, self.steps // among), self._deadline)
         self.steps -= part.steps
         return part
 
     def take_back(self, part: "Search") -> None:
-        """Take over the steps that are left of a share."""
+        """Add the unused steps of a share."""
         self.steps += part.steps

@@ -1,11 +1,11 @@
 """Tasks: an action with its arguments, and when it fires.
 
-Here stand the base and what counts real seconds; tasks of the calendar stand in
-:mod:`tgscheduler.timetable.daytasks`, the variants that say where the action runs in
-:mod:`tgscheduler.timetable.variants`. Constructors are those of kronos. Bad values are refused there, so a Task that
-exists is sound.
+This module has the base class and the tasks that count real seconds; calendar tasks are in
+:mod:`tgscheduler.timetable.daytasks`, and the variants by where the action runs in
+:mod:`tgscheduler.timetable.variants`. Constructors are those of kronos. They refuse invalid values, so every Task is
+valid.
 
-A Task is the application's: what a scheduler knows of it (its state, its next due time) stands in an
+A Task belongs to the application. The scheduler keeps its state and its next due time in an
 :mod:`~tgscheduler.timetable.entry`, to which the task has one reference.
 """
 
@@ -35,7 +35,7 @@ _NO_KW: Mapping[str, Any] = MappingProxyType({})
 
 
 class SchedulerContext:
-    """What a scheduler gives its tasks: the clock, the zone (an IANA name, None: the host's) and the policy."""
+    """What a scheduler's tasks share: the clock, the zone (an IANA name, None: the host's) and the policy."""
 
     __slots__ = ("clock", "policy", "timezone")
 
@@ -46,17 +46,17 @@ class SchedulerContext:
 
 
 class Rescheduler(Protocol):
-    """What ``reschedule`` is given: a scheduler, as far as a task needs it."""
+    """The methods of a scheduler that ``reschedule`` may use."""
 
     def schedule_task(self, task: "Task", delay: float) -> Any:
-        """Put the task ``delay`` seconds ahead."""
+        """Schedule the task ``delay`` seconds from now."""
 
     def schedule_task_abs(self, task: "Task", abstime: float) -> Any:
-        """Put the task at ``abstime``, POSIX seconds."""
+        """Schedule the task at ``abstime``, POSIX seconds."""
 
 
 class EntryView(Protocol):
-    """What a task shows of its place in a scheduler."""
+    """The attributes of an entry that its task uses."""
 
     @property
     def context(self) -> SchedulerContext: ...
@@ -73,7 +73,7 @@ class EntryView(Protocol):
     def interval_changed(self) -> None: ...
 
 
-#: The context of a task that no scheduler has.
+#: The context of a task that is in no scheduler.
 _NO_SCHEDULER = SchedulerContext(clocks.Clock(), None)
 
 
@@ -91,14 +91,14 @@ class Task:
     self_rescheduling: ClassVar[bool] = False
     #: Whether it repeats on a grid that begins at its first due time.
     has_interval: ClassVar[bool] = False
-    #: Whether a trigger says when it fires: one that is made of its arguments, or was given.
+    #: Whether it fires by a trigger: one that is made from its arguments, or one that was given.
     has_trigger: ClassVar[bool] = False
     #: The trigger that it was made with; None for a kind that makes its own.
     given_trigger: Trigger | None = None
 
-    #: What its scheduler knows of it, and the engine's to set; None: it is in none.
+    #: Its entry in a scheduler, set by the engine; None: it is in no scheduler.
     scheduler_entry: EntryView | None
-    #: What :meth:`configure` has set; None: nothing.
+    #: The options that :meth:`configure` has set; None: none.
     chosen_options: TaskOptions | None
 
     def __init_subclass__(cls) -> None:
@@ -112,7 +112,7 @@ class Task:
         if name is not None:
             name = check_name(name)
         if type(action) is not FunctionType or action.__code__.co_flags & LAZY or action.__dict__:
-            check_callable("action", action)  # what nearly every call has is checked without a call
+            check_callable("action", action)  # the usual case is checked without a call
         self.name = name
         self.action = action
         self.args = () if args is None else _check_args(args)
@@ -128,19 +128,19 @@ class Task:
         return None
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Put the task into the scheduler for its next time: for subclasses; the loop itself asks the trigger."""
+        """Schedule the task's next time, in subclasses that override this; otherwise the loop uses the trigger."""
         raise NotImplementedError(f"{type(self).__name__} has no reschedule: use one of the concrete task classes")
 
     def handle_exception(self) -> None:
-        """Deal with the exception that the action has just raised: log it. Subclasses may do otherwise."""
+        """Log the exception that the action has just raised. Subclasses may override this."""
         label = None if self.scheduler_entry is None else self.scheduler_entry.label
         log.error("%s: the action failed", label or self.name, exc_info=sys.exception())
 
     def configure(self, **options: Unpack[Options]) -> "Task":
         """Choose a zone, bounds and policies before the task is added; return self.
 
-        What the functions that add tasks take by name: ``start``, ``end``, ``timezone`` and what
-        :class:`~tgscheduler.timetable.policy.Policy` holds. Raises InvalidValue or InvalidType for what cannot be.
+        The options are those of the functions that add tasks: ``start``, ``end``, ``timezone`` and the fields of
+        :class:`~tgscheduler.timetable.policy.Policy`. Raises InvalidValue or InvalidType for an invalid one.
         """
         if self.scheduler_entry is not None:
             raise InvalidValue(f"{self!r} is in a scheduler already: choose its options before it is added")
@@ -155,12 +155,12 @@ class Task:
 
     @property
     def trigger(self) -> Trigger | None:
-        """When it fires; None for a task that runs once, and for one that is not placed yet."""
+        """When it fires; None for a task that runs once, and for one that has no fire time yet."""
         return self.given_trigger if self.scheduler_entry is None else self.scheduler_entry.trigger
 
     @property
     def policy(self) -> Policy:
-        """What was chosen for it: its own choices over its scheduler's."""
+        """Its policy: its own choices over its scheduler's."""
         return options_of(self).policy(PLAIN) if self.scheduler_entry is None else self.scheduler_entry.policy
 
     @property
@@ -178,11 +178,11 @@ class Task:
         return _NO_SCHEDULER if self.scheduler_entry is None else self.scheduler_entry.context
 
     def make_trigger(self, timezone: str) -> Trigger | None:
-        """Return the trigger that the constructor's arguments mean in a zone; None: the task has none of its own."""
+        """Return the trigger for the constructor's arguments in a zone; None if the task has none of its own."""
         return None
 
     def __getstate__(self) -> Any:
-        """Return what a copy is made of: it is in no scheduler, and the proxy that tasks without ``kw`` share stays."""
+        """Return the state of a copy: it is in no scheduler, and has a dict for the proxy of tasks without ``kw``."""
         state: Any = super().__getstate__()
         slots = state[1]
         slots["scheduler_entry"] = None
@@ -196,7 +196,7 @@ class Task:
 
 
 def options_of(task: Task) -> TaskOptions:
-    """Return what was chosen for a task beyond its timetable."""
+    """Return a task's options, NO_OPTIONS if it has chosen none."""
     return task.chosen_options or NO_OPTIONS
 
 
@@ -206,7 +206,7 @@ class SingleTask(Task):
     __slots__ = ()
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Do nothing: it does not come again."""
+        """Do nothing: it runs once."""
 
 
 class IntervalTask(Task):
@@ -219,9 +219,9 @@ class IntervalTask(Task):
     def __init__(
         self, name: str | None, interval: float | timedelta, action: Action, args: Args = None, kw: Kw = None
     ) -> None:
-        Task.__init__(self, name, action, args, kw)  # super() is felt where 100,000 are made
+        Task.__init__(self, name, action, args, kw)  # super() is slow if 100,000 are made
         if (type(interval) is float or type(interval) is int) and SHORTEST <= interval <= LARGEST:
-            # what nearly every call has
+            # the usual case
             self._seconds = float(interval)
         else:
             self._seconds = triggers.check_seconds("interval", interval, above_zero=True)
@@ -238,12 +238,12 @@ class IntervalTask(Task):
             self.scheduler_entry.interval_changed()
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Put the task ``interval`` seconds ahead."""
+        """Schedule the task ``interval`` seconds from now."""
         scheduler.schedule_task(self, self.interval)
 
 
 class TriggerTask(Task):
-    """A task that fires when a trigger says so: any object with ``next_after(moment)``, in POSIX seconds."""
+    """A task that fires by a trigger: any object with ``next_after(moment)``, in POSIX seconds."""
 
     __slots__ = ("given_trigger",)
 
@@ -255,7 +255,7 @@ class TriggerTask(Task):
         self.given_trigger = trigger
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Put the task at its trigger's next fire time."""
+        """Schedule the task at its trigger's next fire time."""
         trigger = self.trigger
         assert trigger is not None
         due = trigger.next_after(self._context.clock.now())
@@ -264,7 +264,7 @@ class TriggerTask(Task):
 
 
 def check_trigger(trigger: object) -> None:
-    """Raise InvalidType unless that can be asked when it fires."""
+    """Raise InvalidType unless ``trigger`` is an object that has ``next_after``."""
     if isinstance(trigger, type) or not callable(getattr(trigger, "next_after", None)):
         raise InvalidType(
             "trigger: expected an object with next_after(moment), such as Cron('0 9 * * 1-5') or "

@@ -1,8 +1,8 @@
-"""When something fires: frozen values that answer one question, ``next_after(moment)``.
+"""When a task fires: frozen values with one method, ``next_after(moment)``.
 
 ======================================  ==============================================================
 ``Once(moment)``                        at one instant
-``Interval(seconds, anchor)``           at ``anchor + k * seconds``, whatever the clock on the wall does
+``Interval(seconds, anchor)``           at ``anchor + k * seconds``, in real time
 ``Weekdays(days, timeonday, zone)``     on days of the week (1 = Monday) at times of day
 ``Monthdays(days, timeonday, zone)``    on days of the month, also the last or the 2nd Tuesday
 ``Cron(line, zone)``                    when a cron line matches
@@ -11,8 +11,8 @@
 ``trigger.between(start, end)``         within bounds
 ======================================  ==============================================================
 
-Moments and answers are POSIX seconds; an answer is always strictly later than the moment asked. A trigger keeps no
-state: the same question gets the same answer, so a preview is what the loop will do.
+Moments are POSIX seconds; the result is always strictly later than ``moment``. A trigger keeps no state: the same call
+returns the same result, so a preview shows what the loop will do.
 """
 
 from tgscheduler.timetable.asking import is_quick, stretch

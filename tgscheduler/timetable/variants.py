@@ -1,4 +1,4 @@
-"""The matrix: what a task is (rows), and where its action runs (columns).
+"""The task classes by kind of task (rows) and by where the action runs (columns).
 
 ==============  ======================  ====================
 in the loop     in a thread             in a process
@@ -126,7 +126,7 @@ class ForkedTriggerTask(ForkedTaskMixin, TriggerTask):
     __slots__ = ()
 
 
-#: The matrix: what a task is, and where it runs.
+#: The table above: the classes by kind and by method.
 VARIANTS: dict[type[Task], dict[str, type[Task]]] = {
     kind: {variant.method: variant for variant in (kind, threaded, forked)}
     for kind, threaded, forked in (

@@ -1,7 +1,7 @@
-"""Triggers by the clock on the wall: days of the week, days of the month, cron lines, in a zone.
+"""Triggers by wall time: days of the week, days of the month, cron lines, in a zone.
 
-What a clock change makes of them stands in :mod:`tgscheduler.timetable.zones`; a cron line whose clock fields begin
-with ``*`` follows real time through it.
+The rules for clock changes are in :mod:`tgscheduler.timetable.zones`; a cron line in which a clock field begins with
+``*`` follows real time through them.
 """
 
 import functools
@@ -18,7 +18,7 @@ from tgscheduler.timetable.days import MonthDay, check_days, check_monthdays, da
 
 _DAY = timedelta(days=1)
 
-#: No change of an offset moves the clock by so many seconds.
+#: More seconds than any change of an offset moves the clock by.
 _NEAR = 3 * zones.DAY
 _BEFORE_MIDNIGHT: TimeOnDay = (-1, 0)
 
@@ -50,7 +50,7 @@ class Weekdays(Composable):
         for _ in range(400):
             if day.isoweekday() in days:
                 for at in times:
-                    if at > passed:  # a time that the wall has shown is never later than the moment
+                    if at > passed:  # a wall time that has passed is never later than the moment
                         fire = zones.instant(day.replace(hour=at[0], minute=at[1]), tz)
                         if fire > moment:
                             return float(fire)
@@ -59,7 +59,7 @@ class Weekdays(Composable):
         return None
 
     def on_its_day(self, moment: float) -> bool:
-        """Say whether ``moment`` lies on one of the days."""
+        """Return whether ``moment`` is on one of the days."""
         return zones.wall(moment, self._zone).isoweekday() in self.days
 
 
@@ -68,7 +68,7 @@ class Monthdays(Composable):
     """Fire on days of the month at one or several times of day (see :class:`Weekdays`) of a zone (None: UTC).
 
     Days are 1 to 31, -1 (the last day) to -31, ``"last"``, and weekdays such as ``"2nd tuesday"`` or ``"last fri"``;
-    a string alone is one such day. Months that lack a day are passed over, never moved to their last day.
+    a string alone is one such day. Months that lack a day are skipped, never moved to their last day.
 
     >>> Monthdays(["last", "second tuesday", 15], (2, 30)).days
     (15, '2nd tuesday', -1)
@@ -92,7 +92,7 @@ class Monthdays(Composable):
                 if day < today:
                     continue
                 for at in times:
-                    if day > today or at > passed:  # a time that the wall has shown is never later than the moment
+                    if day > today or at > passed:  # a wall time that has passed is never later than the moment
                         fire = zones.instant(datetime(year, month, day, *at), tz)
                         if fire > moment:
                             return float(fire)
@@ -101,7 +101,7 @@ class Monthdays(Composable):
         return None
 
     def on_its_day(self, moment: float) -> bool:
-        """Say whether ``moment`` lies on one of the days."""
+        """Return whether ``moment`` is on one of the days."""
         day = zones.wall(moment, self._zone)
         return day.day in days_in(self.days, day.year, day.month)
 
@@ -118,8 +118,8 @@ def _set(trigger: Weekdays | Monthdays, days: tuple[MonthDay, ...]) -> None:
 class Cron(Composable):
     """Fire when a cron line matches the wall time of a zone (None: UTC).
 
-    A line whose second, minute or hour begins with ``*`` follows real time through clock changes, any other is due
-    once a day that it matches, as in cron. ``day_and``: day of month and day of week must both match.
+    A line whose second, minute or hour begins with ``*`` follows real time through clock changes; each wall time of
+    any other line fires once a day, as in cron. ``day_and``: day of month and day of week must both match.
     """
 
     line: str
@@ -144,7 +144,7 @@ class Cron(Composable):
 
 
 class _Fires:
-    """A cron line in a zone, shared by all triggers that say the same: ten thousand tasks compute one next fire."""
+    """A cron line in a zone, shared by all equal triggers: ten thousand tasks compute one next fire time."""
 
     __slots__ = ("_tz", "cron", "key", "last")
 
@@ -152,8 +152,8 @@ class _Fires:
         self.key = (line, timezone, day_and)
         self.cron = cron.parse(line, day_and)
         self._tz = zones.zone(timezone)
-        #: The last question and its answer, which is that of every moment between them. One tuple: threads see both
-        #: halves of one question, or of another.
+        #: The last moment that was looked up, and its next fire time; that is also the one of every moment between
+        #: them. One tuple, so that no thread sees a mixed pair.
         self.last = (math.inf, -math.inf)
 
     def next_after(self, moment: float) -> float | None:
@@ -171,7 +171,7 @@ class _Fires:
         return None
 
     def _next_real(self, moment: int) -> float | None:
-        """Between two offset changes a cron line is plain arithmetic: look stretch by stretch."""
+        """Return the next fire time in real time: plain arithmetic between two changes of the offset."""
         tz = self._tz
         while True:
             ahead = zones.offset(moment, tz)
@@ -180,7 +180,7 @@ class _Fires:
                 return None
             fire = zones.seconds_of(when) - ahead
             if fire - moment > 2 * _NEAR and zones.next_change(moment, tz, moment + _NEAR) is None:
-                # No wall time in between matches, whatever the offset becomes: no change moves it by so much.
+                # No wall time in between matches, whatever the offset becomes: no change moves it by that much.
                 moment = fire - _NEAR
                 if moment > zones.END:
                     return None
@@ -188,7 +188,7 @@ class _Fires:
             change = zones.next_change(moment, tz, fire)
             if change is None:
                 return float(fire)
-            # The change's own second belongs to the new offset: ask from one second before it, in new wall time.
+            # The change's own second belongs to the new offset: search from one second before it, in new wall time.
             after = zones.offset(change, tz)
             when = self.cron.next_after(zones.naive(change - 1 + after))
             if when is None:

@@ -1,4 +1,4 @@
-"""A trigger and a moment in plain English: what a page, a log line or ``explain`` says of them."""
+"""Triggers and moments in plain English, for pages, log lines and ``explain``."""
 
 import itertools
 import math
@@ -18,10 +18,10 @@ from tgscheduler.timetable.days import NTH, WEEKDAYS, MonthDay
 from tgscheduler.timetable.realtime import Interval, Once
 from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
-#: Of what is not ours no more characters than this are shown.
+#: Maximum number of characters shown of a name or ``repr`` from outside this package.
 _LONGEST = 100
 
-#: Longer lists are counted.
+#: Maximum number of times, and of dates, that are listed; longer lists are counted.
 _MOST_TIMES = 6
 _MOST_DATES = 3
 
@@ -30,7 +30,7 @@ _DAY = 86400
 
 
 def in_words(trigger: Trigger) -> str:
-    """Return when a trigger fires as a fragment of a sentence; of a foreign one its ``repr``, cut and printable.
+    """Return when a trigger fires, as part of a sentence; for a custom trigger its ``repr``, shortened and printable.
 
     >>> in_words(Weekdays(range(1, 6), [(7, 30), (19, 0)], "Europe/Berlin"))
     'on weekdays (Mon-Fri) at 07:30 and 19:00, Europe/Berlin'
@@ -40,7 +40,7 @@ def in_words(trigger: Trigger) -> str:
 
 
 def day_rule_warning(line: str) -> str | None:
-    """Return a warning where a cron line has both days, of which either suffices; half the users mean both."""
+    """Return a warning if a cron line restricts both day fields: either suffices then, but many users mean both."""
     parsed = cron.parse(line)
     if parsed.sim.day_and:
         return None
@@ -52,7 +52,7 @@ def day_rule_warning(line: str) -> str | None:
 
 
 def stamp(moment: float, tz: ZoneInfo) -> str:
-    """Return a moment as the wall shows it, with the zone's abbreviation and offset."""
+    """Return a moment as wall time, with the zone's abbreviation and offset."""
     try:
         wall, ahead = zones.wall(moment, tz), zones.offset(math.floor(moment), tz)
         name = wall.replace(tzinfo=tz, fold=_fold(moment, tz)).tzname() or ""
@@ -71,7 +71,7 @@ def _fold(moment: float, tz: ZoneInfo) -> int:
 
 
 def none_until_in_words(until: float, tz: ZoneInfo) -> str:
-    """Return that a trigger was searched in vain, and how far."""
+    """Return the text for a search that found no fire time until ``until``."""
     return f"none found until {zones.wall(until, tz):%Y-%m-%d}"
 
 
@@ -80,7 +80,7 @@ def _once(trigger: Once) -> str:
 
 
 def _interval(trigger: Interval) -> str:
-    """Say a distance in its largest whole unit; a day of 24 hours is no day of the calendar, so one is hours."""
+    """Return an interval in its largest whole unit; one day is 24 hours, as a calendar day may have 23 or 25."""
     seconds = trigger.seconds
     if seconds % _DAY == 0 and seconds > _DAY:
         return f"every {seconds / _DAY:.0f} days"
@@ -134,18 +134,18 @@ def _cron(trigger: Cron) -> str:
 
 
 def _dates(parsed: cron.Cron) -> str:
-    """Say the two day fields one after the other: together, cronsim words "either" and "both" nearly alike."""
+    """Return the two day fields one after the other: cronsim's text for both hardly tells "either" from "both"."""
     word = "and" if parsed.sim.day_and else "or"
     return f"{_part(parsed, 3).replace('every month', 'the month')} {word} {_part(parsed, 5)}"
 
 
 def _clock(parsed: cron.Cron) -> str:
-    """Say the times of day."""
+    """Return the times of day in words."""
     return _explained([*parsed.sim.parts[:3], "*", "*", "*"]).removesuffix(" every day")
 
 
 def _part(parsed: cron.Cron, place: int) -> str:
-    """Say one of the three date fields."""
+    """Return one of the three date fields in words."""
     fields = [*parsed.sim.parts[:3], "*", "*", "*"]
     fields[place] = parsed.sim.parts[place]
     return _explained(fields).removeprefix(_clock(parsed)).strip() or "every day"
@@ -160,7 +160,7 @@ def _explained(fields: list[str]) -> str:
 
 
 def _distinct(field: str, same: tuple[int, int] | None = None) -> str:
-    """Return a field without repetition: cronsim says each item. ``same`` are two numbers for one day."""
+    """Return a field without repetition, as cronsim lists each item. ``same``: two numbers for one day."""
     items = field.split(",")
     if len(items) == 1:
         return field
@@ -192,7 +192,7 @@ def _except_on(trigger: ExceptOn) -> str:
         else:
             said = f"on {len(days)} dates from {days[0].isoformat()} to {days[-1].isoformat()}"
     elif hasattr(calendar, "__contains__"):
-        said = f"on the dates of {_shown(type(calendar).__name__)}"  # its repr is all of them
+        said = f"on the dates of {_shown(type(calendar).__name__)}"  # its repr may list all of them
     else:
         said = f"where {_shown(getattr(calendar, '__name__', calendar))} says so"
     zone = "" if zones_of(trigger.trigger) == {trigger.timezone} else f" ({trigger.timezone or 'UTC'})"
@@ -222,10 +222,10 @@ _SAYINGS: dict[type, Callable[[Any], str]] = {
 
 
 def _moment(moment: float, zone: str | None) -> str:
-    """Return date and time in a zone; seconds and their fraction only where there are any."""
+    """Return date and time in a zone; seconds and their fraction only if there are any."""
     try:
         wall = zones.wall(moment, zones.zone(zone))
-    except OverflowError:  # datetime.max, or datetime.min, as a bound that is none
+    except OverflowError:  # datetime.max or datetime.min, given to mean "no bound"
         return f"the {'last' if moment > 0 else 'first'} day of the calendar"
     fraction = f"{moment - math.floor(moment):.6f}"[1:].rstrip("0").rstrip(".")
     seconds = f":{wall.second:02d}{fraction}" if wall.second or fraction else ""
@@ -265,7 +265,7 @@ def _nth(number: int) -> str:
 
 
 def _shown(what: object) -> str:
-    """Return somebody's repr (a string as it is): printable, cut, whatever it raises."""
+    """Return the ``repr`` of any object (a string as it is), printable and shortened; never raise."""
     try:
         text = what if isinstance(what, str) else repr(what)
     except Exception:

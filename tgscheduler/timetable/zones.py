@@ -1,7 +1,7 @@
-"""Wall time to POSIX seconds and back; the rules for clock changes live here and nowhere else.
+"""Wall time to POSIX seconds and back; the rules for clock changes are here and nowhere else.
 
 A wall time inside a *gap* (the clock jumped over it) is due at the first instant after the gap; a wall time inside a
-*fold* (the clock came by twice) is due at the first of the two. Real-time instants know neither.
+*fold* (the clock showed it twice) is due at the first of the two. Real-time instants have neither.
 """
 
 import functools
@@ -56,7 +56,7 @@ def _nearest(name: str) -> str:
 
 
 def wall(moment: float, tz: tzinfo) -> datetime:
-    """Return what a clock on the wall shows at ``moment``, to the second, as a naive datetime."""
+    """Return the wall time at ``moment``, to the second, as a naive datetime."""
     return (_EPOCH + timedelta(seconds=math.floor(moment))).astimezone(tz).replace(tzinfo=None)
 
 
@@ -77,7 +77,7 @@ def instant(when: datetime, tz: tzinfo) -> int:
 
 
 def moment_of(when: datetime) -> float:
-    """Return the POSIX seconds of an aware datetime: after a gap; in a fold its ``fold`` says which pass is meant."""
+    """Return the POSIX seconds of an aware datetime: after a gap; in a fold its ``fold`` selects the pass."""
     before, after = (_seconds(when.replace(fold=fold).utcoffset()) for fold in (0, 1))
     if before >= after:
         return when.timestamp()
@@ -143,7 +143,7 @@ def _first_with_other_offset(low: int, high: int, tz: tzinfo) -> int:
 
 
 def _seconds(delta: timedelta | None) -> int:
-    assert delta is not None  # every ZoneInfo knows its offset
+    assert delta is not None  # every ZoneInfo has an offset
     return delta.days * DAY + delta.seconds
 
 
