@@ -56,9 +56,9 @@ RATCHETS = {
     "old files: tests": 18,
     "metaphors: docs": 20,
     "metaphors: tests": 36,
-    "metaphors: package": 11,
-    "wording": 54,
-    "booleans that say": 15,
+    "metaphors: package": 7,
+    "wording": 36,
+    "booleans that say": 8,
     "sizes": 8,
 }
 
