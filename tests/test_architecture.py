@@ -57,7 +57,7 @@ RATCHETS = {
     "metaphors: docs": 20,
     "metaphors: tests": 36,
     "metaphors: package": 7,
-    "wording": 36,
+    "wording": 32,
     "booleans that say": 8,
     "sizes": 8,
 }
