@@ -118,7 +118,7 @@ class Known:
     """The record of a task in a store; it outlives the process that registered the task."""
 
     name: str
-    #: Its timetable as text; if it differs at the next start, the state of the task is reset.
+    #: Its timetable as text; if it differs at the next start, the timetable begins anew.
     spec: str
     #: The first point of an interval's grid (POSIX seconds), None if it has none.
     anchor: float | None = None
