@@ -42,8 +42,8 @@ class DatabaseStore(Readable):
     """Stores runs and tasks in a database; one thread writes.
 
     Retention: runs of the last ``days`` (None: no bound), and of each task the newest ``per_task`` (None: no bound).
-    It is down if the database does not answer for ``patience`` seconds; then up to ``buffer`` ended runs wait in
-    memory. Without :meth:`open` it is read-only.
+    It is down if the database fails twice in a row, or does not answer for ``patience`` seconds; then up to ``buffer``
+    ended runs wait in memory. Without :meth:`open` it is read-only.
     """
 
     lasts = True

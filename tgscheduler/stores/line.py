@@ -6,7 +6,7 @@
     writer's thread take (from the left), done (removes what was taken, once it is on record)
 
 While the database is down, the number of ended runs is bounded: the oldest successful ones are dropped, and only their
-sums are kept. Of the claims of dropped runs only the last one of each task is kept.
+sums are kept. Claims whose runs were all dropped are dropped as well, except the last one of each task.
 """
 
 import threading

@@ -22,7 +22,7 @@ from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process, is_alive, is_gone
 from tgscheduler.timetable.run import Run
 
-#: Interval (seconds) at which a process looks at the others, and at which it does while it waits for one of them.
+#: Interval (seconds) between looks at the other processes, and between those while waiting for one of them.
 LOOK = 1.0
 LOOK_SOON = 0.02
 #: Share of GONE_AFTER for which a process may start runs without claims after it last saw that it is alone.

@@ -5,7 +5,7 @@
     claims, saves, renames      at once; those that arrive during a transaction go into the next one
     ended runs                  with the next of those, or within 100 ms
     nothing                     a heartbeat every 10 s, a look at other processes every second; a step of pruning
-    an error                    reconnect, with growing delays; the store is down once a second attempt has failed
+    an error                    reconnect, with growing delays; down after two failures, or one that took ``patience``
 
 A transaction whose COMMIT was not acknowledged is looked up by its number before anything else is written.
 """
@@ -315,8 +315,8 @@ class Writer:
         if answer.early and not self._wrong:
             self._wrong = True
             log.warning(
-                "%s: this process's clock is %.0f s ahead of the database's, and no other's is: other processes run "
-                "what comes due early by it; set the clock",
+                "%s: this process's clock is %.0f s ahead of the database's, and no other's is: what comes due early "
+                "by it is left to the other processes; set the clock",
                 self._database.name,
                 self.peers.ahead,
             )
