@@ -217,7 +217,7 @@ def test_a_listener_that_blocks_delays_nobody_is_bound_and_drops(monkeypatch, ca
     assert len(heard) == 1
     wait_for(lambda: scheduler._events.dropped == 150 - 20 - 1)
     assert scheduler._events._queue.qsize() == 20
-    assert caplog.text.count("20 events wait to be told: a listener blocks; what is beyond that is dropped") == 1
+    assert caplog.text.count("20 events are queued: a listener blocks; further events are dropped") == 1
     started = time.monotonic()
     scheduler.stop()
     assert 0.9 < time.monotonic() - started < 2

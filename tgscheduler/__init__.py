@@ -1,7 +1,7 @@
 """The scheduler of TurboGears 1, for CherryPy and Python 3.
 
 ``scheduler`` has the functions, ``startup`` the hooks, ``config`` the configuration; ``start_server(root)`` runs a
-CherryPy server with all of it. What TGScheduler 1.7 offered at the top is here as well.
+CherryPy server with all of it. The top-level names of TGScheduler 1.7 are here as well.
 """
 
 import sys
@@ -84,7 +84,7 @@ __all__ = [
 schedule = scheduler
 kronos = scheduler
 
-# The seed says turbogears.schedule as well as turbogears.scheduler, TGScheduler 1.7 has its classes in kronos.
+# TurboGears 1 has turbogears.schedule as well as turbogears.scheduler; TGScheduler 1.7 has its classes in kronos.
 sys.modules.update(
     {f"{__name__}.{name}": module for name, module in
      {"schedule": scheduler, "kronos": scheduler, "triggers": triggers, "policy": policy}.items()}
@@ -92,7 +92,7 @@ sys.modules.update(
 
 
 def __getattr__(name: str) -> Any:
-    """Reach the host, and with it cherrypy, only when it is asked for."""
+    """Import the host, and with it cherrypy, only when it is used."""
     if name == "start_server":
         from tgscheduler.host.server import start_server
 

@@ -1,4 +1,4 @@
-"""From settings to a scheduler's arguments."""
+"""Scheduler arguments from settings."""
 
 import functools
 import logging
@@ -11,10 +11,10 @@ from tgscheduler.stores.base import Store
 
 log = logging.getLogger("tgscheduler.store")
 
-#: Arguments of the scheduler's constructor that are settings of the same name.
+#: Arguments of the scheduler's constructor that have the name of their setting.
 _SAME = ("timezone", "threads", "children", "stop_timeout", "history", "store_timeout", "on_store_down")
 
-#: Arguments of a store, and the settings that they are.
+#: Arguments of a store, and the names of their settings.
 _OF_STORE = {
     "days": "history_days",
     "per_task": "history_per_task",
@@ -24,13 +24,13 @@ _OF_STORE = {
 
 
 def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a Scheduler is made with, or configured to, from ``tg.scheduler.*`` settings that are checked."""
+    """Return the arguments of a Scheduler, or of ``configure``, from checked ``tg.scheduler.*`` settings."""
     chosen = {name: settings[f"tg.scheduler.{name}"] for name in _SAME if f"tg.scheduler.{name}" in settings}
     return {**chosen, "policy": config.policy(settings), "store": _store(settings)}
 
 
 def _store(settings: Mapping[str, Any]) -> Store | None:
-    """Return the store that is set, None for the one in memory."""
+    """Return the configured store, None for the one in memory."""
     url = settings.get("tg.scheduler.store")
     if url is None:
         return None
@@ -48,14 +48,14 @@ def _store(settings: Mapping[str, Any]) -> Store | None:
 
 @functools.cache
 def _warn(path: Path) -> None:
-    """Say it once."""
+    """Log the warning once per path."""
     log.warning(
         "tg.scheduler.store: %s lies inside an installed package, where the next installation may remove it; give an "
-        "absolute path, or start with a configfile beside which it is to stand",
+        "absolute path, or a configfile: relative paths start at its folder",
         path,
     )
 
 
 def is_installed(path: Path) -> bool:
-    """Say whether a file stands among installed packages."""
+    """Return whether a file lies inside an installed package."""
     return bool({"site-packages", "dist-packages"} & set(path.parts))

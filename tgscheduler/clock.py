@@ -1,11 +1,10 @@
-"""The one place that reads a clock or the host's time zone.
+"""The only module that reads a clock or the host's time zone.
 
-Everything else is handed a :class:`Clock` and asks it; tests hand in a virtual one. Times are POSIX seconds
-(float), durations seconds.
+All other code is given a :class:`Clock`; tests pass a virtual one. Times are POSIX seconds (float), durations seconds.
 
-The clocks are functions of a ``time`` module of our own. A test of the application that freezes time (freezegun,
-``mock.patch("time.time")``) replaces those of the shared one, wherever a name stands for them, and may do so while
-this module is imported; a scheduler that runs beside it goes on in real time.
+The clocks are functions of a private copy of the ``time`` module. A test of the application that freezes time
+(freezegun, ``mock.patch("time.time")``) replaces the functions of the shared module, under any name, perhaps while
+this module is imported; a scheduler that runs meanwhile goes on in real time.
 """
 
 import functools
@@ -29,11 +28,11 @@ log = logging.getLogger(__name__)
 #: A loop never sleeps longer than this (seconds), so that a stepped wall clock is noticed.
 LONGEST_WAIT = 30.0
 
-#: Wall minus monotonic time that moves by more than this (seconds) between two looks is a step.
+#: A change of wall minus monotonic time by more than this (seconds) between two calls of ``step()`` is a step.
 STEP = 1.0
 
 Bell = queue.SimpleQueue[None]
-"""What a loop sleeps on: ``bell.put(None)`` wakes it, from any thread and from a signal handler."""
+"""A loop sleeps on it: ``bell.put(None)`` wakes the loop, from any thread and from a signal handler."""
 
 
 def _own_time() -> ModuleType:
@@ -48,40 +47,40 @@ def _own_time() -> ModuleType:
 _time = _own_time()
 
 elapsed: Callable[[], float] = _time.monotonic
-"""Real seconds since some moment, for bounds on real threads and processes whatever the clock in use."""
+"""Real monotonic seconds: for timeouts of real threads and processes, whatever clock the scheduler uses."""
 
 pause = time.sleep
-"""Sleep really, in seconds: for polling real threads and processes. The shared function: gevent's lets others go on."""
+"""Sleep for real seconds, to poll real threads and processes. The shared function: gevent patches it to switch."""
 
 
 class Clock:
     """The host's clock."""
 
-    #: Whether it goes with the host's time: a store may compare it with its own.
+    #: Whether it follows the host's time, so that a store may compare it with its own.
     is_real = True
 
     def __init__(self) -> None:
         self._offset = self.now() - self.uptime()
 
-    #: Return the wall clock's time in POSIX seconds. (Both are asked for each run: C functions, no frame of ours.)
+    #: Return the wall clock's time in POSIX seconds. (Both are called for each run: C functions cost no Python frame.)
     now: Callable[[], float] = staticmethod(_time.time)
 
     #: Return monotonic seconds: for durations, never for dates.
     elapsed: Callable[[], float] = staticmethod(_time.monotonic)
 
     def uptime(self) -> float:
-        """Return seconds that go on while the machine is suspended, where the platform has such a clock.
+        """Return monotonic seconds that include time while the machine is suspended, if the platform has such a clock.
 
-        On Linux the monotonic clock stands still then. Seen from this one a night's sleep is time gone by, no step.
+        On Linux the monotonic clock stops during a suspension. By this one a suspension is elapsed time, not a step.
         """
         return self.elapsed() + _suspended()
 
     def step(self) -> float:
-        """Return by how many seconds the wall clock was stepped since the last call, 0.0 when it was not."""
+        """Return by how many seconds the wall clock was stepped since the last call, 0.0 if it was not."""
         offset = self.now() - self.uptime()
         moved = offset - self._offset
         if abs(moved) <= STEP:
-            # Slewing moves the offset by less than a thousandth: follow it, or a long day would add up to a step.
+            # Slewing moves the offset by less than a thousandth: follow it, or it would add up to a step in a long day.
             self._offset = offset
             return 0.0
         self._offset = offset
@@ -93,14 +92,14 @@ class Clock:
         try:
             if timeout > 0:
                 bell.get(timeout=timeout)
-            while True:  # the rings that came meanwhile are one
+            while True:  # several rings count as one
                 bell.get_nowait()
         except queue.Empty:
             pass
 
 
 def _suspended() -> float:
-    """Return how long the machine has been suspended since its start, as far as the platform tells."""
+    """Return how long (seconds) the machine has been suspended since its start, 0.0 if that is unknown."""
     boottime = getattr(_time, "CLOCK_BOOTTIME", None)
     return 0.0 if boottime is None else _time.clock_gettime(boottime) - _time.monotonic()
 
@@ -109,13 +108,13 @@ def _suspended() -> float:
 
 _LOCALTIME = "/etc/localtime"
 _ZONE_FOLDER = "/usr/share/zoneinfo"
-#: What a file's path has before the zone's name; ``right/`` counts leap seconds, which POSIX time does not.
+#: Prefix of a zone's name in a file's path; ``right/`` counts leap seconds, which POSIX time does not.
 _BEFORE_NAME = re.compile(r"(?:.*/zoneinfo[^/]*/)?(?:(?:posix|right)/)?")
 _ABBREVIATION, _SHIFT = r"(?:[A-Za-z]{3,}|<[A-Za-z0-9+-]{3,}>)", r"([+-]?)(\d{1,2})((?::\d\d){0,2})"
 _RULE = re.compile(rf"{_ABBREVIATION}{_SHIFT}(?P<summer>{_ABBREVIATION}[^,]*)?(?P<dates>,.+)?")
-#: What the C library assumes of a rule that names a summer time without its dates.
+#: The dates that the C library assumes for a rule that has a summer time without dates.
 _SUMMER = ",M3.2.0,M11.1.0"
-#: No zone changes twice within so many seconds.
+#: Interval (seconds) within which no zone changes twice.
 _SAMPLE = 5 * 86400
 _YEAR = 365 * 86400
 
@@ -125,7 +124,7 @@ _Offsets = list[tuple[int, int]]
 
 @functools.cache
 def local_zone() -> str:
-    """Return the name of the host's time zone: the one of the C library, and so of ``datetime.astimezone()``.
+    """Return the name of the host's time zone, as the C library and ``datetime.astimezone()`` use it.
 
     It is an IANA name if one is found, else ``TZ=`` and a POSIX rule. Logs one warning if the host's setting is
     unreadable.
@@ -142,7 +141,7 @@ def local_zone() -> str:
 def posix_zone(rule: str) -> zoneinfo.ZoneInfo:
     """Return the zone of a POSIX rule such as ``CET-1CEST,M3.5.0,M10.5.0/3``; raise ValueError if it is none.
 
-    It is read from a zone file in memory, which has nothing but the rule for the years after its last change.
+    It is read from a zone file in memory that contains only the rule.
     """
     if not _RULE.fullmatch(rule):
         raise ValueError(f"no POSIX rule: {rule!r}")
@@ -155,9 +154,9 @@ def posix_zone(rule: str) -> zoneinfo.ZoneInfo:
 
 
 def _find_zone() -> tuple[str, str | None]:
-    """Return the zone's name, and the host's setting if it does not say so.
+    """Return the zone's name, and the host's setting if it does not name that zone.
 
-    A zone is taken only if it has the offsets that the C library has, which may know other names than Python does.
+    A zone is accepted only if it has the offsets of the C library, which may know other names than Python does.
     """
     setting = os.environ.get("TZ")
     text = None if setting is None else setting.removeprefix(":")
@@ -184,7 +183,7 @@ def _find_zone() -> tuple[str, str | None]:
 
 
 def _names_of(text: str | None, file: str) -> list[str]:
-    """Return the names that TZ, or the host's zone file and what it links to, may stand for."""
+    """Return the names that TZ, or the host's zone file and the target of its link, may stand for."""
     paths = [file if text is None else text]
     if os.path.islink(file):
         paths += [os.path.join(os.path.dirname(file), os.readlink(file)), os.path.realpath(file)]
@@ -193,7 +192,7 @@ def _names_of(text: str | None, file: str) -> list[str]:
 
 
 def _all_names() -> Iterator[str]:
-    """Yield all names that Python knows, the usual one of several for the same zone first."""
+    """Yield all names that Python knows; of several for one zone the usual one comes first."""
     try:
         yield Path("/etc/timezone").read_text(encoding="ascii").strip()
     except (OSError, ValueError):
@@ -292,7 +291,7 @@ def zone_data_version() -> str:
 
 
 def _version_in(folder: Path) -> str:
-    """Return what the first line of ``tzdata.zi`` says, or the file ``+VERSION`` of macOS and BSD."""
+    """Return the version from the first line of ``tzdata.zi``, or from the file ``+VERSION`` of macOS and BSD."""
     for file, pattern in (("tzdata.zi", r"# version (\S+)"), ("+VERSION", r"(\S+)")):
         try:
             with (folder / file).open(encoding="ascii", errors="replace") as lines:

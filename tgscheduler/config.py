@@ -1,4 +1,4 @@
-"""The configuration: app.cfg, and the one truth for ``tg.*`` keys wherever they come from.
+"""The configuration: app.cfg, and the values of all ``tg.*`` keys, whatever their source.
 
 ::
 
@@ -7,8 +7,8 @@
     update({"tg.scheduler": True})               ready values, flat or under "global"
     cherrypy.config.update({...})                the same keys, once tgscheduler.host is imported
 
-Files are read with ConfigObj in ``unrepr`` mode: a value is a Python literal, and nothing is ever evaluated. Whatever
-was set last wins; a file or a dict with one bad value changes nothing.
+Files are read with ConfigObj in ``unrepr`` mode: a value is a Python literal, and nothing is ever evaluated. The last
+value set wins; a file or a dict with one bad value changes nothing.
 """
 
 import ast
@@ -27,14 +27,14 @@ from tgscheduler.timetable.policy import MISFIRES, ON_LOST, OVERLAPS, Policy
 
 Values = dict[str, Any]
 
-#: What people write where Python says True, False or None.
+#: Words that people write for True, False or None.
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False, "none": None}
 
 _LITERAL = "a Python literal: a string in quotes, a number, True, False, None, a list or a dict on one line"
 
 
 class Setting(NamedTuple):
-    """One key: ``check(key, value)`` raises unless it can be; what is ``expected``, the default, and a sentence."""
+    """One key: ``check(key, value)``, which raises for a bad value; what is ``expected``; the default; a sentence."""
 
     check: Callable[[str, Any], None]
     expected: str
@@ -199,7 +199,7 @@ SETTINGS: dict[str, Setting] = {
     ),
 }
 
-#: The settings that make up a scheduler's policy.
+#: The settings of a scheduler's policy.
 _POLICY = (
     "misfire",
     "misfire_cap",
@@ -214,15 +214,15 @@ _POLICY = (
 
 _global: Values = {}
 _sections: dict[str, Values] = {}
-#: The folder of the deployment's configfile, None where there is none.
+#: The folder of the deployment's configfile, None if there is none.
 _folder: str | None = None
 _MISSING: Any = object()
-#: What counts over everything that is set, for whoever runs within :func:`assuming`.
+#: Values that override all others within :func:`assuming`.
 _assumed: ContextVar[Values] = ContextVar("tgscheduler_assumed", default={})  # noqa: B039 - never changed in place
 
 
 def get(key: str, default: Any = _MISSING) -> Any:
-    """Return the value of a ``[global]`` key; where it is not set, ``default``, else the setting's own default."""
+    """Return the value of a ``[global]`` key; if it is not set, ``default``, else the setting's own default."""
     assumed = _assumed.get()
     if key in assumed:
         return assumed[key]
@@ -234,7 +234,7 @@ def get(key: str, default: Any = _MISSING) -> Any:
 
 
 def folder() -> str:
-    """Return where relative paths in settings start: at the deployment's configfile, without one where we run."""
+    """Return the folder at which relative paths start: that of the deployment's configfile, else the current one."""
     return _folder or os.getcwd()
 
 
@@ -245,7 +245,7 @@ def settings() -> Values:
 
 @contextmanager
 def assuming(values: Mapping[str, Any]) -> Iterator[None]:
-    """Let ``[global]`` keys have other values for this thread (this context) only, and for the body of the ``with``."""
+    """Override ``[global]`` keys in this thread (this context) only, for the body of the ``with``."""
     for key, value in values.items():
         check(key, value, "assuming()")
     token = _assumed.set({**_assumed.get(), **values})
@@ -256,7 +256,7 @@ def assuming(values: Mapping[str, Any]) -> Iterator[None]:
 
 
 def host_settings() -> Values:
-    """Return the ``[global]`` keys that are not ours: CherryPy's."""
+    """Return the ``[global]`` keys that do not belong to this package: CherryPy's."""
     return {key: value for key, value in _global.items() if not _is_ours(key)}
 
 
@@ -268,7 +268,7 @@ def app_sections() -> dict[str, Values]:
 def update(values: Mapping[str, Any]) -> None:
     """Set ready values: a flat dict, or one with ``"global"`` and ``"/path"`` sections.
 
-    Raises ConfigError, and changes nothing, when one of them cannot be.
+    Raises ConfigError, and changes nothing, if one of them is invalid.
     """
     where = "config.update()"
     if not isinstance(values, Mapping):
@@ -300,9 +300,10 @@ def update_config(
     """Read config files: the application's by ``modulename`` first, then ``configfile`` over it.
 
     With ``modulename="yourpkg.config"`` that is ``yourpkg/config/app.cfg`` or ``yourpkg/config.cfg``, and ``log.cfg``
-    beside it where there is one. In values ``%(top_level_dir)s`` is the folder of the top package and
+    beside it if there is one. In values ``%(top_level_dir)s`` is the folder of the top package and
     ``%(package_dir)s`` that of the package before modulename's last dot (without modulename: configfile's folder).
-    ``[logging]`` is applied; applying it once more doubles nothing. Raises ConfigError, one line, and changes nothing.
+    ``[logging]`` is applied; applying it again duplicates nothing. An error raises ConfigError, one line, and changes
+    nothing.
     """
     from tgscheduler import configfile as files
     from tgscheduler import configlogging
@@ -327,7 +328,7 @@ def update_config(
 
 
 def check(key: Any, value: Any, where: str) -> None:
-    """Raise ConfigError, one line with ``where``, unless key and value can be; keys that are not ours always can."""
+    """Raise ConfigError, one line with ``where``, for an invalid key or value; keys of other packages are valid."""
     if not isinstance(key, str):
         raise ConfigError(f"{where}: expected keys that are strings, got {shown(key)}")
     setting = SETTINGS.get(key)
@@ -341,13 +342,13 @@ def check(key: Any, value: Any, where: str) -> None:
 
 
 def check_section(key: str, where: str) -> None:
-    """Raise ConfigError for a key of ours under a path, where it would do nothing."""
+    """Raise ConfigError for a key of this package under a path, where it has no effect."""
     if key in SETTINGS:
         raise ConfigError(f"{where} {key}: is a setting of the whole server; put it under [global]")
 
 
 def policy(settings: Mapping[str, Any]) -> Policy:
-    """Return the policy that settings make up; raise ConfigError where they do not go together."""
+    """Return the policy of settings; raise ConfigError if they contradict each other."""
     chosen = {name: settings[f"tg.scheduler.{name}"] for name in _POLICY if f"tg.scheduler.{name}" in settings}
     try:
         return Policy(**chosen)
@@ -357,14 +358,14 @@ def policy(settings: Mapping[str, Any]) -> Policy:
 
 
 def check_all() -> None:
-    """Check everything that is set, each key and those that go together."""
+    """Check all values that are set, each key alone and the policy as a whole."""
     for key, value in _global.items():
         check(key, value, "[global]")
     policy(_global)
 
 
 def explain(where: str, key: str, text: str) -> str:
-    """Return what to say of a value in a file that is no Python literal; where the key is wrong, raise that.
+    """Return the error message for a value in a file that is no Python literal; raise ConfigError if the key is wrong.
 
     ``text`` is the value without its secrets.
     """
@@ -374,7 +375,7 @@ def explain(where: str, key: str, text: str) -> str:
     if key in SETTINGS:
         try:
             SETTINGS[key].check(key, text)
-        except SchedulerError as error:  # wrong in quotes as well: that may say what is near
+        except SchedulerError as error:  # wrong in quotes as well: the error may suggest a value
             near = str(error).partition("; ")[2]
             mend = mend or (near and f"; {near}")
         return f"{where} {key}: expected {SETTINGS[key].expected}, got {printable(text, LONGEST)}{mend}"
@@ -383,7 +384,7 @@ def explain(where: str, key: str, text: str) -> str:
 
 
 def reset() -> None:
-    """Forget everything, and take back what ``[logging]`` has set up: for tests."""
+    """Clear all values, and undo what ``[logging]`` has set up: for tests."""
     from tgscheduler import configlogging
 
     global _folder
@@ -398,7 +399,7 @@ def _is_ours(key: str) -> bool:
 
 
 def _check_spelling(key: str, where: str) -> None:
-    """Raise ConfigError for an unknown key that means the scheduler, with the nearest one there is."""
+    """Raise ConfigError for an unknown key that is meant for the scheduler, with the nearest known one."""
     ours = key.lower().startswith("tg.scheduler")
     near = difflib.get_close_matches(key.lower(), SETTINGS, n=1, cutoff=0.6 if ours else 0.85)
     if near and (ours or key.lower().startswith("tg")):
@@ -408,7 +409,7 @@ def _check_spelling(key: str, where: str) -> None:
 
 
 def _mend(key: str, value: Any) -> str:
-    """Return ``; write ...`` where it is plain what was meant."""
+    """Return ``; write ...`` if the intended value is clear, else an empty string."""
     meant: list[Any] = [bool(value)] if type(value) is int and value in (0, 1) else []
     if isinstance(value, str):
         word = value.strip().lower()

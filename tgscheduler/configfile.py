@@ -1,4 +1,4 @@
-"""One config file: read as literals, interpolated, each key known by its line.
+"""One config file: read as literals, interpolated, with the line of each key.
 
 ::
 
@@ -26,9 +26,9 @@ from tgscheduler.messages import redact, shown
 
 log = logging.getLogger("tgscheduler.config")
 
-#: Says what is wrong with a value that is no literal, from where it stands, its key and its text.
+#: Returns the error message for a value that is no literal, from its place, its key and its text.
 Explain = Callable[[str, str, str], str]
-#: The sections from the file's top down to the one that is meant.
+#: The nested sections from the top of the file down to one section.
 Place = tuple[str, ...]
 
 _NAME = re.compile(r"(%+)\(([^)]*)\)s")
@@ -64,9 +64,9 @@ class ConfigFile:
         return f"{self.path}{f' line {line}' if line else ''}{_names(section)}"
 
     def interpolate(self, section: Place, key: str, value: Any) -> Any:
-        """Put the folders into every string of a value; raise ConfigError for another name.
+        """Insert the folders into every string of a value; raise ConfigError for another name.
 
-        A doubled % before a name stands for itself, as with :mod:`configparser`; any other % does in any case.
+        A doubled % before a name is a literal %, as with :mod:`configparser`; so is any other %.
         """
         if isinstance(value, str):
             return _NAME.sub(lambda match: self._folder(section, key, match), value)
@@ -84,7 +84,7 @@ class ConfigFile:
         if name in self._folders:
             return f"{escaped}{self._folders[name]}"
         known = " and ".join(f"%({folder})s" for folder in self._folders)
-        name = name if match[0] in redact(match.string) else "..."  # it is in a password
+        name = name if match[0] in redact(match.string) else "..."  # it is part of a password
         mend = f"a format says *({name})s" if section[0] == "logging" else f"text that has it says %%({name})s"
         where = f"{self.where(section, key)} {redact(key)}"
         raise ConfigError(f"{where}: %({name})s is not known; known are {known}; {mend}")
@@ -94,7 +94,7 @@ class ConfigFile:
     def _index(self) -> None:
         """Find the line of each section and key, and the section of each line.
 
-        Lines within triple quotes belong to the line on which those begin.
+        Lines within triple quotes belong to the line on which the quotes begin.
         """
         place: Place = ()
         opened = 0
@@ -138,7 +138,7 @@ class ConfigFile:
             raise ConfigError(
                 f"{where} {redact(name)}: the key stands twice, first on line {first}; take one of them out"
             )
-        # Of the whole line: the secret may begin in what was taken for the key.
+        # Redact the whole line: the secret may begin in the part that looks like the key.
         text = redact(line)[key.end() :] or "***"
         raise ConfigError(explain(where, name, text.partition("#")[0].strip()))
 
@@ -165,7 +165,7 @@ class ConfigFile:
 
 
 def find(configfile: str | os.PathLike[str] | None, modulename: str | None, explain: Explain) -> Iterator[ConfigFile]:
-    """Read the files that ``update_config`` means, in the order in which they override each other."""
+    """Read the files of an ``update_config`` call, in the order in which they override each other."""
     paths: list[Path] = []
     if modulename is not None:
         top, package = _package_folders(modulename)
@@ -201,7 +201,7 @@ def _package_folders(modulename: str) -> tuple[Path, Path]:
                 spec = importlib.util.find_spec(part) if part else None
             else:
                 spec = importlib.machinery.PathFinder.find_spec(name, within)
-        except (ImportError, ValueError):  # ValueError: a module that was made by hand, as __main__ is
+        except (ImportError, ValueError):  # ValueError: a module without a spec, such as __main__
             spec = None
         within = list(spec.submodule_search_locations or ()) if spec else []
         if not within:

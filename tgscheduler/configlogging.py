@@ -13,8 +13,8 @@
     level = 'DEBUG'
     formatter = 'full'
 
-Definitions add up over files and calls, so that dev.cfg's loggers can name the handlers of log.cfg; a handler whose
-definition is as before is kept, so that applying a file again neither doubles lines nor opens a file twice.
+Definitions accumulate over files and calls, so that dev.cfg's loggers can name the handlers of log.cfg; a handler whose
+definition is unchanged is kept, so that applying a file again neither duplicates lines nor opens a file twice.
 """
 
 import ast
@@ -31,13 +31,13 @@ log = logging.getLogger("tgscheduler.config")
 
 
 class Entry(NamedTuple):
-    """A value, and where it stands: file, line, section and key."""
+    """A value, and its place: file, line, section and key."""
 
     value: Any
     where: str
 
 
-#: Kind (formatters, handlers, loggers) and name, to the keys that stand there.
+#: Maps kind (formatters, handlers, loggers) and name to the keys of that definition.
 Definitions = dict[tuple[str, str], dict[str, Entry]]
 
 _KEYS = {
@@ -53,7 +53,7 @@ _before: dict[logging.Logger, tuple[int, bool]] = {}
 
 
 def read(section: Any, where: Callable[..., str], interpolate: Callable[..., Any]) -> Definitions:
-    """Read a ``[logging]`` section of a file, which says ``where`` a key stands and puts folders into strings."""
+    """Read a ``[logging]`` section; ``where`` returns a key's place, ``interpolate`` inserts folders into strings."""
     definitions: Definitions = {}
     for kind in (*section.scalars, *section.sections):
         at = ("logging", kind)
@@ -76,9 +76,9 @@ def read(section: Any, where: Callable[..., str], interpolate: Callable[..., Any
 
 
 def apply(sources: Iterable[Definitions]) -> None:
-    """Set logging up from what is defined so far and ``sources``, later ones over earlier ones.
+    """Set logging up from the definitions so far and ``sources``; later ones override earlier ones.
 
-    Raises ConfigError, and changes nothing.
+    An error raises ConfigError, and changes nothing.
     """
     given = [source for source in sources if source]
     if not given:
@@ -104,7 +104,7 @@ def apply(sources: Iterable[Definitions]) -> None:
 
 
 def reset() -> None:
-    """Take back what was set up: handlers closed, levels and propagation as they were."""
+    """Undo what was set up: close the handlers, restore levels and propagation."""
     _install([], {})
     _definitions.clear()
     for logger, (level, propagate) in _before.items():
@@ -142,7 +142,7 @@ def _close(handlers: Iterable[logging.Handler]) -> None:
 
 
 class _Handler:
-    """A handler's definition, checked; ``make`` opens what it needs."""
+    """A handler's definition, checked; ``make`` creates the handler, and opens its file if it has one."""
 
     def __init__(self, entries: dict[str, Entry], formatters: dict[str, logging.Formatter]) -> None:
         self.kind: type[logging.Handler] = logging.StreamHandler
@@ -162,7 +162,7 @@ class _Handler:
         try:
             handler = self.kind(*self.args)
         except Exception as error:
-            # Arguments of the others may be a user and a password.
+            # Arguments of other classes may be a user and a password.
             is_plain = issubclass(self.kind, logging.StreamHandler)
             args = redact(", ".join(map(repr, self.args))) if is_plain else "..."
             raise ConfigError(
@@ -260,7 +260,7 @@ def _arguments(where: str, value: Any) -> tuple[Any, ...]:
 
 
 class _Stream:
-    """A standard stream as it is when something is written, whatever it was when logging was set up."""
+    """A standard stream, looked up at each write: it may be replaced after logging was set up."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""Facts going out: what happens in a scheduler, told to whoever has subscribed.
+"""Events: what happens in a scheduler, reported to its listeners.
 
 ::
 
@@ -7,9 +7,9 @@
     clock-stepped                                                       with seconds, before and after
     scheduler-started, scheduler-stopped, store-down, store-up
 
-They are told in order, in a thread of their own: a listener that raises is logged, one that blocks delays other
-listeners only, and neither is felt by a task. What waits to be told is bounded; what is beyond it is counted in
-``dropped``.
+Events are delivered in order, in a separate thread: a listener that raises is logged, one that blocks delays only other
+listeners, and neither affects a task. The queue of events is bounded; events beyond the bound are dropped and counted
+in ``dropped``.
 """
 
 import logging
@@ -30,12 +30,12 @@ NAMES = (
     "clock-stepped", "scheduler-started", "scheduler-stopped", "store-down", "store-up",
 )  # fmt: skip
 
-#: So many events wait to be told at most.
+#: Maximum number of events in the queue.
 LONGEST = 10_000
 
 
 class Event(NamedTuple):
-    """One fact: its name, when it was so (POSIX seconds), whose it is, and what else there is to know."""
+    """One event: its name, its time (POSIX seconds), its task and run if it has any, and further facts."""
 
     name: str
     at: float
@@ -51,22 +51,22 @@ _Subscription = list[Callback]
 
 
 class Events:
-    """The listeners of one scheduler. ``inline``: tell them in the thread in which it happens, for virtual clocks."""
+    """The listeners of one scheduler. ``inline``: call them in the thread that publishes, for virtual clocks."""
 
     def __init__(self, now: Callable[[], float], inline: bool = False) -> None:
         self._now = now
         self._inline = inline
-        #: Which names somebody listens to, and who; replaced as a whole, so that it is read without a lock.
+        #: Subscriptions by event name; replaced as a whole, so that it is read without a lock.
         self.wanted: dict[str, tuple[_Subscription, ...]] = {}
-        #: Events that nobody was told of, as too many waited.
+        #: Number of events that were dropped, as the queue was full.
         self.dropped = 0
-        self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
+        self._door = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._copies = 0  # how often this was copied by a fork: a host's "thread" may be in the copy, too
+        self._copies = 0  # number of forks that copied this: a host's "thread" may be in the copy, too
 
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
-        """Call ``callback(event)`` for each event of these names (None: of all); return what ends that again."""
+        """Call ``callback(event)`` for each event of these names (None: all); return a function that ends that."""
         check_callable("subscribe", callback)
         chosen = NAMES if names is None else (names,) if isinstance(names, str) else names
         if not isinstance(chosen, Iterable):
@@ -84,7 +84,7 @@ class Events:
             }
 
         def unsubscribe() -> None:
-            subscription.clear()  # what is being told is heard no more
+            subscription.clear()  # ends a delivery in progress as well
             with self._door:
                 left = {name: tuple(each for each in known if each) for name, known in self.wanted.items()}
                 self.wanted = {name: known for name, known in left.items() if known}
@@ -92,7 +92,7 @@ class Events:
         return unsubscribe
 
     def publish(self, name: str, task: str | None = None, run: Run | None = None, **facts: Any) -> None:
-        """Tell a fact; nobody is waited for. Whoever has much to tell looks into ``wanted`` first."""
+        """Publish an event without waiting for listeners. Frequent callers check ``wanted`` first."""
         if name not in self.wanted:
             return
         event = Event(name, self._now(), task, run, facts)
@@ -101,29 +101,29 @@ class Events:
         elif self._queue.qsize() >= LONGEST:
             self.dropped += 1
             if self.dropped == 1:
-                log.warning("%d events wait to be told: a listener blocks; what is beyond that is dropped", LONGEST)
+                log.warning("%d events are queued: a listener blocks; further events are dropped", LONGEST)
         else:
             self._queue.put(event)
             if self._thread is None:
                 self._start()
 
     def drain(self, timeout: float) -> None:
-        """Wait until all has been told, ``timeout`` seconds at most, and end the thread."""
+        """Wait at most ``timeout`` seconds until all events are delivered, and end the thread."""
         with self._door:
             thread, self._thread = self._thread, None
             if thread is None:
                 return
             waiting, self._queue = self._queue, queue.SimpleQueue()
         waiting.put(None)
-        if thread is threading.current_thread():  # a listener stops us: it is told the rest when it has returned
+        if thread is threading.current_thread():  # a listener stops the scheduler: the rest is delivered after it
             return
         thread.join(timeout)
         if thread.is_alive():
             log.warning("a listener of the scheduler's events did not return in time; its thread is left behind")
 
     def forget(self) -> None:
-        """In a forked copy: its thread is the parent's, and what waits to be told is told there."""
-        self._door = threading.RLock()  # a signal handler may stop us in the middle of a subscribe
+        """In a forked child: drop the thread and the queue; the parent has both, and delivers the events."""
+        self._door = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
         self._copies += 1
         self._queue = queue.SimpleQueue()
         self._thread = None
@@ -136,7 +136,7 @@ class Events:
             thread = threading.Thread(target=self._serve, args=work, name="tgscheduler-events", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the host's limit on threads: what waits is told once there is one
+            except RuntimeError:  # the host's limit on threads: the queue waits until a thread starts
                 return
             self._thread = thread
 
@@ -154,5 +154,5 @@ class Events:
                     raise  # a real Ctrl-C in the thread of a test
                 try:
                     log.exception("a listener to %s raised %s", event.name, type(error).__name__)
-                except Exception:  # noqa: S110  # the log's fault is not felt either
+                except Exception:  # noqa: S110  # an error in logging must not end the thread either
                     pass

@@ -1,4 +1,4 @@
-"""For users' tests: fixtures that pytest finds by itself once this package is installed.
+"""Fixtures for users' tests; pytest finds them by itself once this package is installed.
 
 ::
 
@@ -7,7 +7,7 @@
         ticked_scheduler.tick(86400)
         assert ticked_scheduler.runs("product ranking")[0].state == "ok"
 
-Nothing but pytest is imported before one of them is asked for.
+Nothing but pytest is imported before one of them is requested.
 """
 
 import datetime
@@ -35,5 +35,5 @@ def ticked_scheduler() -> Iterator["TickedScheduler"]:
 
 @pytest.fixture
 def virtual_clock(ticked_scheduler: "TickedScheduler") -> "VirtualClock":
-    """The clock of ``ticked_scheduler``: it stands still until it is moved."""
+    """The clock of ``ticked_scheduler``; it stands still until a test moves it."""
     return ticked_scheduler.clock

@@ -2,15 +2,14 @@
 
 ::
 
-    with no_fork:           a call into a C library that gives the interpreter's lock away
-    os.fork()               lets no further call in and waits for those that are in, at most LONGEST seconds
-    fork()                  a fork of ours: raises Busy instead, and is tried again
-    pipe(), own(fd)         descriptors that are closed in every child, whoever forks it
+    with no_fork:           a call into a C library that releases the GIL
+    os.fork()               blocks new calls and waits for those in progress, at most LONGEST seconds
+    fork()                  a fork by this package: raises Busy instead, and is tried again
+    pipe(), own(fd)         private descriptors: closed in every child, also of a fork by other code
 
-A child has one thread and every lock as it stood: a mutex of SQLite's or of the resolver's that another thread held at
-the fork stays locked in it for ever. A C function that keeps the interpreter's lock (``time.localtime``) needs no gate,
-as no other thread can fork meanwhile. All waits are bounded: a fork handler or a logging handler may hold what the
-other side waits for.
+A child has one thread and a copy of every lock: a mutex of SQLite or of the resolver that another thread held at the
+fork stays locked forever. A C function that keeps the GIL (``time.localtime``) needs no gate, as no other thread can
+fork meanwhile. All waits are bounded: a fork handler or a logging handler may hold what the other side waits for.
 """
 
 import os
@@ -20,36 +19,36 @@ from contextlib import ContextDecorator, contextmanager
 
 from tgscheduler.clock import elapsed
 
-#: Maximum time (seconds) that a fork of the application waits for calls; after that it happens all the same.
+#: Maximum time (seconds) that a fork by the application waits for calls; after that it happens anyway.
 LONGEST = 1.0
 
-#: Seconds that a fork of ours waits for calls at a time, and in all. What stands for longer waits for a disk, a server
-#: or a lock of another process, and holds no lock of its library meanwhile.
+#: Seconds that a fork by this package waits for calls per attempt, and in all. A call that takes longer waits for a
+#: disk, a server or a lock of another process, and holds no lock of its library meanwhile.
 PATIENCE = 0.2
 STANDING = 10.0
 
 
 class Busy(OSError):
-    """A call has not come back yet: the fork is to be tried again."""
+    """A call has not returned yet: try the fork again."""
 
 
 class Gate(ContextDecorator):
-    """Lets calls in at any number, or one fork."""
+    """Admits any number of calls, or one fork."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may fork in the middle of a call
+        self._lock = threading.RLock()  # a signal handler may fork during a call
         self._changed = threading.Condition(self._lock)
-        self._calls: dict[int, int] = {}  # by thread: how deep it is in calls
-        self._waiting: set[int] = set()  # threads with a call that waits for a fork; they go before the next fork
+        self._calls: dict[int, int] = {}  # depth of nested calls, by thread
+        self._waiting: set[int] = set()  # threads with a call that waits for a fork; they precede the next fork
         self._forks: list[int] = []  # threads that fork
-        self._busy_since: float | None = None  # when a fork met a call first that was not back in time
+        self._busy_since: float | None = None  # when a fork first met a call that did not return in time
 
     def __enter__(self) -> "Gate":
         me = threading.get_ident()
         with self._lock:
             if self._forks and me not in self._calls and me not in self._forks:
                 self._waiting.add(me)
-                try:  # longer than a fork waits for calls: only one that hangs in somebody's fork handler is ignored
+                try:  # longer than a fork waits for calls: ignores only one that hangs in a fork handler
                     self._changed.wait_for(lambda: not self._forks, 2 * LONGEST)
                 finally:
                     self._waiting.discard(me)
@@ -69,7 +68,7 @@ class Gate(ContextDecorator):
                     self._changed.notify_all()
 
     def close(self, patience: float) -> bool:
-        """Let no call of another thread in; wait until none is in, and return whether that is so."""
+        """Block new calls of other threads; wait until none is in progress, and return whether that is so."""
         me, end = threading.get_ident(), elapsed() + patience
         with self._lock:
             if me not in self._forks:
@@ -81,20 +80,20 @@ class Gate(ContextDecorator):
             return empty
 
     def stands(self) -> float:
-        """Return for how many seconds forks have met calls that were not back in time."""
+        """Return for how many seconds forks have met calls that did not return in time."""
         since = self._busy_since
         return 0.0 if since is None else elapsed() - since
 
     def open(self) -> None:
-        """Let calls in again."""
+        """Admit calls again."""
         me = threading.get_ident()
         with self._lock:
-            if me in self._forks:  # not in a child, where all was opened at once
+            if me in self._forks:  # not in a child, where renew() has removed it
                 self._forks.remove(me)
             self._changed.notify_all()
 
     def renew(self) -> None:
-        """In a child: forget the threads that it does not have."""
+        """In a child: forget the threads that exist only in the parent."""
         me = threading.get_ident()
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -116,9 +115,9 @@ _private: dict[int, tuple[int, int]] = {}
 
 @contextmanager
 def no_calls(standing: float = STANDING) -> Iterator[None]:
-    """Let no call in for a fork of ours, and what goes with it.
+    """Block new calls during a fork by this package, and what belongs to it.
 
-    Raise Busy if a call is not back in time, unless forks have met such calls for ``standing`` seconds.
+    Raise Busy if a call does not return in time, unless forks have met such calls for ``standing`` seconds.
     """
     try:
         if not no_fork.close(PATIENCE) and no_fork.stands() < standing:
@@ -129,7 +128,7 @@ def no_calls(standing: float = STANDING) -> Iterator[None]:
 
 
 def fork(keep: Collection[int], standing: float = STANDING) -> int:
-    """Return what ``os.fork`` does, within :func:`no_calls`; of the private descriptors the child has ``keep``."""
+    """Return what ``os.fork`` does, within :func:`no_calls`; the child keeps only the private descriptors ``keep``."""
     with no_calls(standing):
         _forking.keep = keep
         try:
@@ -139,7 +138,7 @@ def fork(keep: Collection[int], standing: float = STANDING) -> int:
 
 
 def pipe() -> tuple[int, int]:
-    """Return a new pipe whose ends are private."""
+    """Return a new pipe with private ends."""
     with no_fork:
         read, write = os.pipe()
         own(read)
@@ -148,7 +147,7 @@ def pipe() -> tuple[int, int]:
 
 
 def own(fd: int) -> None:
-    """Make a descriptor private: a child that held it would keep a pipe alive after the other side has gone."""
+    """Make a descriptor private: a child that held it would keep the pipe open after its owner has closed it."""
     _private[fd] = _identity(fd)
 
 
@@ -174,7 +173,7 @@ def _after_fork_in_child() -> None:
     no_fork.renew()
     for fd, identity in _private.items():
         try:
-            if fd not in _forking.keep and _identity(fd) == identity:  # else its number was given to another file
+            if fd not in _forking.keep and _identity(fd) == identity:  # else its number was reused for another file
                 os.close(fd)
         except OSError:
             continue

@@ -30,8 +30,8 @@ package_logger = logging.getLogger("tgscheduler")
 def enable_loggers() -> None:
     """Enable our loggers again after a ``dictConfig`` or ``fileConfig`` that disabled all loggers it does not name.
 
-    That is the default of both, and no choice. What was chosen for a logger by its name stays: levels, handlers,
-    propagation.
+    Both do that by default, without a decision about our loggers. What was configured for one by name stays: its
+    level, handlers and propagation.
     """
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if name.partition(".")[0] == package_logger.name and isinstance(logger, logging.Logger):
@@ -41,7 +41,7 @@ def enable_loggers() -> None:
 #: Modules whose frames stand between an executor and an action.
 _CALLERS = ("tgscheduler.executors.base", "tgscheduler.timetable.tasks")
 
-#: A traceback's text is cut to this many characters, and to so many chained exceptions.
+#: Maximum length (characters) of a traceback's text, and maximum number of its chained exceptions.
 LONGEST_ERROR = 16_000
 LONGEST_CHAIN = 8
 
@@ -55,7 +55,7 @@ def describe(error: BaseException) -> str:
 
 
 def _describe(error: BaseException) -> str:
-    try:  # one walk over the whole chain: asked link by link, traceback would walk the rest of it each time
+    try:  # one walk over the whole chain: for each link, traceback would walk the rest of it again
         link = traceback.TracebackException(type(error), error, _from_action(error), compact=True)
     except BaseException as second:
         return f"{name_of_kind(error)} (its traceback cannot be had: {name_of_kind(second)})"
@@ -72,14 +72,14 @@ def _describe(error: BaseException) -> str:
             break
     if len(parts) % 2 == 0:
         parts[-1] = "\n(more exceptions before this one)\n\n"
-    text = clean("".join(reversed(parts)).rstrip("\n"))  # before it is cut: that makes it longer
+    text = clean("".join(reversed(parts)).rstrip("\n"))  # before it is cut, as this makes it longer
     if len(text) > LONGEST_ERROR:
         text = f"{text[: LONGEST_ERROR // 4]}\n…\n{text[-LONGEST_ERROR * 3 // 4 :]}"
     return text
 
 
 def _from_action(error: BaseException) -> TracebackType | None:
-    """Return the traceback from the action's own frame on: how it was called tells nobody anything."""
+    """Return the traceback from the action's own frame on: the frames of its caller are of no use to a reader."""
     step = error.__traceback__
     while step is not None and step.tb_frame.f_globals.get("__name__") in _CALLERS:
         step = step.tb_next

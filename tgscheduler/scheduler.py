@@ -9,25 +9,25 @@
 
     scheduler.add_interval_task(action=do_something, taskname="do_something", initialdelay=0, interval=10)
 
-Every function that adds takes these arguments and returns the :class:`Task`, which :func:`cancel` takes back:
+Every function that adds a task takes these arguments and returns the :class:`Task`, which :func:`cancel` removes:
 
 ``action``
     The callable; ``args`` (a tuple or list) and ``kw`` (a dict) are passed to it.
 ``processmethod``
-    ``method.threaded`` (default): in a thread of its own. ``method.sequential``: in the scheduler's own thread, one
-    after another; for quick tasks. ``method.forked``: in a forked process.
+    ``method.threaded`` (default): in a separate thread. ``method.sequential``: in the scheduler's own thread, one after
+    another; for quick tasks. ``method.forked``: in a forked process.
 ``taskname``
     A name for the task, unique among those that wait or run; None: no name.
 ``start``, ``end``, ``timezone``
-    The first and the last moment at which it may fire (POSIX seconds or datetimes), and the zone that its days and
-    times are meant in.
+    The first and the last moment at which it may fire (POSIX seconds or datetimes), and the time zone of its days and
+    times.
 ``misfire``, ``misfire_cap``, ``grace``, ``overlap``, ``max_instances``, ``timeout``, ``retry``, ``jitter``,
 ``max_runs``, ``on_lost``, ``max_takeovers``
-    What becomes of late, overlapping, endless and failed runs: :mod:`tgscheduler.policy`.
+    What happens to late, overlapping, endless and failed runs: :mod:`tgscheduler.policy`.
 ``formerly``
-    The name that the task had before: with a store that outlives the process it takes over that one's history.
+    The former name of the task: with a persistent store the task takes over the history of that name.
 
-A bad value is a ValueError or TypeError at the call that says what is expected; nothing is registered then.
+For a bad value the call raises ValueError or TypeError, which says what is expected; nothing is registered then.
 """
 
 import functools
@@ -147,12 +147,12 @@ _create_lock = threading.Lock()
 
 
 def build(settings: Mapping[str, Any]) -> ThreadedScheduler:
-    """Return a new scheduler made from ``tg.scheduler.*`` settings that are checked already."""
+    """Return a new scheduler, made from checked ``tg.scheduler.*`` settings."""
     return ThreadedScheduler(**building.arguments(settings))
 
 
 def _get_scheduler() -> Scheduler:
-    """Return the default scheduler; its settings are those that stand when it is started."""
+    """Return the default scheduler; the settings are applied when it is started."""
     global _default
     override = _override.get()
     if override is not None:
@@ -173,7 +173,7 @@ def _configured_scheduler() -> Scheduler:
 
 
 def __getattr__(name: str) -> Scheduler:
-    """Return the default scheduler as ``scheduler``, where TGScheduler 1.7 has it."""
+    """Return the default scheduler as ``scheduler``, the name that it has in TGScheduler 1.7."""
     if name == "scheduler":
         return _get_scheduler()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -189,7 +189,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def start_scheduler(ready: Callable[[], bool] | None = None) -> Scheduler:
-    """Start the default scheduler in a thread of its own and return it; when it runs already, just return it.
+    """Start the default scheduler in a separate thread and return it; if it runs already, only return it.
 
     Nothing fires before ``ready()`` is true (None: at once).
     """
@@ -197,7 +197,7 @@ def start_scheduler(ready: Callable[[], bool] | None = None) -> Scheduler:
 
 
 def stop_scheduler() -> None:
-    """Stop the default scheduler; its tasks stay. Harmless before any start, twice, and inside a task."""
+    """Stop the default scheduler; its tasks stay. Legal before any start, twice, and inside a task."""
     scheduler = _override.get() or _default
     if scheduler is not None:
         scheduler.stop()
@@ -250,5 +250,5 @@ add_monthly_task = add_monthday_task
 
 
 def timezone() -> str:
-    """Return the IANA name of the zone in which calendar tasks are meant."""
+    """Return the IANA name of the time zone of calendar tasks."""
     return _get_scheduler().timezone

@@ -1,4 +1,4 @@
-"""What runs when the server starts and stops: two plain lists of functions without arguments, run in order.
+"""Hooks for the start and the stop of the server: two plain lists of functions without arguments, run in order.
 
 ::
 
@@ -20,7 +20,7 @@ call_on_shutdown: list[Hook] = []
 
 
 def name_of(hook: Hook) -> str:
-    """Return ``module.qualname`` of a function, for the log; a text for what is none."""
+    """Return ``module.qualname`` of a function, for the log; the repr of anything else."""
     while isinstance(hook, functools.partial):
         hook = hook.func
     if not callable(hook):  # append(jobs.schedule()) appends what schedule returned

@@ -212,7 +212,7 @@ def test_a_server_that_refuses():
 def test_a_wrong_password_and_a_wrong_name(own_server, caplog):
     text = refused(own_server.url(password="an0ther"))
     assert "password authentication failed" in text
-    assert "mind user and password" in text
+    assert "check user and password" in text
     text += refused(own_server.url(database="nowhere"))
     assert 'database "nowhere" does not exist; create it' in text
     assert "an0ther" not in text + caplog.text

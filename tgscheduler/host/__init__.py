@@ -1,4 +1,4 @@
-"""CherryPy as the host: importing this puts the plugin on ``cherrypy.engine.scheduler`` and takes ``tg.*`` keys over.
+"""CherryPy as the host: importing this makes ``cherrypy.engine.scheduler`` the plugin and registers the ``tg`` keys.
 
 ::
 
@@ -17,12 +17,12 @@ from tgscheduler.host.plugin import SchedulerPlugin
 
 __all__ = ["SchedulerPlugin", "plugin"]
 
-#: The exit status of a server that could not start, as CherryPy has it.
+#: Exit status of a server that could not start; CherryPy uses the same.
 EX_SOFTWARE = 70
 
 
 def _take_over(key: str, value: Any) -> None:
-    """Set ``tg.<key>``, as CherryPy's config namespaces do; before the engine starts a bad one ends the process."""
+    """Set ``tg.<key>``, as a CherryPy config namespace; before the engine starts a bad value ends the process."""
     name = f"tg.{key}"
     try:
         config.check(name, value, "cherrypy.config")

@@ -1,15 +1,15 @@
-"""The plugin: its methods are named like the bus channels they listen to.
+"""The CherryPy plugin: its methods are named after the bus channels they listen to.
 
 ::
 
     start, 80   after the fork of a daemon, the bound port (75) and dropped privileges (77):
                 call_on_startup, then the scheduler; its first turn waits until the bus is STARTED
-    stop, 20    while HTTP (25) and the application's database (50) are still there: the drain
+    stop, 20    drain the scheduler, before HTTP (25) and the application's database (50) stop
     stop, 80    call_on_shutdown
     graceful    nothing: a log rotation must not fire tasks
 
-From its start to its stop it publishes the scheduler's events, each on a channel of its own (``CHANNELS``): an
-``Event`` for each, in the thread ``tgscheduler-events``. For a channel without a listener nothing is built.
+From its start to its stop it publishes the scheduler's events, each on its own channel (``CHANNELS``), as an ``Event``
+in the thread ``tgscheduler-events``. If a channel has no listener, no event is made for it.
 """
 
 import functools
@@ -36,7 +36,7 @@ from tgscheduler.timetable.tasks import Task
 
 _ours = logging.getLogger("tgscheduler")
 
-#: On which channel of the bus each event is published.
+#: The bus channel of each event.
 CHANNELS = {name: name if name.startswith(("scheduler-", "store-")) else f"scheduler-{name}" for name in NAMES}
 
 
@@ -53,7 +53,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._pid = 0
         self._handler = _CherryPyLog()
         self._telling: dict[str, Callable[[], None]] = {}
-        self._door = threading.RLock()  # a signal handler may stop us in the middle of a bus.subscribe
+        self._door = threading.RLock()  # a signal handler may call stop() during a bus.subscribe
         for name, channel in CHANNELS.items():
             bus.listeners[channel] = _Channel(bus.listeners.get(channel, ()), functools.partial(self._follow, name))
 
@@ -63,14 +63,14 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self.bus.subscribe("stop", self.shut_down, 80)
 
     def unsubscribe(self) -> None:
-        """Listen no more; what runs is stopped first, as later nobody would."""
+        """Stop the scheduler, which the bus could not do later, and stop listening to the bus."""
         self.stop()
         self.shut_down()
         super().unsubscribe()
         self.bus.unsubscribe("stop", self.shut_down)
 
     def start(self) -> None:
-        """Run ``call_on_startup`` in order and, where ``tg.scheduler`` is true, start the scheduler."""
+        """Run ``call_on_startup`` in order and, if ``tg.scheduler`` is true, start the scheduler."""
         self._pid = os.getpid()
         _ours.addHandler(self._handler)
         self._begun = True
@@ -80,7 +80,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         with scheduler.collecting() as self._added:
             for hook in list(call_on_startup):
                 self._run("call_on_startup", hook)
-                if not self._begun:  # the hook, or a signal during it, has stopped us
+                if not self._begun:  # the hook, or a signal during it, has stopped the plugin
                     return
         if not config.get("tg.scheduler"):
             self.bus.log("The scheduler is off and nothing fires; tg.scheduler = True under [global] switches it on.")
@@ -99,9 +99,9 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
     start.priority = 80  # type: ignore[attr-defined]
 
     def stop(self) -> None:
-        """Stop the scheduler within its bound, and take back the tasks that ``call_on_startup`` added.
+        """Stop the scheduler within its ``stop_timeout``, and remove the tasks that ``call_on_startup`` added.
 
-        Legal before ``start``, and again while it runs: that ends the time which running actions have.
+        Legal before ``start``. A second call during the first ends the drain at once.
         """
         scheduler = self._scheduler
         if scheduler is None:
@@ -126,8 +126,8 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
     stop.priority = 20  # type: ignore[attr-defined]
 
     def shut_down(self) -> None:
-        """Run ``call_on_shutdown``, where ``call_on_startup`` was begun."""
-        # A second stop inside the first, which comes here afterwards; or a child of the application's own.
+        """Run ``call_on_shutdown``, if ``call_on_startup`` was begun."""
+        # A second stop inside the first, which gets here itself later; or a child that the application forked.
         if self._stopping or self._pid != os.getpid():
             return
         begun, self._begun = self._begun, False
@@ -147,7 +147,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
             raise
 
     def _follow(self, *names: str) -> None:
-        """Listen to the scheduler's events that somebody on the bus listens to, and to no others."""
+        """Subscribe to exactly those of the scheduler's events that have a listener on the bus."""
         with self._door:
             for name in names:
                 wanted = self._on_air and bool(self.bus.listeners[CHANNELS[name]])
@@ -161,7 +161,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         try:
             try:
                 self.bus.publish(channel, event)
-            except (KeyError, RuntimeError):  # not a listener's own: one comes or goes at this moment (wspbus.publish)
+            except (KeyError, RuntimeError):  # from wspbus.publish: a listener is being added or removed
                 clock.pause(0.01)
                 self.bus.publish(channel, event)
         except ChannelFailures:  # the bus has called the other listeners and logged this one, with its traceback
@@ -172,9 +172,9 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
 
 
 class _Channel(set[Callable[..., Any]]):
-    """The listeners of a channel; ``changed()`` is called when one comes or goes.
+    """The listeners of a channel; calls ``changed()`` when one is added or removed.
 
-    The bus itself tells nobody, and looking at each event whether somebody listens would be paid by each run.
+    The bus itself does not report that, and a check for listeners at each event would cost time in each run.
     """
 
     def __init__(self, listeners: Iterable[Callable[..., Any]], changed: Callable[[], None]) -> None:
@@ -191,9 +191,9 @@ class _Channel(set[Callable[..., Any]]):
 
 
 class _CherryPyLog(logging.Handler):
-    """Hands our records to CherryPy's error log, whatever handlers that has, where nobody else handles them.
+    """Passes our records to CherryPy's error log if no other handler takes them.
 
-    CherryPy shows only its own loggers, so that on a bare server a failing task would not be seen.
+    CherryPy shows only its own loggers: without this, a bare server would not show that a task fails.
     """
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -208,7 +208,7 @@ class _CherryPyLog(logging.Handler):
             self.handleError(record)
 
     def _is_handled(self, record: logging.LogRecord) -> bool:
-        """Look now: the application may have set its logging up after the server's start."""
+        """Return whether another handler takes a record; checked each time, as logging may be set up later."""
         logger: logging.Logger | None = logging.getLogger(record.name)
         while logger is not None:
             if any(handler is not self for handler in logger.handlers):

@@ -1,4 +1,4 @@
-"""``start_server(root)``: a CherryPy server with everything that the configuration says."""
+"""``start_server(root)``: a CherryPy server with the configuration applied."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def start_server(root: Any, script_name: str = "") -> None:
     """Mount ``root`` and serve it until the server is stopped; the scheduler starts and stops with it.
 
     ``[global]`` keys of :mod:`tgscheduler.config` that are not ours go to CherryPy, ``["/path"]`` sections to the
-    application. What is wrong with the configuration is one line in the log and exit status 70.
+    application. An error in the configuration ends the process with one line in the log and exit status 70.
     """
     try:
         config.check_all()
@@ -25,7 +25,7 @@ def start_server(root: Any, script_name: str = "") -> None:
     cherrypy.engine.signals.subscribe()
     try:
         cherrypy.engine.start()
-    except KeyboardInterrupt:  # the HTTP server's thread is no daemon: without an exit the process would stay for ever
+    except KeyboardInterrupt:  # the HTTP server's thread is no daemon: without exit() the process would never end
         cherrypy.log.error("Keyboard Interrupt: shutting down bus", "ENGINE")
         cherrypy.engine.exit()
         raise

@@ -1,9 +1,9 @@
-"""What is remembered of runs, behind the protocol of :mod:`tgscheduler.stores.base`.
+"""Stores of runs and tasks, chosen by URL; their protocol is in :mod:`tgscheduler.stores.base`.
 
 ::
 
     memory                             the last runs, until the process ends
-    sqlite:///scheduler.db             a file, from a folder on; sqlite:////var/lib/app/scheduler.db from the root
+    sqlite:///scheduler.db             a file, by a relative path; sqlite:////var/lib/app/scheduler.db is absolute
     postgresql://user@host/database    a server
 """
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 _SCHEMES = ("memory", "sqlite", "postgresql", "postgresql+psycopg")
 
 
-def open(  # the name that reads well where it is used: stores.open(url)
+def open(  # not imported by name: callers write stores.open(url)
     url: str, folder: str | os.PathLike[str] | None = None, **options: Any
 ) -> "MemoryStore | DatabaseStore":
     """Return the store that a URL names; nothing is connected yet.
 
     It can be read at once: ``stores.open("sqlite:///scheduler.db").runs(task="report")``. A relative path starts at
-    ``folder`` (None: where the process is). ``options`` go to the store: see
+    ``folder`` (None: the current directory). ``options`` are passed to the store: see
     :class:`tgscheduler.stores.lasting.DatabaseStore` and :class:`tgscheduler.stores.memory.MemoryStore`. Raises
-    InvalidValue for a URL that cannot be, StoreError where psycopg is missing.
+    InvalidValue for an invalid URL, StoreError if psycopg is missing.
     """
     if not isinstance(url, str):
         raise InvalidType(f"store: expected a URL such as 'sqlite:///scheduler.db', got {shown(url)}")
@@ -58,12 +58,12 @@ def open(  # the name that reads well where it is used: stores.open(url)
 
 
 def check(url: str) -> None:
-    """Raise InvalidValue or InvalidType for a URL that names no store, StoreError where something is missing."""
+    """Raise InvalidValue or InvalidType if a URL names no store, StoreError if a dependency is missing."""
     open(url)
 
 
 def path_of(url: str, folder: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return the file that a URL means, None where it means none."""
+    """Return the file that a URL names, None if it names none."""
     if url.partition(":")[0].lower() != "sqlite":
         return None
     from tgscheduler.stores import sqlite
@@ -72,7 +72,7 @@ def path_of(url: str, folder: str | os.PathLike[str] | None = None) -> Path | No
 
 
 def _unknown(url: str, scheme: str) -> str:
-    """Return what is wrong, without the URL: it may have a password."""
+    """Return the error message, without the URL, which may contain a password."""
     near = difflib.get_close_matches({"postgres": "postgresql", "file": "sqlite"}.get(scheme, scheme), _SCHEMES, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     got = (

@@ -1,12 +1,12 @@
-"""The store's protocol: what is remembered of runs and tasks.
+"""The store protocol: what a store records of runs and tasks.
 
-A store that ``lasts`` outlives the process: it claims occurrences before they start, and knows the tasks at the next
-start. One that does not, the memory, records what has ended.
+A store that ``lasts`` outlives the process: it claims occurrences before they start, and has the tasks on record at the
+next start. The memory store does not outlive it, and records ended runs only.
 
 ::
 
-    start   load() what is known of tasks, lost() what was in flight when its process died
-    due     claim(groups)  -> the mark is moved and the runs are on record -> granted, or another process had them
+    start   load() the tasks, lost() the runs that were in flight when their process died
+    due     claim(groups)  -> the high-water mark moves, the runs are recorded -> granted, or another process had them
     ended   record(runs)   -> on record within 100 ms
     change  save(tasks), rename(old, new)
     stop    close(timeout)
@@ -24,10 +24,10 @@ from tgscheduler.timetable.run import STATES, Run
 
 
 class Query(NamedTuple):
-    """Which runs are asked for; ``since <= due < before``, None: no bound.
+    """A query for runs; ``since <= due < before``, None: no bound.
 
-    Where ``before`` is a Run that was answered before, what follows it is asked for: so pages meet without a gap, also
-    where many runs have one due time.
+    If ``before`` is a Run from an earlier result, the runs that follow it match: so pages meet without a gap, even if
+    many runs share a due time.
     """
 
     task: str | None = None
@@ -37,7 +37,7 @@ class Query(NamedTuple):
     limit: int = 100
 
     def check(self) -> "Query":
-        """Return self; raise InvalidValue or InvalidType for a state or limit that cannot be."""
+        """Return self; raise InvalidValue or InvalidType for an invalid field."""
         if self.state is not None and self.state not in STATES:
             raise InvalidValue(f"state: expected one of {', '.join(STATES)}, got {self.state!r}")
         if self.task is not None and not isinstance(self.task, str):
@@ -52,7 +52,7 @@ class Query(NamedTuple):
         return self
 
     def matches(self, run: Run) -> bool:
-        """Say whether a run is one of those asked for, apart from its place on a page."""
+        """Return whether a run matches, apart from its place on a page."""
         before = self.before
         return (
             (self.task is None or run.task == self.task)
@@ -62,7 +62,7 @@ class Query(NamedTuple):
         )
 
     def newest(self, runs: Iterable[Run]) -> list[Run]:
-        """Return the matching runs, newest due time first (of one due time: the later id first), ``limit`` at most."""
+        """Return at most ``limit`` matching runs, newest due time first (of one due time: the later id first)."""
         found = [run for run in runs if self.matches(run)]
         found.sort(key=_by_due_and_id, reverse=True)
         before = self.before
@@ -72,7 +72,7 @@ class Query(NamedTuple):
 
 
 class Readable:
-    """Gives a store its ``runs``, with a Query or with the words of one."""
+    """Gives a store its ``runs``, which takes a Query or its fields as keywords."""
 
     def runs(
         self,
@@ -84,10 +84,10 @@ class Readable:
         before: float | Run | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Return the runs that a query asks for, or the words of one; newest due time first.
+        """Return the runs that match a query, given as a Query or as keywords; newest due time first.
 
-        ``since <= due < before``; with a Run that was answered before as ``before``, those that follow it. Raises
-        InvalidValue or InvalidType for a state or limit that cannot be, StoreError where the store cannot be read.
+        ``since <= due < before``; if ``before`` is a Run from an earlier result, the runs that follow it. Raises
+        InvalidValue or InvalidType for an invalid keyword, StoreError if the store cannot be read.
         """
         if query is None:
             query = Query(task, state, since, before, limit).check()
@@ -100,7 +100,7 @@ class Readable:
 
 
 def hour(moment: float) -> float:
-    """Return the beginning of the hour of a moment: occurrences are tallied by the hour in which they were due."""
+    """Return the beginning of the hour of a moment: occurrences are counted by the hour in which they were due."""
     return moment // 3600.0 * 3600.0
 
 
@@ -115,43 +115,44 @@ def _after(runs: list[Run], run: Run) -> list[Run]:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a store knows of a task: what outlives the process that has registered it."""
+    """The record of a task in a store; it outlives the process that registered the task."""
 
     name: str
-    #: Its timetable as text: where it differs at the next start, the task begins afresh.
+    #: Its timetable as text; if it differs at the next start, the timetable begins anew.
     spec: str
-    #: The first point of an interval's grid (POSIX seconds), None where it has none.
+    #: The first point of an interval's grid (POSIX seconds), None if it has none.
     anchor: float | None = None
-    #: The last due time that was claimed, or when it was registered; it never goes back but with the wall clock.
+    #: High-water mark: the last due time that was claimed, or the time of registration. It goes back only if the wall
+    #: clock does.
     mark: float = -math.inf
-    #: Until when it is paused (minus infinity: it is not; infinity: until it is resumed).
+    #: End of its pause (minus infinity: it is not paused; infinity: until it is resumed).
     paused_until: float = -math.inf
-    #: How many runs were opened by claims, for ``max_runs``.
+    #: Number of runs opened by claims, for ``max_runs``.
     runs: int = 0
 
 
 class Claim(NamedTuple):
-    """What one decision has made of a task's occurrences from ``due`` to ``until``: all of it is granted, or nothing.
+    """A claim of a task's occurrences from ``due`` to ``until``, from one decision: granted as a whole or not at all.
 
-    Granted while the task's mark is before ``due``, and the mark is ``until`` from then on. A mark that is more than
-    three hours in the future is of a clock that was wrong, and does not count. What was asked for by hand is beside
-    the timetable: always granted, no mark is moved.
+    It is granted if the task's high-water mark is before ``due``; the mark then moves to ``until``. A mark that is more
+    than three hours in the future comes from a wrong clock, and is ignored. A claim ``by_hand`` is outside the
+    timetable: it moves no mark, and is refused only if another process has taken over its run.
     """
 
     task: str
     due: float
     until: float
-    #: Runs that start now or wait: on record as open from the claim on.
+    #: Runs that start now or wait; they are on record as open once the claim is committed.
     opened: Sequence[Run] = ()
-    #: Runs that were missed or skipped, and have ended with the claim.
+    #: Runs that were missed or skipped; they end with the claim.
     closed: Sequence[Run] = ()
     by_hand: bool = False
 
 
 class Claimed(NamedTuple):
-    """A claim that came back: whether it was granted; where it was not, the mark that is in the store.
+    """The result of a claim: whether it was granted, and the high-water mark in the store.
 
-    ``early``: it was refused as it lies in the future of the store's clock.
+    ``early``: it was refused because it lies in the future by the store's clock.
     """
 
     claim: Claim
@@ -161,10 +162,10 @@ class Claimed(NamedTuple):
 
 
 class Condition(NamedTuple):
-    """How a store is: why it is down (None: it is not) and since when, what it holds back, what it had to drop.
+    """Status of a store: why it is down (None: it is not) and since when (POSIX seconds), buffered and dropped records.
 
-    ``unwritable``: records that it refuses; ``skew``: by how many seconds the clock is ahead of the one of a store
-    that other processes use as well, where that is more than a few.
+    ``unwritable``: number of records that the database refuses; ``skew``: seconds by which the clock is ahead of the
+    store's, 0.0 if that is less than a few or no other process uses the store.
     """
 
     down: str | None = None
@@ -176,30 +177,30 @@ class Condition(NamedTuple):
 
 
 class Store(Protocol):
-    """Remembers runs that have ended. Verbs are plural; only the loop's thread writes, anybody reads."""
+    """Records runs that have ended. Methods take many at a time; only the loop's thread writes, any thread reads."""
 
     #: Whether it outlives the process, and so is a :class:`LastingStore`.
     lasts: bool
 
     def record(self, runs: Sequence[Run]) -> None:
-        """Remember runs that have ended."""
+        """Record runs that have ended."""
 
     def runs(self, query: Query) -> list[Run]:
-        """Return what is asked for, newest due time first; :class:`Readable` also takes the words of a query."""
+        """Return the runs that match a query, newest due time first; :class:`Readable` also takes keywords."""
 
     def counts(self) -> dict[str, int]:
-        """Return how many occurrences were recorded in each state, since the beginning."""
+        """Return the number of occurrences ever recorded in each state."""
 
     def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
-        """Return, by task, how many occurrences were recorded in each state; ``since``: due in that hour or later."""
+        """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later."""
 
 
 class LastingStore(Store, Protocol):
     """A store that outlives the process.
 
-    No method but :meth:`open`, :meth:`close`, ``load``, ``lost`` and what reads waits for the database: what is
-    written goes to the store's own thread. ``record`` and ``save`` keep the order in which they were called, after
-    the claims before them.
+    Only :meth:`open`, :meth:`close`, ``load``, ``lost``, ``flush`` and the methods that read wait for the database;
+    writes are passed to the store's own thread. Calls of ``record`` and ``save`` are written in their order, and after
+    earlier claims.
     """
 
     def open(
@@ -209,57 +210,57 @@ class LastingStore(Store, Protocol):
         clock: Clock | None = None,
         orphans: Callable[[list[Run]], None] | None = None,
     ) -> None:
-        """Connect, migrate and start the writer; raise StoreError where that cannot be.
+        """Connect, migrate and start the writer; raise StoreError if that fails.
 
-        ``answer`` is called in the writer's thread with claims that have been committed, ``changed`` when the store
-        goes down or comes back, ``orphans`` with runs as those of :meth:`lost` that were found later. ``clock``: by
-        which it tells the time from now on.
+        The writer's thread calls ``answer`` with the results of committed claims, ``changed`` when the store goes down
+        or comes back, ``orphans`` with runs like those of :meth:`lost` that are found later. ``clock`` replaces the
+        store's clock from now on.
         """
 
     def close(self, timeout: float) -> int:
-        """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
+        """Write the rest within ``timeout`` seconds and disconnect; return the number of records not written."""
 
     def spelled(self, name: str) -> str:
-        """Return a task's name as it is on record: what the database cannot hold is spelled out."""
+        """Return a task's name as it is on record: characters that the database cannot hold are escaped."""
 
     def load(self) -> dict[str, Known]:
-        """Return what is known of every task, by name."""
+        """Return the record of every task, by name."""
 
     def lost(self) -> list[Run]:
-        """Return the runs that were in flight in processes that are gone, as running ones; they are ours from then on.
+        """Return the runs in flight of processes that are gone, as running; they belong to this process from then on.
 
-        Each is to be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
+        Each must be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
         """
 
     def alone(self) -> bool:
-        """Return whether no other process can be using it, so that runs may start without their claims."""
+        """Return whether no other process can be using the store, so that runs may start without their claims."""
 
     def behind(self) -> float:
-        """Return by how many seconds the clock is behind the store's, 0.0 where it is not."""
+        """Return by how many seconds the clock is behind the store's, 0.0 if it is not."""
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Have claims committed; ``answer`` brings each of them back, the very same object.
+        """Submit claims. Once they are committed, ``answer`` gets their results, with the same claim objects.
 
-        What was closed by a granted claim is recorded with it; what was opened is recorded when it has ended.
+        A granted claim records its ``closed`` runs at once; its ``opened`` runs are recorded when they have ended.
         """
 
     def save(self, tasks: Sequence[Known], back: bool = False) -> None:
-        """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count.
+        """Record tasks: a new one as given, a known one without ``runs``, which the claims count.
 
-        Its mark is set back, and its anchor moved while its spec is the same, only where ``back`` says so: so of two
-        processes that register a task at the same time both go by the anchor of the first.
+        The mark of a known one moves back, and its anchor moves while its spec is the same, only if ``back`` is true:
+        so two processes that register a task at the same time both use the anchor of the first.
         """
 
     def rename(self, old: str, new: str) -> None:
-        """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
+        """Rename a task and its history; do nothing if the new name is known, or the old one is not."""
 
     def flush(self, timeout: float) -> bool:
-        """Wait until what was handed in so far is on record; say whether it is."""
+        """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
 
     def condition(self) -> Condition:
-        """Return how the store is."""
+        """Return the status of the store."""
 
 
 def is_lasting(store: Store) -> TypeGuard[LastingStore]:
-    """Say whether a store outlives the process."""
+    """Return whether a store outlives the process."""
     return store.lasts

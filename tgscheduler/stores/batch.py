@@ -1,13 +1,13 @@
-"""One transaction: what it writes of the entries of the line, and what it learns by that.
+"""One transaction: it writes a batch of entries of the write buffer, and collects their results.
 
 ::
 
-    the node's number goes from n - 1 to n            <- by this a commit that was not acknowledged is recognised
-    saves, renames                                    in the order in which they came
-    claims   marks moved -> granted or not            a round for each task's first, second, … claim
-             opened runs of the granted, their closed ones
-    ended runs, their open rows removed, their sums
-    runs of processes that are gone, which are ours from then on
+    the node's batch number goes from n - 1 to n      <- shows later whether an unacknowledged commit was made
+    saves, renames                                    in submission order
+    claims   marks move -> granted or not             a round for each task's first, second, … claim
+             opened and closed runs of granted claims
+    ended runs: rows added, open rows removed, sums added
+    open runs of processes that are gone: this process takes them over
 """
 
 import math
@@ -25,35 +25,35 @@ from tgscheduler.stores.statements import Many
 from tgscheduler.stores.tallies import Tallies
 from tgscheduler.timetable.run import Run
 
-#: A mark that is further in the future (seconds) is of a clock that was wrong.
+#: A high-water mark further in the future than this (seconds) comes from a wrong clock.
 WRONG = 3 * 3600.0
 
 
 class Contested(Exception):
-    """Another process was first, with a claim or with a run's end: the batch is to be written again, carefully."""
+    """Another process was first, with a claim or with a run's end: the batch must be written again, with checks."""
 
 
 class Batch:
-    """A transaction's content."""
+    """The content of one transaction."""
 
     def __init__(self, node: int, host: str, number: int, entries: Sequence[Entry], skipped: set[int]) -> None:
         self.node, self.host, self.number, self.entries = node, host, number, entries
         self._skipped = skipped
-        #: What is to be answered once it is committed.
+        #: Results of the claims, to be reported once the batch is committed.
         self.answers: list[Claimed] = []
-        #: Runs that have ended with a claim that was granted.
+        #: Runs that ended with a granted claim.
         self.closed: list[Run] = []
-        #: Runs that do not count: on record already (another node had them for lost), or their claim was refused.
+        #: Runs that do not count: already on record (another node recorded them as lost), or their claim was refused.
         self.doubles: list[Run] = []
-        #: Open runs that were taken over from processes that are gone.
+        #: Open runs taken over from processes that are gone.
         self.orphans: list[Run] = []
-        #: No claim is granted beyond this moment: it would be the claim of a clock that is ahead.
+        #: No claim is granted beyond this moment: it would come from a clock that is ahead.
         self.latest = math.inf
-        #: Whether to look which claims are refused, and which runs are on record already: hardly ever one is.
+        #: Whether to check which claims are refused and which runs are already on record, which is rare.
         self.careful = False
 
     def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
-        """Write all of it, within a transaction that the caller begins and ends; ``ids`` is what is known of tasks."""
+        """Write the batch in the caller's transaction; ``ids``: row ids of known tasks, by name."""
         self.answers, self.closed, self.doubles, self.orphans = [], [], [], []
         parts = groupby(self.entries, lambda entry: entry.kind if entry.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
         for kind, entries in parts:
@@ -126,8 +126,8 @@ class Batch:
     def _claim(
         self, database: Database, connection: Any, ids: dict[str, int], now: float, claims: Sequence[Claim]
     ) -> list[Claim]:
-        """Move the marks; return the claims that are granted, and remember the answers in the order of the claims."""
-        refused: dict[int, float] = {}  # the claim's identity -> the mark in the store
+        """Move the marks; return the granted claims, and add all results to ``answers`` in the order of the claims."""
+        refused: dict[int, float] = {}  # id() of the claim -> the mark in the store
         timed = [claim for claim in claims if not claim.by_hand]
         early = {id(claim) for claim in timed if claim.until > self.latest} if self.latest < math.inf else set()
         if timed:
@@ -156,7 +156,7 @@ class Batch:
         return granted
 
     def _overtaken(self, database: Database, connection: Any, claims: Sequence[Claim]) -> dict[int, float]:
-        """Return the further attempts that are refused, as their run is another process's by now."""
+        """Return the claims of further attempts that are refused, as another process has taken over their run."""
         asked = [(run._id, run.attempt) for claim in claims if claim.by_hand for run in claim.opened]
         taken = {number for (number,) in database.select(connection, sql.OVERTAKEN, asked)} if asked else set()
         return {
@@ -164,7 +164,7 @@ class Batch:
         }
 
     def _without_refused(self, ended: list[Run]) -> list[Run]:
-        """Return the ended runs whose claim was not refused: what began without one is in another process's record."""
+        """Return the ended runs whose claim was not refused; another process records the occurrences of the others."""
         refused = {run._id for answer in self.answers if not answer.granted for run in answer.claim.opened}
         if not refused and min((run._id for run in ended), default=0) >= 0:
             return ended
@@ -199,7 +199,7 @@ class Batch:
 
     @staticmethod
     def _identify(database: Database, connection: Any, ids: dict[str, int], names: Iterable[str]) -> None:
-        """Add to ``ids`` what is missing of names; a task that nobody has saved is saved by its name."""
+        """Add the missing names to ``ids``; a task that was never saved gets a row with only its name."""
         missing = {name: clean(name, database.encoding) for name in names if name not in ids}
         if not missing:
             return
@@ -217,7 +217,7 @@ def _until(run: Run) -> float | None:
 
 
 def rounds(pairs: Iterable[tuple[Any, Any]]) -> list[list[tuple[Any, Any]]]:
-    """Part pairs so that no key is twice in a part, and those of one key keep their order."""
+    """Split pairs into parts so that no key is twice in a part, and the pairs of a key keep their order."""
     parts: list[list[tuple[Any, Any]]] = []
     seen: dict[Any, int] = {}
     for key, value in pairs:

@@ -1,9 +1,9 @@
-"""The store that outlives the process: runs and tasks in a database.
+"""The persistent store: runs and tasks in a database.
 
 ::
 
-    claim, save, rename, record --> line --> the writer's thread --> database --> answer(claims)
-    runs, tallies               <-- what is on record, and what of the line is not yet
+    claim, save, rename, record --> write buffer --> the writer's thread --> database --> answer(claims)
+    runs, tallies               <-- what is on record, and what is still in the write buffer
     counts                      <-- numbers in memory
 """
 
@@ -33,17 +33,17 @@ from tgscheduler.stores.tallies import Tallies, totals
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.run import Run
 
-#: A run's id is its node's number times this, and a number that the node counts up.
+#: A run's id is its node's number times this, plus a number that the node counts up.
 NODE = 1 << 36
 _IDLE = 4
 
 
 class DatabaseStore(Readable):
-    """Keeps runs and tasks in a database, by one thread that writes.
+    """Stores runs and tasks in a database; one thread writes.
 
     Retention: runs of the last ``days`` (None: no bound), and of each task the newest ``per_task`` (None: no bound).
-    It is down when the database does not answer for ``patience`` seconds; then up to ``buffer`` ended runs wait in
-    memory. Without :meth:`open` it can only be read.
+    It is down if the database fails twice in a row, or does not answer for ``patience`` seconds; then up to ``buffer``
+    ended runs wait in memory. Without :meth:`open` it is read-only.
     """
 
     lasts = True
@@ -84,7 +84,7 @@ class DatabaseStore(Readable):
         """The address of its database, without a password."""
         return self._database.name
 
-    # -- its life -----------------------------------------------------------------------------------------------------
+    # -- opening and closing ------------------------------------------------------------------------------------------
 
     def open(
         self,
@@ -93,9 +93,9 @@ class DatabaseStore(Readable):
         clock: Clock | None = None,
         orphans: Callable[[list[Run]], None] | None = None,
     ) -> None:
-        """Connect, migrate and start the writer; raise StoreError where that cannot be.
+        """Connect, migrate and start the writer; raise StoreError if that fails.
 
-        Where another process was alone with the database, it is waited for, a little, until it has noticed this one.
+        If another process was alone with the database, wait at most ``patience`` seconds until it has noticed this one.
         """
         self._check_process()
         if clock is not None:
@@ -122,7 +122,7 @@ class DatabaseStore(Readable):
         writer.others = totals(self._database, connection, writer.written)
 
     def close(self, timeout: float) -> int:
-        """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
+        """Write the rest within ``timeout`` seconds and disconnect; return the number of records not written."""
         if self._inert:
             return 0
         if self._opened:
@@ -134,15 +134,15 @@ class DatabaseStore(Readable):
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def alone(self) -> bool:
-        """Return whether no other process can be using it, so that runs may start without their claims."""
+        """Return whether no other process can be using the store, so that runs may start without their claims."""
         return self._writer.peers.may_start_anyway()
 
     def behind(self) -> float:
-        """Return by how many seconds the clock is behind the database's, 0.0 where it is not."""
+        """Return by how many seconds the clock is behind the database's, 0.0 if it is not."""
         return max(0.0, -self._writer.peers.ahead)
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Have claims committed; ``answer`` brings them back, in order."""
+        """Submit claims; once they are committed, ``answer`` gets their results, in order."""
         self._check_open()
         for claim in claims:
             for runs in (claim.opened, claim.closed):
@@ -152,7 +152,7 @@ class DatabaseStore(Readable):
         self._hand_in_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
-        """Remember runs that have ended."""
+        """Record runs that have ended."""
         self._check_open()
         if not runs:
             return
@@ -172,17 +172,17 @@ class DatabaseStore(Readable):
             line.shorten()
 
     def save(self, tasks: Sequence[Known], back: bool = False) -> None:
-        """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
+        """Record tasks: a new one as given, a known one without ``runs``, which the claims count."""
         self._check_open()
         self._hand_in_all(SAVES_BACK if back else SAVES, tasks)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
+        """Rename a task and its history; do nothing if the new name is known, or the old one is not."""
         self._check_open()
         self._hand_in(RENAME, (old, new))
 
     def flush(self, timeout: float) -> bool:
-        """Wait until what was handed in so far is on record; say whether it is."""
+        """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
         self._check_open()
         written = threading.Event()
         self._hand_in(FLUSH, written)
@@ -200,7 +200,7 @@ class DatabaseStore(Readable):
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def condition(self) -> Condition:
-        """Return how the store is."""
+        """Return the status of the store."""
         return self._writer.condition()
 
     def _find(self, query: Query) -> list[Run]:
@@ -209,12 +209,12 @@ class DatabaseStore(Readable):
             found = self._read_page(connection, query)
         if query.task is not None:
             for run in found.values():
-                run.task = query.task  # on record it may be spelled otherwise
+                run.task = query.task  # the name on record may be an escaped one
         found.update((run._id, run) for run in waiting if query.matches(run))
         return query.newest(found.values())
 
     def _read_page(self, connection: Any, query: Query) -> dict[int, Run]:
-        """Return a page by id. What is open is read first: a run that ends meanwhile is there as ended."""
+        """Return a page by id. Open runs are read first: a run that ends meanwhile is found as ended."""
         database, found = self._database, {}
         task = None
         if query.task is not None:
@@ -232,7 +232,7 @@ class DatabaseStore(Readable):
         return found
 
     def counts(self) -> dict[str, int]:
-        """Return how many occurrences were recorded in each state, since the beginning."""
+        """Return the number of occurrences ever recorded in each state."""
         if not self._opened:
             with self._reading() as connection:
                 return totals(self._database, connection, {})
@@ -243,9 +243,9 @@ class DatabaseStore(Readable):
         return {state: count for state, count in counts.items() if count}
 
     def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
-        """Return, by task, how many occurrences were recorded in each state; ``since``: due in that hour or later.
+        """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later.
 
-        What was due before the last 60 days is known by the day only.
+        If ``since`` is before the last 60 days, it is rounded down to the day: counts by hour are kept no longer.
         """
         span, begin = "ever", -(1 << 62)
         if since is not None:
@@ -269,18 +269,18 @@ class DatabaseStore(Readable):
         return tallies
 
     def spelled(self, name: str) -> str:
-        """Return a task's name as it is on record: what the database cannot hold is spelled out."""
+        """Return a task's name as it is on record: characters that the database cannot hold are escaped."""
         return clean(name, self._database.encoding)
 
     def load(self) -> dict[str, Known]:
-        """Return what is known of every task, by name."""
+        """Return the record of every task, by name."""
         with self._reading() as connection:
             return {row[0]: Known(*row) for row in self._database.rows(connection, sql.KNOWN)}
 
     def lost(self) -> list[Run]:
-        """Return the runs that were in flight in processes that are gone, as running ones; they are ours from then on.
+        """Return the runs in flight of processes that are gone, as running; they belong to this process from then on.
 
-        Each is to be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
+        Each must be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
         """
         self._check_open()
         database, me = self._database, self._writer.node
@@ -300,8 +300,8 @@ class DatabaseStore(Readable):
     # -- connections --------------------------------------------------------------------------------------------------
 
     def _connect(self) -> Any:
-        """Return a connection that writes, to a database of our schema."""
-        self._disconnect_idle()  # they may be to a file that was replaced
+        """Return a connection for writing, with the schema up to date."""
+        self._disconnect_idle()  # they may have a file open that was replaced
         self._database.prepare()
         connection = self._database.connect(writing=True)
         self._connections[id(connection)] = connection
@@ -317,7 +317,7 @@ class DatabaseStore(Readable):
         self._connections.pop(id(connection), None)
 
     def _disconnect_idle(self) -> None:
-        """Let the next readers connect anew: the file may have been replaced, or the way to the server be cut."""
+        """Make the next readers reconnect: the file may have been replaced, or the network connection cut."""
         try:
             while True:
                 self._disconnect(self._idle.pop())
@@ -326,7 +326,7 @@ class DatabaseStore(Readable):
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:
-        """Give a connection that only reads, from any thread; raise StoreError where it cannot be read."""
+        """Give a read-only connection, in any thread; raise StoreError if the store cannot be read."""
         self._check_process()
         with self._told():
             try:
@@ -380,17 +380,17 @@ class DatabaseStore(Readable):
             )
 
     def _in_child(self) -> None:
-        """Be inert in a forked child: whatever is open belongs to the parent."""
+        """Make the store inert in a forked child: its connections belong to the parent."""
         self._inert, self._opened = True, False
         self._writer.forget()
         connections = list(self._connections.values())
-        for connection in connections:  # for ever: to be freed would close it
+        for connection in connections:  # freeing one would close it
             never_free(connection)
         self._database.leave(connections)
 
 
 def _waiting(entries: Sequence[Entry], written: int) -> Tallies:
-    """Return the sums of what is in the line, without what the transaction of that number has written."""
+    """Return the sums of the entries that transactions up to number ``written`` have not written."""
     tallies = Tallies()
     for entry in entries:
         if entry.batch is None or entry.batch > written:
@@ -402,7 +402,7 @@ def _waiting(entries: Sequence[Entry], written: int) -> Tallies:
 
 
 def _leave(runs: list[Run]) -> None:
-    """Take no note of runs whose process is gone."""
+    """Ignore runs whose process is gone."""
 
 
 def _or_none(name: str) -> str:

@@ -1,12 +1,12 @@
-"""What waits to be written, in the order in which it was handed in, and how much of it may.
+"""Bounded write buffer, in submission order.
 
 ::
 
     loop's thread   append ------------------> [ taken | waiting ... ] <--- any reader copies it
     writer's thread take (from the left), done (removes what was taken, once it is on record)
 
-While the database does not answer, ended runs are bounded: the oldest successful ones are dropped, and what they add
-to the tallies is kept. Their claims, which nobody waits for any more, shrink to the last one of each task.
+While the database is down, the number of ended runs is bounded: the oldest successful ones are dropped, and only their
+sums are kept. Claims whose runs were all dropped are dropped as well, except the last one of each task.
 """
 
 import threading
@@ -19,14 +19,14 @@ from tgscheduler.stores.tallies import Tallies
 from tgscheduler.timetable.run import OK, Run
 
 CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH, TAKE, GIVE_UP = range(9)
-#: What waits for nobody is written so many seconds after it came, together.
+#: Delay (seconds) of ended runs, so that one transaction writes many of them.
 LINGER = 0.05
-#: Maximum rows that one transaction writes; a claim that has more by itself is a transaction of its own.
+#: Maximum number of rows of a transaction; a claim with more rows is a transaction of its own.
 BATCH = 1024
 
 
 class Entry:
-    """What one call has handed in."""
+    """One write: the items of a call, or a part of them."""
 
     __slots__ = ("at", "batch", "items", "kind", "records")
 
@@ -37,14 +37,14 @@ class Entry:
 
     @property
     def rows(self) -> int:
-        """How much of a transaction it takes."""
+        """Number of rows that it adds to a transaction."""
         if self.kind in (SAVES, SAVES_BACK):
             return len(self.items)
         return (len(self.items.ids) if self.kind == DROPPED else self.records) or 1
 
 
 class Dropped:
-    """What is left of runs that were dropped: their tallies, what ``max_runs`` counts, and open rows to remove."""
+    """What remains of dropped runs: their tallies, the counts for ``max_runs``, and the open rows to remove."""
 
     def __init__(self) -> None:
         self.tallies = Tallies()
@@ -52,52 +52,52 @@ class Dropped:
         self.ids: list[int] = []
 
     def split(self) -> "Dropped":
-        """Split off as many open rows as a transaction may remove."""
+        """Split off as many open rows as one transaction may remove."""
         part = Dropped()
         part.ids, self.ids = self.ids[:BATCH], self.ids[BATCH:]
         return part
 
 
 class Line:
-    """The line in front of the database."""
+    """The write buffer of a database."""
 
     def __init__(self, bound: int) -> None:
         self.bound = bound
-        #: Runs that were dropped, since the beginning.
+        #: Number of runs that were dropped.
         self.dropped = 0
-        #: Records that the database refuses, as they are.
+        #: Number of records that the database refused.
         self.unwritable = 0
-        #: Ids of dropped runs whose claim is still to be written: they are not opened by it.
+        #: Ids of dropped runs whose claim is still to be written: the claim does not open them.
         self.skipped: set[int] = set()
-        #: Claims that were dropped with their runs: they are answered as granted.
+        #: Claims that were dropped with their runs: they are reported as granted.
         self.forgotten: deque[Claim] = deque()
         self._entries: deque[Entry] = deque()
         self._taken = 0
-        self._appended = self._done = 0  # records: each counter has one thread that writes it
+        self._appended = self._done = 0  # records; one thread writes each counter
         self._ended = self._ended_done = 0
-        self._moving = threading.Lock()  # held while entries are taken, removed or dropped; never across the database
+        self._moving = threading.Lock()  # held while entries are taken, removed or dropped; never in a database call
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
     def records(self) -> int:
-        """How many claimed and ended runs are in the line."""
+        """Number of claimed and ended runs in the buffer."""
         return max(0, self._appended - self._done)
 
     def append(self, entry: Entry) -> None:
-        """Hand something in."""
+        """Append an entry."""
         self._appended += entry.records
         if entry.kind == RUNS:
             self._ended += entry.records
         self._entries.append(entry)
 
     def copy(self) -> list[Entry]:
-        """Return what is in the line at this moment."""
+        """Return a copy of the entries."""
         return list(self._entries.copy())
 
     def due(self, now: float) -> float | None:
-        """Return in how many seconds the next batch is to be written, None where nothing waits."""
+        """Return the seconds until the next batch is to be written, None if nothing waits."""
         entries = self._entries
         for place in range(len(entries)):
             try:
@@ -112,7 +112,7 @@ class Line:
             return None
 
     def take(self, batch: int, limit: int = BATCH) -> list[Entry]:
-        """Return the oldest entries for a transaction, ``limit`` rows at most if no entry has more; they stay here."""
+        """Return the oldest entries, at most ``limit`` rows unless the first has more; they stay in the buffer."""
         with self._moving:
             first = self._entries[0] if self._entries else None
             while first is not None and first.kind == DROPPED and len(first.items.ids) > BATCH:
@@ -129,14 +129,14 @@ class Line:
             return taken
 
     def give_back(self, entries: Iterable[Entry]) -> None:
-        """Let what was taken wait again: its transaction was surely not committed."""
+        """Make taken entries wait again: their transaction was certainly not committed."""
         with self._moving:
             for entry in entries:
                 entry.batch = None
             self._taken = 0
 
     def done(self, entries: Sequence[Entry]) -> None:
-        """Remove what was taken: it is on record."""
+        """Remove the entries that were taken: they are on record."""
         with self._moving:
             for entry in entries:
                 self._entries.popleft()
@@ -148,7 +148,7 @@ class Line:
             self._taken = 0
 
     def single_out(self, entry: Entry) -> None:
-        """Put one run or claim into each entry of what was the first entry: one of them cannot be written."""
+        """Split the first entry into one per run or claim: one of them cannot be written."""
         with self._moving:
             self._entries.popleft()
             for item in reversed(entry.items):
@@ -156,9 +156,9 @@ class Line:
                 self._entries.appendleft(Entry(entry.kind, [item], records, entry.at))
 
     def strike(self, entry: Entry) -> None:
-        """Take out the first entry, which cannot be written.
+        """Remove the first entry, which cannot be written.
 
-        Of an ended run its sums are written instead, and where they cannot be either its open row is removed at least.
+        For an ended run its sums are written instead; if they cannot be written either, only its open row is removed.
         """
         self.done([entry])
         self.unwritable += entry.records
@@ -173,12 +173,12 @@ class Line:
                 self._entries.appendleft(Entry(DROPPED, rest, 0, entry.at))
 
     def excess(self) -> int:
-        """Return how many ended runs there are beyond the bound."""
+        """Return the number of ended runs beyond the bound."""
         return self._ended - self._ended_done - self.bound
 
     def shorten(self) -> None:
-        """Drop the oldest successful runs, then others, to a little below the bound."""
-        if not self._moving.acquire(False):  # the writer moves it at this moment, or a signal handler came in between
+        """Drop the oldest successful runs, then others, until slightly fewer than the bound are left."""
+        if not self._moving.acquire(False):  # the writer is changing it, or a signal handler interrupted a change
             return
         try:
             self._drop(self.excess() + max(1, self.bound // 10))
@@ -247,7 +247,7 @@ def _records(claim: Claim) -> int:
 
 
 def portions(kind: int, items: Sequence[Any], at: float) -> Iterator[Entry]:
-    """Yield entries of BATCH rows at most, however many are handed in by one call; one claim is never split."""
+    """Yield entries of at most BATCH rows for the items of one call; a claim is never split."""
     if kind != CLAIMS:
         for place in range(0, len(items), BATCH):
             part = list(items[place : place + BATCH])

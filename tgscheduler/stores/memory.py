@@ -1,4 +1,4 @@
-"""The store that forgets: the last runs in memory, the counts of all."""
+"""The memory store: the last runs, and the counts of all runs."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ class MemoryStore(Readable):
         self._counts: dict[str, int] = {}
 
     def bound(self, history: int) -> None:
-        """Remember ``history`` runs from now on."""
+        """Keep ``history`` runs from now on."""
         self._runs = deque(self._runs, maxlen=history)
 
     def record(self, runs: Sequence[Run]) -> None:
-        """Remember runs that have ended, and forget the oldest beyond the bound."""
+        """Record runs that have ended; drop the oldest beyond the bound."""
         self._runs.extend(runs)
         counts = self._counts
         state, count = "", 0
-        for run in runs:  # nearly always in stretches of one state
+        for run in runs:  # mostly long sequences of one state
             if run.state != state:
                 if count:
                     counts[state] = counts.get(state, 0) + count
@@ -38,11 +38,11 @@ class MemoryStore(Readable):
         return query.newest(self._runs.copy())
 
     def counts(self) -> dict[str, int]:
-        """Return how many occurrences were recorded in each state, forgotten runs included."""
+        """Return the number of occurrences ever recorded in each state, those of dropped runs included."""
         return self._counts.copy()
 
     def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
-        """Return, by task, how many occurrences are remembered in each state."""
+        """Return, by task, the number of occurrences among the kept runs in each state."""
         tallies: dict[str, dict[str, int]] = {}
         for run in self._runs.copy():
             if since is None or hour(since) <= run.due:

@@ -1,4 +1,4 @@
-"""The schema's migrations: numbered plain SQL, each applied once, in order."""
+"""Migrations of the schema: numbered SQL files, each applied once, in order."""
 
 import re
 from pathlib import Path
@@ -11,14 +11,14 @@ _FOLDER = Path(__file__).with_name("migrations")
 
 
 def migrations(dialect: str) -> dict[int, str]:
-    """Return the migrations of a database, in order."""
+    """Return the migrations for a database by number, in order."""
     return {int(path.stem): path.read_text(encoding="utf-8") for path in sorted((_FOLDER / dialect).glob("*.sql"))}
 
 
 def migrate(database: Database, connection: Any, apply: bool, now: float) -> None:
-    """Bring the schema up to date; raise StoreError where it is newer, or is not to be touched.
+    """Bring the schema up to date; raise StoreError if it is newer, or if it is older and ``apply`` is false.
 
-    Several processes may do it at once: all but the first find it done.
+    Several processes may do so at once: the first one migrates, and the others find nothing to do.
     """
     known = migrations(database.dialect)
     if not _waiting(database, connection, known):
@@ -39,7 +39,7 @@ def migrate(database: Database, connection: Any, apply: bool, now: float) -> Non
     except BaseException:
         try:
             database.rollback(connection)
-        except database.errors:  # the first error tells more
+        except database.errors:  # the first error says more
             pass
         raise
 

@@ -1,4 +1,4 @@
-"""Which process writes to a store, and whether another one that did is gone."""
+"""The identity of a process that writes to a store, and whether it is gone."""
 
 import functools
 import os
@@ -7,26 +7,26 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-#: A node that was not seen for so long (seconds) is gone; each says every ``BEAT`` seconds that it is there.
+#: A node not seen for this time (seconds) is gone; each sends a heartbeat every ``BEAT`` seconds.
 GONE_AFTER = 60.0
 BEAT = 10.0
-#: What stands as ``seen`` of a node that has left in good order.
+#: The ``seen`` of a node that has shut down cleanly.
 LEFT = 0.0
 
 
 class Process(NamedTuple):
-    """What tells a process apart from any other, also after its number was given to another."""
+    """The identity of a process, unique even if its number is reused."""
 
     host: str
-    #: The boot of the machine and the namespace in which ``number`` is meant; empty where the platform tells neither.
+    #: The boot of the machine and the namespace of ``number``; empty if the platform does not report both.
     machine: str
     number: int
-    #: When it began, in the kernel's own measure; 0 where the platform does not tell.
+    #: Its start time, in the kernel's own unit; 0 if the platform does not report it.
     birth: int
 
 
 def this_process() -> Process:
-    """Return what tells this process apart."""
+    """Return the identity of this process."""
     number = os.getpid()
     return Process(socket.gethostname(), _machine(), number, birth(number) or 0)
 
@@ -34,7 +34,8 @@ def this_process() -> Process:
 def is_gone(node: Process, seen: float, me: Process, now: float) -> bool:
     """Return whether no one works on a node's runs any more; ``seen`` and ``now`` are by the database's clock.
 
-    On one machine the kernel knows; of another machine, and of another store of this very process, the time tells.
+    For processes of this machine the kernel decides; for those of another machine, and for another store of this very
+    process, the time since the last heartbeat does.
     """
     if seen == LEFT:
         return True
@@ -43,7 +44,7 @@ def is_gone(node: Process, seen: float, me: Process, now: float) -> bool:
 
 
 def is_alive(node: Process, me: Process) -> bool | None:
-    """Return whether a process lives, None where the kernel of this machine does not know."""
+    """Return whether a process is alive, None if the kernel of this machine does not know."""
     if node == me or (node.host, node.machine) != (me.host, me.machine):
         return None
     began = birth(node.number)
@@ -53,11 +54,11 @@ def is_alive(node: Process, me: Process) -> bool | None:
 
 
 def birth(number: int) -> int | None:
-    """Return when a process of this machine began, None when there is none of that number."""
+    """Return the start time of a process of this machine, None if there is no such process, 0 if it is unknown."""
     if sys.platform == "linux":
         try:
             state, *fields = Path(f"/proc/{number}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:  # there is none, or it is another user's and hidden
+        except OSError:  # there is none, or it belongs to another user and is hidden
             pass
         else:
             return None if state in "ZX" else int(fields[18])
@@ -65,7 +66,7 @@ def birth(number: int) -> int | None:
         os.kill(number, 0)
     except ProcessLookupError:
         return None
-    except OSError:  # it is there, and another user's
+    except OSError:  # it exists, and belongs to another user
         pass
     return 0
 

@@ -1,15 +1,15 @@
-"""Other processes at the same store: which live, which are gone, and whether there is none.
+"""Other processes at the same store: which are alive, which are gone, and whether there are none.
 
 ::
 
-    it comes          no one else lives: it is alone, and that is on record
-                      another one is alone: it waits until that one has taken note of it; nothing is written before
-    alone             runs may start without their claim while the database does not answer, until BY_ITSELF is over
-    another comes     that ends at once; after the claims made before it is on record that it has ended
-    the others go     alone again
+    start             no other is alive: this process is alone, and records it
+                      another one is alone: wait until it has noticed this process; write nothing before that
+    alone             runs may start without their claim while the database is down, until BY_ITSELF is over
+    another starts    that right ends at once; its end is recorded after the claims made before
+    the others end    alone again
 
-Who is alone looks once a second whether it still is. So what it may do without the database is over before anyone
-takes it for gone, also where it was stopped or cut off.
+A process that is alone checks once a second whether it still is. So its right to start runs without the database ends
+before any other process considers it gone, even if it was suspended or disconnected.
 """
 
 from collections.abc import Sequence
@@ -22,40 +22,40 @@ from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process, is_alive, is_gone
 from tgscheduler.timetable.run import Run
 
-#: How often (seconds) a process looks at the others, and how often while it waits for one of them.
+#: Interval (seconds) between looks at the other processes, and between those while waiting for one of them.
 LOOK = 1.0
 LOOK_SOON = 0.02
-#: For this share of GONE_AFTER a process starts runs without claims after it last saw that it is alone.
+#: Share of GONE_AFTER for which a process may start runs without claims after it last saw that it is alone.
 BY_ITSELF = 0.8
-#: One that has written nothing for GONE_AFTER may be there all the same, and able to look: it gets so many seconds.
+#: Minimum time (seconds) for another process to notice this one: it may be alive although it seems gone.
 ANSWER = 5.0
-#: A process of another machine is gone when its row has not changed for GONE_AFTER, and for so many beats before our
-#: eyes: the database's clock may have been stepped.
+#: A process of another machine is gone if its row has not changed for GONE_AFTER, and for this many heartbeats while
+#: this process watched it: the database's clock may have been stepped.
 WATCHED = 2
-#: A clock that is ahead of the database's by more than this (seconds), and of another process's, is wrong.
+#: A clock that is more than this (seconds) ahead of the database's, and ahead of another process's, is wrong.
 AHEAD = 5.0
 INEXACT = 1.0
 
 _HOLDS = "id IN (SELECT node_id FROM tg_open)"
-#: Real seconds that go on while this process or its machine stands still.
+#: Real seconds, which go on while this process or its machine is suspended.
 _uptime = Clock().uptime
 
 
 class Peer(NamedTuple):
-    """Another process, as its row and the kernel say."""
+    """Another process, as its row describes it."""
 
     node: int
     process: Process
     seen: float
     alone: bool
     ahead: float
-    #: Whether it has open runs; the time by the database's clock.
+    #: Whether it has open runs; the time by the database's clock when its row was read.
     holds: bool
     now: float
 
 
 class Peers:
-    """What a process knows of the others at its store, and what it may do by that."""
+    """The other processes at a store as this one knows them, and what it may do without a claim."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self.clock = database, clock
@@ -65,12 +65,12 @@ class Peers:
         )
         self.process: Process | None = None
         self.node = 0
-        #: Those that live, as far as is known.
+        #: Those that are alive, as far as this process knows.
         self.others: list[Peer] = []
         #: By how many seconds this process's clock is ahead of the database's.
         self.ahead = 0.0
         self._alone = False
-        #: Whether it may be on record that it is alone; whether that is about to be taken back.
+        #: Whether it may be on record that this process is alone; whether that record is about to be removed.
         self.on_record = self.ending = False
         self._since = 0.0
         self._awaited: dict[int, float] = {}
@@ -79,12 +79,12 @@ class Peers:
     # -- what it may do -----------------------------------------------------------------------------------------------
 
     def may_start_anyway(self) -> bool:
-        """Return whether no other process can have begun, so that a run may start without its claim."""
+        """Return whether no other process can have started, so that a run may start without its claim."""
         return self._alone and _uptime() - self._since < BY_ITSELF * GONE_AFTER
 
     @property
     def awaited(self) -> str | None:
-        """The process that has to take note of this one first, None where there is none."""
+        """The process that must notice this one first, None if there is none."""
         awaited = self._awaited
         for peer in self.others:
             if peer.node in awaited:
@@ -93,14 +93,14 @@ class Peers:
 
     @property
     def latest(self) -> float:
-        """By how much (seconds) a claim may be ahead of the database's clock: hardly more than every process is."""
+        """Maximum seconds that a claim may be ahead of the database's clock: the least lead of others, plus some."""
         usual = max(0.0, min((peer.ahead for peer in self.others), default=float("inf")))
         return usual + (AHEAD if self.ahead <= AHEAD else INEXACT)
 
-    # -- coming and going ---------------------------------------------------------------------------------------------
+    # -- registration -------------------------------------------------------------------------------------------------
 
     def come(self, connection: Any, process: Process, begun: float) -> bool:
-        """Put this process on record; return whether it is a new node."""
+        """Register this process; return whether it is a new node."""
         database, fresh = self._database, False
         again = f"UPDATE tg_node SET seen = {database.clock} WHERE id = ? AND process = ? AND birth = ?"  # noqa: S608
         database.begin(connection)
@@ -125,11 +125,11 @@ class Peers:
         return fresh
 
     def forget(self) -> None:
-        """Forget what was on record of this process: the database is another one, or a backup."""
+        """Forget what was on record about this process: the database is another one, or a backup."""
         self._alone = self.on_record = self.ending = False
 
     def _begin_alone(self, connection: Any) -> None:
-        """Note that this process is alone, if it is; the transaction is the caller's."""
+        """Record that this process is alone, if it is, in the caller's transaction."""
         self._since = _uptime()
         self.others = [peer for peer in self._read(connection) if not self._is_gone(peer)]
         values = (0 if self.others else 1, self.local_time(), self.node)
@@ -139,7 +139,7 @@ class Peers:
             self.ahead = found[0][0]
 
     def local_time(self) -> float | None:
-        """Return the time by this process's clock, None where that has nothing to do with the host's."""
+        """Return the time by this process's clock, None if that does not follow the host's."""
         return self.clock.now() if self.clock.is_real else None
 
     def _read(self, connection: Any) -> list[Peer]:
@@ -156,7 +156,7 @@ class Peers:
     # -- looking ------------------------------------------------------------------------------------------------------
 
     def look(self, connection: Any) -> list[Peer]:
-        """Look who is there; return those that are gone and have left a row behind: they are to be taken over."""
+        """Read the other processes; return those that are gone and have left a row: they are to be taken over."""
         began = _uptime()
         peers = self._read(connection)
         gone = [peer for peer in peers if self._is_gone(peer)]
@@ -181,7 +181,7 @@ class Peers:
             self._begin_alone(connection)
             database.commit(connection)
         except BaseException:
-            self.on_record = True  # perhaps: it will be taken back
+            self.on_record = True  # perhaps: the record will be removed
             database.rollback(connection)
             raise
         self._alone = self.on_record
@@ -197,23 +197,23 @@ class Peers:
         return now - since >= WATCHED * BEAT
 
     def gone(self, connection: Any) -> list[Peer]:
-        """Return those that are gone and have open runs, at the start: before anything else is known."""
+        """Return those that are gone and have open runs; for the start, before any of them was watched."""
         return [peer for peer in self._read(connection) if peer.holds and self._is_gone(peer)]
 
 
 def enrol(
     database: Database, connection: Any, process: Process, begun: float, batch: int = 0, number: int | None = None
 ) -> int:
-    """Put a process on record as one that writes; return its number."""
+    """Register a process that writes; return its node number."""
     if number is None:
         return database.insert(connection, sql.ENROL.format(clock=database.clock), (*process, begun, batch))
     return database.insert(connection, sql.ENROL_AS.format(clock=database.clock), (number, *process, begun, batch))
 
 
 def take_over(database: Database, connection: Any, me: int, peers: Sequence[Peer]) -> list[Run]:
-    """Make the open runs of processes that are gone ours, within a transaction of the caller's; return them.
+    """Take over the open runs of processes that are gone, in the caller's transaction; return them.
 
-    One that has written since it was taken for gone is left alone.
+    A process that has written since it was read is skipped.
     """
     runs = []
     for peer in sorted(peers):

@@ -1,8 +1,8 @@
 """PostgreSQL, through psycopg 3.
 
-Nothing here depends on a session's state, so a pooler between us and the server does no harm: each transaction sets for
-itself what it needs, and what is asked outside of one gets its own. Each call has two bounds: the server's own, within
-which it answers with an error, and a little later ours, for a connection over which no answer comes.
+Nothing here depends on a session's state, so a connection pooler in between does no harm: each transaction sets what it
+needs, and a query outside of one gets its own. Each call has two bounds: the server's timeouts, which end in an error
+from the server, and a slightly longer one of ours, for a connection over which no reply comes.
 """
 
 import codecs
@@ -22,15 +22,15 @@ from tgscheduler.forks import no_fork
 from tgscheduler.messages import without
 from tgscheduler.stores.statements import Many
 
-#: For every connection that the URL gives no other value for (seconds, or milliseconds where libpq counts those).
+#: Connection parameters that the URL may override (seconds; ``tcp_user_timeout``: milliseconds).
 _DEFAULTS: dict[str, str | int] = {
     "connect_timeout": 3, "tcp_user_timeout": 5000, "keepalives_idle": 5, "keepalives_interval": 2,
     "keepalives_count": 3, "application_name": "tgscheduler",
 }  # fmt: skip
-#: Maximum duration (seconds) of a call, and of one that migrates: a little more than what the server allows.
+#: Maximum duration (seconds) of a call, and of one that migrates: slightly more than the server allows.
 BOUND = 12.0
 _MIGRATION_BOUND = 600.0
-#: How a transaction begins. A role, a database or the server may have other defaults for all of it.
+#: Begins a transaction. A role, a database or the server may have other defaults for all of these settings.
 _BEGIN = (
     "BEGIN ISOLATION LEVEL READ COMMITTED {mode}; SET LOCAL statement_timeout = '{statement}s'; "
     "SET LOCAL lock_timeout = '{lock}s'; SET LOCAL idle_in_transaction_session_timeout = '5s'; "
@@ -41,39 +41,39 @@ _READING = _BEGIN.format(mode="READ ONLY", statement=10, lock=4)
 _MIGRATING = _BEGIN.format(mode="READ WRITE", statement=590, lock=60)
 _OLDEST = 10
 _TYPES = {"i": "bigint", "f": "double precision", "t": "text"}
-#: Any number will do, if it is always the same.
+#: Keys of advisory locks: any numbers, as long as they never change.
 _MIGRATION = 0x7467_7363_6865_6475
 _NODES = _MIGRATION + 1
-#: An @ that stands for itself ends the password: with one more, a part of the password is taken for the host.
+#: An unescaped @ ends the password: with a second one, part of the password would be taken for the host.
 _URL = re.compile(r"[^:]*:(//)?[^@/?\0]*@?[^@\0]*")
-#: Parts of the URL that no message may have.
+#: Parts of the URL that no message may contain.
 _SECRET = ("password", "sslpassword", "passfile")
 _MENDS = (
-    ("password authentication failed", "mind user and password in the URL, or the server's pg_hba.conf"),
+    ("password authentication failed", "check user and password in the URL, and the server's pg_hba.conf"),
     ("no password supplied", "the server asks for a password: it belongs in the URL or in ~/.pgpass"),
     ("does not exist", "create it, or name another one in the URL"),
-    ("Connection refused", "start the server, or mind host and port in the URL"),
-    ("could not translate host name", "mind the host in the URL"),
-    ("failed to resolve host", "mind the host in the URL"),
+    ("Connection refused", "start the server, or check host and port in the URL"),
+    ("could not translate host name", "check the host in the URL"),
+    ("failed to resolve host", "check the host in the URL"),
     ("permission denied", "grant it to this user"),
-    ("too many", "the server takes no more connections: mind its max_connections"),
-    ("read-only", "the server is a standby, or set read-only: name the one that is written to"),
-    ("during recovery", "the server is a standby: name the one that is written to"),
+    ("too many", "the server accepts no more connections: check its max_connections"),
+    ("read-only", "the server is a standby, or set read-only: name the primary"),
+    ("during recovery", "the server is a standby: name the primary"),
     ("conversion between", "use a database whose encoding is UTF8"),
     ("codec can't decode", "a table of ours has text that is not ours: restore it, or use a database of encoding UTF8"),
 )
 
 
 class NoAnswer(psycopg.OperationalError):
-    """A call has taken longer than its bound; the connection is closed."""
+    """A call took longer than its bound; the connection is closed."""
 
 
 class _Connection(psycopg.Connection[Any]):
-    """A connection each of whose calls has a bound; past it the connection is closed."""
+    """A connection with a bound on each call; past the bound the connection is closed."""
 
-    #: How a transaction begins.
+    #: Begins a transaction.
     beginning = _READING
-    #: Maximum duration of a call (seconds); another thread may change it while a call waits.
+    #: Maximum duration of a call (seconds); another thread may change it during a call.
     bound = BOUND
 
     @classmethod
@@ -81,7 +81,7 @@ class _Connection(psycopg.Connection[Any]):
         return _in_steps(super()._connect_gen(*args, **kw))
 
     def wait(self, gen: Any, *args: Any, **kw: Any) -> Any:
-        """Do what a generator of psycopg's does between its waits; raise NoAnswer past the bound."""
+        """Run a generator of psycopg's; raise NoAnswer past the bound."""
         try:
             return super().wait(_within(gen, self), *args, **kw)
         except NoAnswer:
@@ -90,7 +90,7 @@ class _Connection(psycopg.Connection[Any]):
 
 
 def _in_steps(calls: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Yield what a generator of psycopg's waits for; no fork happens while it goes on."""
+    """Yield what a generator of psycopg's waits for; no fork happens during its steps."""
     ready = None
     while True:
         try:
@@ -102,7 +102,7 @@ def _in_steps(calls: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
 
 
 def _within(steps: Generator[Any, Any, Any], connection: _Connection) -> Generator[Any, Any, Any]:
-    """Yield what a generator of psycopg's waits for; it goes on ten times a second at least."""
+    """Yield what a generator of psycopg's waits for; it is resumed at least ten times a second."""
     began, ready = elapsed(), None
     while True:
         try:
@@ -116,7 +116,7 @@ def _within(steps: Generator[Any, Any, Any], connection: _Connection) -> Generat
 
 
 class PostgresDatabase:
-    """A server's database, and how it is written and read."""
+    """A database of a PostgreSQL server."""
 
     dialect = "postgres"
     hint = ""
@@ -132,7 +132,7 @@ class PostgresDatabase:
             parts = conninfo.conninfo_to_dict(url)
             for number in str(parts.get("port") or 0).split(","):
                 int(number or 0)
-        except (psycopg.ProgrammingError, ValueError):  # their texts have parts of the URL: the password, perhaps
+        except (psycopg.ProgrammingError, ValueError):  # their messages quote the URL, perhaps with its password
             raise InvalidValue(
                 "store: expected postgresql://user:password@host:port/database, got something that is no such URL; "
                 "special characters in it are written as %XX, an @ as %40 and a / as %2F"
@@ -149,14 +149,14 @@ class PostgresDatabase:
     # -- connecting ---------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Nothing to do: the database is created by its server's administrator."""
+        """Do nothing: the server's administrator creates the database."""
 
     def connect(self, writing: bool) -> _Connection:
-        """Return a connection; raise StoreError for a server that is too old."""
+        """Return a connection; raise StoreError if the server is too old."""
         try:
             connection = _Connection.connect(self._url, autocommit=True, prepare_threshold=None)
         except psycopg.Error as error:
-            traceback.clear_frames(error.__traceback__)  # psycopg's frames hold the socket and, in a circle, the error
+            traceback.clear_frames(error.__traceback__)  # psycopg's frames hold the socket and, in a cycle, the error
             raise
         version = connection.info.server_version
         if version < _OLDEST * 10_000:
@@ -167,7 +167,7 @@ class PostgresDatabase:
         return connection
 
     def hurry(self, connection: _Connection, seconds: float) -> None:
-        """Let no call take longer than so many seconds from now on, also the one that waits at this moment."""
+        """Limit calls to ``seconds`` from now on, including one in progress."""
         connection.bound = seconds
 
     def close(self, connection: _Connection) -> None:
@@ -175,11 +175,11 @@ class PostgresDatabase:
         try:
             with no_fork:
                 connection.close()
-        except psycopg.Error:  # the server went first
+        except psycopg.Error:  # the server closed it first
             pass
 
     def leave(self, connections: Sequence[_Connection]) -> None:
-        """Let go of a parent's connections, in its forked child: to close them would tell the server that they end."""
+        """Abandon a parent's connections in its forked child: closing them properly would end the parent's sessions."""
         for connection in connections:
             try:
                 os.close(connection.fileno())
@@ -193,13 +193,13 @@ class PostgresDatabase:
         connection.execute(connection.beginning)
 
     def begin_migration(self, connection: _Connection) -> None:
-        """Begin a transaction that no other migration can be in at the same time."""
+        """Begin a transaction that excludes other migrations."""
         connection.bound = _MIGRATION_BOUND
         connection.execute(_MIGRATING)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION,))
 
     def commit(self, connection: _Connection) -> None:
-        """Commit; whether it was, where that raises, is to be looked up."""
+        """Commit; if this raises, the caller must look up whether the transaction was committed."""
         connection.execute("COMMIT")
         connection.bound = min(connection.bound, _Connection.bound)
 
@@ -208,29 +208,29 @@ class PostgresDatabase:
         return False
 
     def is_tidying(self) -> bool:
-        """Say no: the server vacuums."""
+        """Return False: the server vacuums."""
         return False
 
     def rollback(self, connection: _Connection) -> None:
-        """End a transaction without a trace."""
+        """Roll back a transaction."""
         connection.bound = min(connection.bound, _Connection.bound)
         connection.execute("ROLLBACK")
 
     def lock_nodes(self, connection: _Connection) -> None:
-        """Let no other process come, or note that it is alone, until the transaction has ended."""
+        """Keep other processes from registering, or recording that they are alone, until the transaction has ended."""
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_NODES,))
 
     def lock_node(self, connection: _Connection, node: int) -> None:
-        """Lock a node's row: what an earlier connection has sent is committed or not, once that is possible."""
+        """Lock a node's row; once locked, the transaction of an earlier connection is committed or rolled back."""
         self.rows(connection, "SELECT 1 FROM tg_node WHERE id = ? FOR UPDATE", (node,))
 
     def lock_tasks(self, connection: _Connection, ids: Sequence[int]) -> None:
-        """Lock the rows of tasks, in the order of their ids: so two processes never wait for each other crosswise."""
+        """Lock the rows of tasks in the order of their ids, so that two processes never deadlock."""
         sql = "SELECT count(*) FROM (SELECT 1 FROM tg_task WHERE id = ANY(?::bigint[]) ORDER BY id FOR UPDATE) locked"
         self.rows(connection, sql, (list(ids),))
 
     def execute(self, connection: _Connection, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement; return how many rows it has changed."""
+        """Execute one statement; return the number of rows that it changed."""
         return _ask(connection, sql.replace("?", "%s").encode(), values or None).rowcount
 
     def insert(self, connection: _Connection, sql: str, values: Sequence[Any]) -> int:
@@ -238,11 +238,11 @@ class PostgresDatabase:
         return int(self.rows(connection, f"{sql} RETURNING id", values)[0][0])
 
     def many(self, connection: _Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
-        """Execute a statement for many rows; return how many rows it has changed."""
+        """Execute a statement for many rows; return the number of rows that it changed."""
         return _ask(connection, _text(statement), _columns(statement, rows)).rowcount if rows else 0
 
     def select(self, connection: _Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return what a statement finds for many rows."""
+        """Return the result of a statement for many rows."""
         return _ask(connection, _text(statement), _columns(statement, rows)).fetchall() if rows else []
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -252,8 +252,8 @@ class PostgresDatabase:
         return _ask(connection, sql.replace("?", "%s").encode(), values or None).fetchall()
 
     def version(self, connection: _Connection) -> int:
-        """Return the last migration that was applied, 0 for none."""
-        # Not to_regclass(): that may answer what it knew before it waited for another's migration.
+        """Return the number of the last applied migration, 0 if there is none."""
+        # Not to_regclass(): it may return what was true before it waited for another migration.
         there = "SELECT 1 FROM pg_catalog.pg_class WHERE relname = 'tg_schema' AND pg_catalog.pg_table_is_visible(oid)"
         if not self.rows(connection, there):
             return 0
@@ -262,14 +262,14 @@ class PostgresDatabase:
     # -- errors -------------------------------------------------------------------------------------------------------
 
     def is_data(self, error: BaseException) -> bool:
-        """Say whether an error is one of what was to be written, and not of the database."""
+        """Return whether an error is due to the data to be written, and not to the database."""
         if isinstance(error, psycopg.Error):
             unsent = isinstance(error, psycopg.ProgrammingError) and error.sqlstate is None
             return unsent or isinstance(error, (psycopg.DataError, psycopg.IntegrityError))
         return isinstance(error, (OverflowError, TypeError, ValueError, AttributeError))
 
     def describe(self, error: BaseException) -> str:
-        """Return what is wrong and how to mend it, in one line without a password."""
+        """Return what is wrong and how to fix it, in one line without a password."""
         text = " ".join(without(str(error), self._secrets).split()) or type(error).__name__
         if isinstance(error, StoreError):
             return text
@@ -280,7 +280,7 @@ class PostgresDatabase:
 
 
 def _ask(connection: _Connection, query: bytes, values: Sequence[Any] | None) -> "psycopg.Cursor[Any]":
-    """Ask the server, in a transaction of its own where there is none; floats come back as bits, not as digits."""
+    """Execute a query, in a transaction of its own if there is none; results are binary, so floats stay exact."""
     if connection.pgconn.transaction_status != TransactionStatus.IDLE:
         return connection.execute(query, values, binary=True)
     connection.execute(connection.beginning)
@@ -295,8 +295,8 @@ def _ask(connection: _Connection, query: bytes, values: Sequence[Any] | None) ->
 
 
 def _codec(encoding: str) -> str:
-    """Return Python's name for what a database can hold; ASCII where Python has none."""
-    if encoding in ("UTF8", "SQL_ASCII"):  # the second takes bytes as they come
+    """Return Python's name of a server encoding, ASCII if Python has none."""
+    if encoding in ("UTF8", "SQL_ASCII"):  # SQL_ASCII stores any bytes unchanged
         return "utf-8"
     try:
         return codecs.lookup(encoding.replace("WIN", "cp").replace("KOI8", "koi8-")).name
@@ -305,7 +305,7 @@ def _codec(encoding: str) -> str:
 
 
 def _columns(statement: Many, rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Return each column as the text of an array: psycopg takes a call per value, half of all the time."""
+    """Return each column as the text of an array: psycopg's conversion, a call per value, takes half the time."""
     columns = []
     for kind, column in zip(statement.types, zip(*rows, strict=True), strict=True):
         if kind == "t":

@@ -1,4 +1,4 @@
-"""Retention: what is too old, and what is too much of one task, is removed in small steps between the batches."""
+"""Retention: runs that are too old, or too many of one task, are removed in small steps between the batches."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,18 @@ from tgscheduler.stores.database import Database
 from tgscheduler.stores.tallies import spread
 
 DAY = 86400.0
-#: Sums of hours are kept so long (days); those of days for ever.
+#: Days for which sums by hour are kept; sums by day are kept forever.
 HOURS_KEPT = 60
-#: A step removes so many rows at most, and takes about so long at most (seconds).
+#: Maximum number of rows that a step removes, and its target duration (seconds).
 STEP = 500
 TARGET = 0.01
-#: So long after nothing was found there is another look (seconds).
+#: Pause (seconds) between the end of a pass and the next one.
 REST = 60.0
 _TASKS = 50
 
 
 class Pruner:
-    """Goes round: spreads new sums; removes what is too old, what is too much of a task, and processes long gone."""
+    """Rolls up new sums; removes old runs, excess runs of a task, old sums by hour, and processes long gone."""
 
     def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
         self._database, self._days, self._per_task = database, days, per_task
@@ -30,11 +30,11 @@ class Pruner:
         self._stages: list[Callable[[Any, float], bool]] = []
 
     def due(self, now: float) -> float:
-        """Return in how many seconds (of the monotonic clock) there is something to do."""
+        """Return the seconds until the next step; ``now`` is the monotonic clock's."""
         return max(0.005 if self._database.is_tidying() else 0.0, self._next - now)
 
     def step(self, connection: Any, now: float) -> None:
-        """Do a small step; ``now`` is the wall clock's."""
+        """Do one small step; ``now`` is the wall clock's."""
         erased, self._erased = self._erased, 0
         if self._database.tidy(connection, erased) or self._database.is_tidying():
             return
@@ -53,7 +53,7 @@ class Pruner:
         self._next = elapsed() + (took if self._stages else REST)  # at most half of an idle writer's time
 
     def _spread(self, connection: Any, now: float) -> bool:
-        """Add new sums to those of their hour, their day and for ever; one transaction has them here or there."""
+        """Move new sums into those of their hour, of their day and of all time, in one transaction."""
         database = self._database
         database.begin(connection)
         new = database.rows(connection, sql.NEW_SUMS + database.locked, (STEP,))
@@ -70,7 +70,7 @@ class Pruner:
         return self._erase(connection, page, (now - self._days * DAY, self._rows))
 
     def _many(self, connection: Any, now: float) -> bool:
-        """Look at a few tasks; remove from the first that has too much."""
+        """Check a few tasks; remove runs of the first that has too many."""
         if self._per_task is None:
             return False
         began = elapsed()
@@ -92,7 +92,7 @@ class Pruner:
         return bool(self._database.rows(connection, "SELECT 1 FROM tg_task WHERE id > ? LIMIT 1", (self._task,)))
 
     def _erase(self, connection: Any, page: str, values: tuple[Any, ...]) -> bool:
-        """Remove the runs of a page in a transaction; say whether there may be more."""
+        """Remove the runs of a page in a transaction; return whether there may be more."""
         found = self._database.rows(connection, page, values)
         if found:
             self._database.begin(connection)
@@ -115,7 +115,7 @@ class Pruner:
         return bool(hours)
 
     def _nodes(self, connection: Any, now: float) -> bool:
-        """Forget processes that are gone for a day and have no runs left; their ids are never given again."""
+        """Remove processes that have been gone for a day and have no runs left; their ids are never reused."""
         self._database.execute(
             connection,
             "DELETE FROM tg_node WHERE seen < ? AND begun < ? "

@@ -1,4 +1,4 @@
-"""Pages of runs, read by key."""
+"""Queries for pages of runs, by key, and runs made from their rows."""
 
 from typing import Any
 
@@ -14,16 +14,16 @@ _ENDED = (
 )
 _PROCESS = "(SELECT process FROM tg_node WHERE tg_node.id = r.node_id)"
 OPEN_COLUMNS = f"r.id, {_TASK}, r.due, r.until, r.count, r.attempt, r.takeovers, {_HOST}, {_PROCESS}"
-#: The states in which a run is open, here as running, and those in which it is nothing else.
+#: States to query for which open runs match (they are read as running), and states that no ended run has.
 OPEN_STATES = (None, RUNNING)
 UNENDED = (WAITING, RUNNING)
-#: How the open runs of another process become ours.
+#: Takes over the open runs of another process.
 TAKE = f"UPDATE tg_open SET node_id = ? WHERE node_id = ? RETURNING {OPEN_COLUMNS.replace('r.', 'tg_open.')}"  # noqa: S608
 TASK_ID = "SELECT id FROM tg_task WHERE name = ?"
 
 
 def ended_page(query: Query, task: int | None, hint: str) -> tuple[str, list[Any]]:
-    """Return the statement for a page of ended runs and its values; ``hint`` names an index where that is needed."""
+    """Return the statement for a page of ended runs, and its values; ``hint``: the database's format of an index."""
     where, values = _bounds(query, task)
     if task is not None:
         index = "tg_run_task" if query.state in (None, OK) else "tg_run_task_state"
@@ -33,12 +33,12 @@ def ended_page(query: Query, task: int | None, hint: str) -> tuple[str, list[Any
         where.append("r.state = ?")
         values.append(query.state)
         if query.state != OK:
-            where.append("r.state <> 'ok'")  # what the index holds
+            where.append("r.state <> 'ok'")  # the condition of the partial index
     return _page(f"{_ENDED}{hint.format(index)}", where, values, query)
 
 
 def open_page(query: Query, task: int | None, node: int | None) -> tuple[str, list[Any]]:
-    """Return the statement for a page of open runs, all but those of ``node``, and its values."""
+    """Return the statement for a page of open runs except those of ``node``, and its values."""
     where, values = _bounds(query, task)
     if node is not None:
         where.append("r.node_id <> ?")
@@ -48,7 +48,7 @@ def open_page(query: Query, task: int | None, node: int | None) -> tuple[str, li
 
 
 def ended_run(row: tuple[Any, ...]) -> Run:
-    """Return the run of a row."""
+    """Return an ended run from its row."""
     number, task, due, until, count, state, attempt, started, ended, host, process, thread, reason, error, log = row
     run = Run(task, due, count, until, state)
     run._id = number
@@ -61,7 +61,7 @@ def ended_run(row: tuple[Any, ...]) -> Run:
 
 
 def open_run(row: tuple[Any, ...]) -> Run:
-    """Return the run of a row of what is open."""
+    """Return an open run from its row."""
     number, task, due, until, count, attempt, takeovers, host, process = row
     run = Run(task, due, count, until, RUNNING)
     run._id, run.attempt, run.where = number, attempt, Where(host, process, "")

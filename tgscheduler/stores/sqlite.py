@@ -1,7 +1,7 @@
 """SQLite: one file, through the standard library's ``sqlite3``.
 
-The file is in WAL mode, so that readers and the writer do not wait for each other. A step of sqlite3 gives the GIL
-away, and to have it back may take 5 ms beside a busy thread: so a batch is a few statements of many rows each.
+The file is in WAL mode, so that readers and the writer do not wait for each other. A step of sqlite3 releases the GIL,
+and getting it back may take 5 ms beside a busy thread: so a batch is a few statements of many rows each.
 """
 
 import functools
@@ -26,28 +26,28 @@ from tgscheduler.stores.statements import Many
 
 log = logging.getLogger(__name__)
 
-#: How long a statement waits for another process's transaction (seconds).
+#: Timeout (seconds) of a statement that waits for another process's transaction.
 PATIENCE = 2.0
-#: After so many rows what is in the log is moved to the file. SQLite itself would do it within a COMMIT, and keep
-#: claims waiting for the disk; it still does when the log has grown to so many pages.
+#: Number of rows after which a checkpoint moves the log to the file. SQLite itself would do it within a COMMIT, and
+#: claims would wait for the disk; it still does when the log has grown to ``_LONGEST_LOG`` pages.
 _UNTIDY = 2000
 _LONG, _LONGEST_LOG = 4000, 40_000
-#: So many rows go into one statement at most.
+#: Maximum number of rows of a statement.
 ROWS = 256
 _OLDEST = (3, 35, 0)  # UPDATE FROM and RETURNING
 _MENDS = (
     ("not a database", "the file is something else: use another path"),
     ("malformed", "the file is damaged: restore it from a backup"),
-    ("locked", "another program holds it: end that, or wait for it"),
-    ("readonly", "it is not to be written: mind its owner and mode, and its folder's"),
-    ("unable to open", "mind its owner and mode, and its folder's"),
+    ("locked", "another program holds it: end that program, or wait for it"),
+    ("readonly", "it is not writable: check its owner and mode, and its folder's"),
+    ("unable to open", "check its owner and mode, and its folder's"),
     ("full", "the disk is full: make room"),
-    ("disk I/O", "the disk does not do what it is told: mind its room and its health"),
+    ("disk I/O", "the disk failed: check its free space and its health"),
 )
 
 
 class SqliteDatabase:
-    """A file, and how it is written and read."""
+    """A database in a file."""
 
     dialect = "sqlite"
     hint = " INDEXED BY {}"
@@ -62,9 +62,9 @@ class SqliteDatabase:
         self.path = Path(path).absolute()
         self.name = f"sqlite:///{_shown(self.path)}"
         self._file: tuple[int, int] | None = None
-        #: Its log and the log's index, as the connection that writes has them open.
+        #: Its log and the log's index, as the writing connection has them open.
         self._logs: dict[str, tuple[int, int] | None] = {}
-        #: A connection that alone has what was in files that were removed; it stays open until that is at the path.
+        #: The only connection to files that were removed; it stays open until their content is at the path again.
         self._kept: sqlite3.Connection | None = None
         self._untidy = self._log = 0
         self._tidying: threading.Thread | None = None
@@ -74,7 +74,7 @@ class SqliteDatabase:
     # -- connecting ---------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Create the file, for its owner alone, where there is none; raise StoreError where that cannot be."""
+        """Create the file, for its owner only, if there is none; raise StoreError if that fails."""
         if sqlite3.sqlite_version_info < _OLDEST:
             raise StoreError(
                 f"{self.name}: SQLite {'.'.join(map(str, _OLDEST))} or newer is needed, this Python has "
@@ -93,7 +93,7 @@ class SqliteDatabase:
             if not self.path.exists():
                 _create(self.path)
                 if self._file is not None:
-                    log.warning("%s was gone: it is a new one, and what was on record before is not in it", self.name)
+                    log.warning("%s was missing; a new file was created, without the earlier records", self.name)
         except OSError as error:
             if isinstance(error, StoreError):
                 raise
@@ -101,7 +101,7 @@ class SqliteDatabase:
 
     @no_fork
     def connect(self, writing: bool) -> sqlite3.Connection:
-        """Return a connection to the file, which is there."""
+        """Return a connection to the file, which must exist."""
         if not self.path.is_file():
             raise StoreError(f"{self.name}: there is no such file")
         if _identity(self.path) in _inherited:
@@ -123,7 +123,7 @@ class SqliteDatabase:
                 kept, self._kept = self._kept, None
                 self._file, self._writing = _identity(self.path), connection
                 self._logs = {name: _identity_or_none(name) for name in self._log_names()}
-                if kept is not None:  # its log is another's by now: it must not be the last one, which moves the log
+                if kept is not None:  # another file owns its log by now: closed last, it would move that log
                     self.close(kept)
             else:
                 connection.execute("PRAGMA query_only = 1")
@@ -133,7 +133,7 @@ class SqliteDatabase:
         return connection
 
     def hurry(self, connection: sqlite3.Connection, seconds: float) -> None:
-        """Do nothing: a call waits PATIENCE seconds for a lock, and for nothing else."""
+        """Do nothing: a call waits at most PATIENCE seconds, and only for a lock."""
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
@@ -144,11 +144,11 @@ class SqliteDatabase:
         try:
             with no_fork:
                 connection.close()
-        except sqlite3.Error:  # a transaction that could not be ended: its file is gone, or the disk is
+        except sqlite3.Error:  # its transaction cannot be ended: the file or the disk is gone
             pass
 
     def descriptors(self) -> list[int]:
-        """Return the descriptors by which this process holds the file open."""
+        """Return the descriptors with which this process holds the file and its log open."""
         found = []
         files = set()
         for name in (str(self.path), *self._log_names()):
@@ -166,7 +166,7 @@ class SqliteDatabase:
         return found
 
     def leave(self, connections: Sequence[Any]) -> None:
-        """Let go of a parent's connections, in its forked child: neither use nor close them."""
+        """Abandon a parent's connections in its forked child: neither use nor close them."""
         if connections:
             _inherited.update([_identity(self.path)] if self._file is None else [self._file])
             for hidden in (self._tidier, self._kept):
@@ -181,7 +181,7 @@ class SqliteDatabase:
     def begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that writes."""
         connection.execute("BEGIN IMMEDIATE")
-        # Looked at after that: from now on no other process moves the log.
+        # Checked only now: within the transaction no other process moves the log.
         if _identity_or_none(self.path) != self._file or any(
             _identity_or_none(name) != identity for name, identity in self._logs.items()
         ):
@@ -191,19 +191,19 @@ class SqliteDatabase:
 
     @no_fork
     def begin_migration(self, connection: sqlite3.Connection) -> None:
-        """Begin a transaction that no other migration can be in at the same time."""
+        """Begin a transaction that excludes other migrations."""
         connection.execute("BEGIN IMMEDIATE")
 
     @no_fork
     def commit(self, connection: sqlite3.Connection) -> None:
-        """Commit; whether it was, where that raises, is to be looked up."""
+        """Commit; if this raises, the caller must look up whether the transaction was committed."""
         connection.execute("COMMIT")
 
     def tidy(self, connection: sqlite3.Connection, rows: int) -> bool:
-        """Move what was written from the log to the file, when it has become much.
+        """Move what was written from the log to the file, after enough rows.
 
-        A thread of its own does it while the writer goes on. Only when nothing at all is left does the log begin
-        anew: so what has come meanwhile is moved here, when the log has become long. Say whether that was so.
+        A separate thread does it while the writer goes on. The log restarts only when nothing is left in it: so if it
+        has grown long, this call moves what has been added meanwhile. Return whether it did.
         """
         self._untidy += rows
         if self.is_tidying():
@@ -219,7 +219,7 @@ class SqliteDatabase:
         return False
 
     def is_tidying(self) -> bool:
-        """Say whether the log is being moved to the file at this moment, so that what can wait should."""
+        """Return whether the log is being moved to the file, so that pruning should wait."""
         return self._tidying is not None and self._tidying.is_alive()
 
     def _check_point(self) -> None:
@@ -227,33 +227,33 @@ class SqliteDatabase:
             connection = self._tidier = self.connect(writing=False)
             try:
                 self.execute(connection, "PRAGMA query_only = 0")
-                for _ in range(2):  # the second time there is little left
+                for _ in range(2):  # little is left for the second time
                     [(_, self._log, _)] = self.rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
             finally:
                 self._tidier = None
                 with no_fork:
                     connection.close()
-        except (sqlite3.Error, OSError):  # the writer will say what is wrong
+        except (sqlite3.Error, OSError):  # the writer will report the error
             pass
 
     @no_fork
     def rollback(self, connection: sqlite3.Connection) -> None:
-        """End a transaction without a trace."""
+        """Roll back a transaction."""
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 
     def lock_nodes(self, connection: sqlite3.Connection) -> None:
-        """Nothing to do: a transaction locks the whole file."""
+        """Do nothing: a transaction locks the whole file."""
 
     def lock_node(self, connection: sqlite3.Connection, node: int) -> None:
-        """Nothing to do: a transaction locks the whole file."""
+        """Do nothing: a transaction locks the whole file."""
 
     def lock_tasks(self, connection: sqlite3.Connection, ids: Sequence[int]) -> None:
-        """Nothing to do: a transaction locks the whole file."""
+        """Do nothing: a transaction locks the whole file."""
 
     @no_fork
     def execute(self, connection: sqlite3.Connection, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement; return how many rows it has changed."""
+        """Execute one statement; return the number of rows that it changed."""
         return connection.execute(sql, values).rowcount
 
     @no_fork
@@ -263,12 +263,12 @@ class SqliteDatabase:
 
     @no_fork
     def many(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
-        """Execute a statement for many rows; return how many rows it has changed."""
+        """Execute a statement for many rows; return the number of rows that it changed."""
         return sum(connection.execute(*part).rowcount for part in _parts(statement, rows))
 
     @no_fork
     def select(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> list[Any]:
-        """Return what a statement finds for many rows."""
+        """Return the result of a statement for many rows."""
         return [row for part in _parts(statement, rows) for row in connection.execute(*part).fetchall()]
 
     # -- reading ------------------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ class SqliteDatabase:
         return connection.execute(sql, values).fetchall()
 
     def version(self, connection: sqlite3.Connection) -> int:
-        """Return the last migration that was applied, 0 for none."""
+        """Return the number of the last applied migration, 0 if there is none."""
         if not self.rows(connection, "SELECT 1 FROM sqlite_master WHERE name = 'tg_schema'"):
             return 0
         return int(self.rows(connection, "SELECT coalesce(max(version), 0) FROM tg_schema")[0][0])
@@ -287,12 +287,12 @@ class SqliteDatabase:
     # -- errors -------------------------------------------------------------------------------------------------------
 
     def is_data(self, error: BaseException) -> bool:
-        """Say whether an error is one of what was to be written, and not of the database."""
+        """Return whether an error is due to the data to be written, and not to the database."""
         kinds = (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
         return isinstance(error, (*kinds, OverflowError, TypeError, ValueError, AttributeError))
 
     def describe(self, error: BaseException) -> str:
-        """Return what is wrong and how to mend it, in one line."""
+        """Return what is wrong and how to fix it, in one line."""
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, StoreError):
             return text
@@ -302,13 +302,13 @@ class SqliteDatabase:
         return f"{self.name}: {text}"
 
     def _log_names(self) -> list[str]:
-        """Return the names of the log and its index: they lie beside the file itself, also if the path is a link."""
+        """Return the names of the log and its index: they lie beside the file itself, even if the path is a link."""
         file = os.path.realpath(self.path)
         return [f"{file}-wal", f"{file}-shm"]
 
     @no_fork
     def _rescue(self) -> None:
-        """Bring to the path what only the kept connection has, and close that; raise Moved while that cannot be."""
+        """Restore to the path what only the kept connection has and close it; raise Moved if that cannot be yet."""
         connection = self._kept
         if connection is None:
             return
@@ -317,13 +317,13 @@ class SqliteDatabase:
         try:
             if there is None:
                 self._put_back(connection)
-                log.warning("%s was removed; it was put back with all that was in it", self.name)
+                log.warning("%s was removed; it was restored with all its content", self.name)
             elif there != self._file:
-                log.warning("%s was replaced by another file, which is used from now on", self.name)
+                log.warning("%s was replaced by another file, which is in use from now on", self.name)
                 return
             elif _identity_or_none(log_name) == self._logs[log_name] or not _size(
                 log_name
-            ):  # nobody has begun another one
+            ):  # no process has begun another one
                 [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
                 if busy:
                     raise Moved(f"{self.name}: its log was removed; what is in it waits for a reader to end")
@@ -338,10 +338,10 @@ class SqliteDatabase:
         self.close(connection)
 
     def _put_back(self, connection: sqlite3.Connection) -> None:
-        """Write the file that was removed anew: while we have it open, all of it is still there."""
+        """Recreate the removed file: while this process has it open, all its content still exists."""
         file = Path(os.path.realpath(self.path))
         for name in self._log_names():
-            Path(name).unlink(missing_ok=True)  # they belong to the removed file, and would be taken for the new one's
+            Path(name).unlink(missing_ok=True)  # those of the removed file: SQLite would use them for the new one
         beside = file.with_name(f"{file.name}.restored-{os.getpid()}")
         beside.unlink(missing_ok=True)
         _create(beside)
@@ -351,14 +351,14 @@ class SqliteDatabase:
                 connection.backup(with_all)
             finally:
                 with_all.close()
-            os.link(beside, file)  # fails where somebody else has made one meanwhile
+            os.link(beside, file)  # fails if another process has made one meanwhile
         finally:
             for left in (str(beside), f"{beside}-wal", f"{beside}-shm"):
                 Path(left).unlink(missing_ok=True)
 
 
-#: Files that the parent of this forked process has open. SQLite keeps, for each file, what the process has locked; of
-#: that a child inherits the notes, but not the locks, so that it must not touch such a file.
+#: Files that the parent of this forked process has open. SQLite keeps, for each file, a list of what the process has
+#: locked; a child inherits the list but not the locks, so it must not open such a file.
 _inherited: set[tuple[int, int]] = set()
 
 
@@ -367,11 +367,11 @@ class Moved(StoreError):
 
 
 def _create(path: Path) -> None:
-    """Create an empty file that its owner alone may read and write, whatever the umask."""
+    """Create an empty file that only its owner may read and write, whatever the umask."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:  # another process was quicker
+    except FileExistsError:  # another process was faster
         return
     try:
         os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
@@ -380,12 +380,12 @@ def _create(path: Path) -> None:
 
 
 def _shown(path: Path) -> str:
-    """Return a path as text that can be written anywhere, also where a folder's name is not UTF-8."""
+    """Return a path as text that can be written anywhere, even if a folder's name is not UTF-8."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _uri(path: Path) -> str:
-    """Return the URI by which SQLite opens a file that is there, and makes none."""
+    """Return the URI with which SQLite opens an existing file and creates none."""
     return f"file:{quote(os.fsencode(path))}?mode=rw"
 
 
@@ -409,7 +409,7 @@ def _size(path: str) -> int:
 
 
 def _parts(statement: Many, rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[Any]]]:
-    """Return statements, of a few sizes so that they stay prepared, with their values, padded with NULL."""
+    """Return statements of a few sizes, so that they stay prepared, with their values, padded with NULL."""
     width = len(statement.types)
     parts = []
     for place in range(0, len(rows), ROWS):
@@ -428,7 +428,7 @@ def _text(statement: Many, size: int) -> str:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Put the file in WAL mode; while another process does the same SQLite says "locked" without waiting itself."""
+    """Put the file in WAL mode; while another process does the same, SQLite raises "locked" without waiting."""
     end = elapsed() + PATIENCE
     while True:
         try:
@@ -441,7 +441,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def path_of(url: str, folder: str | os.PathLike[str] | None) -> Path:
-    """Return the path that a ``sqlite:`` URL means; a relative one starts at ``folder``, None: where the process is."""
+    """Return the path of a ``sqlite:`` URL; a relative one starts at ``folder`` (None: the current directory)."""
     found = re.fullmatch(r"sqlite:///([^?#]+)", url)
     if found is None:
         odd = re.search(r"[?#]", url)

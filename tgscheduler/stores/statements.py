@@ -1,7 +1,7 @@
-"""The SQL that both databases understand: what a batch writes, what a page reads.
+"""SQL that both databases understand: the statements of a batch and of the readers.
 
-``{v}`` stands for the rows of a batch as a table ``v`` with columns ``column1``, ``column2``, …: each database has its
-own way to hand in many rows with one statement. A row whose first value is NULL is padding.
+``{v}`` stands for the rows of a batch as a table ``v`` with columns ``column1``, ``column2``, …: each database passes
+many rows to one statement in its own way. A row whose first value is NULL is padding.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ def _insert(table: str, columns: str, types: str, conflict: str) -> Many:
 _TASK = "name, spec, anchor, mark, paused_until, runs"
 _UPDATE = "(name) DO UPDATE SET spec = excluded.spec, paused_until = excluded.paused_until"
 
-#: Tasks that nobody has saved: a run of theirs is to be written.
+#: Tasks that were never saved, but of which there is something to write.
 NAMES = _insert("tg_task", _TASK, "ttfffi", "(name) DO NOTHING")
 SAVES = _insert(
     "tg_task", _TASK, "ttfffi",
@@ -39,13 +39,13 @@ SAVES = _insert(
 SAVES_BACK = _insert("tg_task", _TASK, "ttfffi", f"{_UPDATE}, anchor = excluded.anchor, mark = excluded.mark")
 IDS = Many("SELECT name, id FROM tg_task WHERE name IN (SELECT v.column1 FROM {v})", "t")
 
-#: A claim: task, new mark, runs opened; granted where the mark is before column4, or beyond column5.
+#: A claim: task, new mark, number of runs opened; granted if the mark is before column4, or beyond column5.
 MOVES = Many(
     "UPDATE tg_task SET mark = v.column2, runs = runs + v.column3 FROM {v} "
     "WHERE tg_task.id = v.column1 AND (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
     "ififf",
 )
-#: Which claims are refused, and by which mark.
+#: The refused claims, and the mark that refuses each.
 REFUSED = Many(
     "SELECT tg_task.id, tg_task.mark FROM {v} CROSS JOIN tg_task "
     "WHERE tg_task.id = v.column1 AND NOT (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
@@ -56,13 +56,13 @@ MARKS = Many("SELECT tg_task.id, tg_task.mark FROM {v} CROSS JOIN tg_task WHERE 
 #: Runs opened by claims that were dropped.
 COUNTED = Many("UPDATE tg_task SET runs = runs + v.column2 FROM {v} WHERE tg_task.id = v.column1", "ii")
 
-#: Opened runs, and further attempts of open ones: numbers only rise, so that of two processes one has each attempt.
+#: Opened runs, and further attempts of open ones: attempts only rise, so only one of two processes gets each attempt.
 OPENS = _insert(
     "tg_open", "id, task_id, due, until, count, attempt, takeovers, node_id", "iiffiiii",
     "(id) DO UPDATE SET node_id = excluded.node_id, attempt = excluded.attempt, takeovers = excluded.takeovers "
     "WHERE tg_open.attempt < excluded.attempt",
 )  # fmt: skip
-#: Which of them are with another process by now.
+#: Those of them that another process has taken over.
 OVERTAKEN = Many(
     "SELECT tg_open.id FROM {v} CROSS JOIN tg_open WHERE tg_open.id = v.column1 AND tg_open.attempt >= v.column2", "ii"
 )
@@ -73,7 +73,7 @@ RUNS = _insert(
     "node_id, host, process, thread, reason, error, log",
     "iiffitiffititttt", "(id) DO NOTHING",
 )  # fmt: skip
-#: Which of them are on record already: another node had them for lost.
+#: Those of them that are already on record: another node recorded them as lost.
 DOUBLES = Many("SELECT id FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
 TALLIES = _insert(
     "tg_count", "span, begin, task_id, state, count, seconds, longest", "tiitiff",
@@ -84,7 +84,7 @@ TALLIES = _insert(
 ERASES = Many("DELETE FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
 
 RENAME = "UPDATE tg_task SET name = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM tg_task WHERE name = ?)"
-#: ``{clock}`` is the time by the database's own clock: no process's clock counts for another one.
+#: ``{clock}`` is the time by the database's own clock: no process relies on the clock of another one.
 ENROL = "INSERT INTO tg_node (host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, {clock})"
 ENROL_AS = (
     "INSERT INTO tg_node (id, host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, ?, {clock})"
@@ -94,7 +94,7 @@ STEP = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? AN
 STEP_ANYHOW = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? RETURNING seen, ahead"  # noqa: S608
 ALONE = f"UPDATE tg_node SET alone = ?, {AHEAD} WHERE id = ? RETURNING ahead"  # noqa: S608
 KNOWN = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
-#: What a batch adds to is small: sums of hours, until they are spread to the hour, the day and for ever.
+#: New sums, by hour: the few rows that a batch adds to, until they are rolled up into hour, day and all time.
 NEW_SUMS = (
     "SELECT begin, task_id, state, count, seconds, longest FROM tg_count WHERE span = 'new' "
     "ORDER BY begin, task_id, state LIMIT ?"
@@ -108,7 +108,7 @@ TOTALS = (
     "SELECT state, sum(count) FROM tg_count WHERE span = 'ever' AND begin = 0 GROUP BY state "
     "UNION ALL SELECT state, sum(count) FROM tg_count WHERE span = 'new' GROUP BY state"
 )
-#: With the last batch of a node as one more row: sums and number are of one moment.
+#: With the last batch of a node as one more row, so that sums and batch number are consistent.
 SUMS = (
     "SELECT t.name, c.state, sum(c.count) FROM ("
     "SELECT task_id, state, count FROM tg_count WHERE span = ? AND begin >= ? "

@@ -1,4 +1,4 @@
-"""How many occurrences were due in an hour and ended in which state, and how long they took."""
+"""Sums of runs by task, hour and state: number of occurrences, and duration."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -35,7 +35,7 @@ class Tallies:
                     found[2] = took
 
     def merge(self, other: "Tallies") -> None:
-        """Add the sums of another."""
+        """Add the sums of another Tallies."""
         for key, (count, seconds, longest) in other.sums.items():
             found = self.sums.setdefault(key, [0, 0.0, 0.0])
             found[0] += count
@@ -43,7 +43,7 @@ class Tallies:
             found[2] = max(found[2], longest)
 
     def rows(self, ids: dict[str, int]) -> list[Row]:
-        """Return rows of the hours, as new ones; sorted, so that two writers never wait for each other crosswise."""
+        """Return the rows of new sums by hour, sorted so that two writers never deadlock."""
         return sorted(
             ("new", hour, ids[task], state, int(count), seconds, longest)
             for (task, hour, state), (count, seconds, longest) in self.sums.items()
@@ -51,7 +51,7 @@ class Tallies:
 
 
 def spread(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
-    """Return rows of an hour, a day and for ever, from new sums: (hour, task, state, count, seconds, longest)."""
+    """Return rows by hour, by day and of all time, from new sums: (hour, task, state, count, seconds, longest)."""
     rows: dict[tuple[str, int, int, str], list[float]] = {}
     for hour, task, state, count, seconds, longest in new:
         for span, begin in (("hour", hour), ("day", hour // 86400 * 86400), ("ever", 0)):
@@ -63,7 +63,7 @@ def spread(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
 
 
 def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
-    """Return how many occurrences are on record in each state, ``without`` some."""
+    """Return the number of occurrences on record in each state, minus those of ``without``."""
     found: dict[str, int] = {}
     for state, count in database.rows(connection, sql.TOTALS):
         found[state] = found.get(state, 0) + int(count)
@@ -71,6 +71,6 @@ def totals(database: Database, connection: Any, without: dict[str, int]) -> dict
 
 
 def add_counts(counts: dict[str, int], runs: Iterable[Run], sign: int = 1) -> None:
-    """Add how many occurrences of runs are in each state; ``sign`` -1: take them away."""
+    """Add the occurrences of runs to ``counts`` by state; ``sign`` -1 subtracts them."""
     for run in runs:
         counts[run.state] = counts.get(run.state, 0) + sign * run.count

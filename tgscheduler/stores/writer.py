@@ -1,13 +1,13 @@
-"""The one thread that writes to a database: batches of what waits in the line, and small chores between them.
+"""The only thread that writes to a database: batches from the write buffer, and maintenance between them.
 
 ::
 
-    claims, saves, renames      at once; what comes while a transaction runs is the next one
+    claims, saves, renames      at once; those that arrive during a transaction go into the next one
     ended runs                  with the next of those, or within 100 ms
-    nothing                     a sign of life every 10 s, a look at other processes every second; a step of pruning
-    an error                    a new connection, again and again, ever more slowly; down after the first that fails
+    nothing                     a heartbeat every 10 s, a look at other processes every second; a step of pruning
+    an error                    reconnect, with growing delays; down after two failures, or one that took ``patience``
 
-A transaction whose COMMIT was not answered is looked up by its number before anything else is written.
+A transaction whose COMMIT was not acknowledged is looked up by its number before anything else is written.
 """
 
 import logging
@@ -34,14 +34,14 @@ from tgscheduler.timetable.run import Run
 log = logging.getLogger(__name__)
 
 _SLOWEST = 2.0
-#: Transactions that follow one another begin so far apart (seconds) at least: what comes meanwhile costs no other one.
+#: Minimum time (seconds) from the beginning of a transaction to the next, so that entries share a transaction.
 _PACE = 0.002
-#: Where claims never cease, a step of pruning is done all the same so often (seconds).
+#: Interval (seconds) between steps of pruning while claims never cease.
 _SHARE = 0.25
 
 
 class Writer:
-    """Writes what is in a line."""
+    """Writes the entries of a write buffer."""
 
     def __init__(self, database: Database, line: Line, clock: Clock, patience: float, pruner: Pruner) -> None:
         self._database, self._line, self.clock, self._patience, self._pruner = database, line, clock, patience, pruner
@@ -55,7 +55,7 @@ class Writer:
         self._rung = False
         self._close_by: float | None = None
         self.peers = Peers(database, clock)
-        #: Set unless another process has to take note of this one first.
+        #: Set unless another process must notice this one first.
         self.admitted = threading.Event()
         self.admitted.set()
         self._looked = self._counted = 0.0
@@ -71,7 +71,7 @@ class Writer:
         self._wrote = self._pruned = self._began = 0.0
         self._down: str | None = None
         self._since: float | None = None
-        #: Occurrences by state: those that have ended with claims, and all that this writer has written.
+        #: Occurrences by state: those that ended with claims, and all that this writer has written.
         self.closed: dict[str, int] = {}
         self.written: dict[str, int] = {}
         #: Totals of the database, without what this writer has written.
@@ -87,7 +87,7 @@ class Writer:
         changed: Callable[[Condition], None],
         orphans: Callable[[list[Run]], None],
     ) -> None:
-        """Write with this connection, and with those of ``connect`` when it breaks."""
+        """Start the thread with this connection; ``connect`` makes another one when it breaks."""
         self._connection, self._connect, self._answer, self._changed = connection, connect, answer, changed
         self._orphans = orphans
         self._looked = self._counted = clocks.elapsed()
@@ -105,7 +105,7 @@ class Writer:
         return self.peers.node
 
     def restart(self) -> None:
-        """Begin the numbers of a new node."""
+        """Restart the batch numbers, for a new node."""
         self._number, self._unsure = 0, None
 
     def ring(self) -> None:
@@ -115,26 +115,26 @@ class Writer:
             self._bell.put(None)
 
     def stop(self, timeout: float) -> None:
-        """Write what is left, for so many seconds at most."""
+        """Write the rest within ``timeout`` seconds."""
         self._close_by = clocks.elapsed() + timeout
         if (connection := self._connection) is not None:
-            self._database.hurry(connection, timeout / 3)  # so that there is time for another connection
+            self._database.hurry(connection, timeout / 3)  # leaves time for another connection
         self._bell.put(None)
         if self._thread is not None:
             self._thread.join(timeout + 0.05)
 
     def forget(self) -> None:
-        """In a forked copy: write nothing, also where a host has replaced the thread by what a fork copies."""
+        """In a forked child: write nothing, even if the host has replaced the thread by one that a fork copies."""
         self._connection, self._close_by = None, 0.0
         self._connect = _refuse
 
     @property
     def alive(self) -> bool:
-        """Whether the thread is there."""
+        """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
     def condition(self) -> Condition:
-        """Return how the database is, also while it keeps the thread waiting."""
+        """Return the status of the database, even while a call blocks the thread."""
         down, since, busy = self._down, self._since, self._busy
         if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
             down, since = f"{self._database.name}: no answer for {waits:.0f} s", self.clock.now() - waits
@@ -144,7 +144,7 @@ class Writer:
         return Condition(down, since, line.records, line.dropped, line.unwritable, self._skew())
 
     def _skew(self) -> float:
-        """Return by how many seconds the clock is off from the database's, 0.0 where that does no harm."""
+        """Return by how many seconds the clock is ahead of the database's, 0.0 if that does no harm."""
         ahead = self.peers.ahead
         return ahead if self.peers.others and abs(ahead) > AHEAD else 0.0
 
@@ -157,12 +157,12 @@ class Writer:
                     self._turn()
                 except Exception as error:
                     if not isinstance(error, self._database.errors):
-                        log.exception("%s: the store's thread has a bug, and goes on", self._database.name)
+                        log.exception("%s: bug in the store's thread, which continues", self._database.name)
                     self._failed(error)
             if self._connection is not None and self._unsure is None:
                 self._database.execute(self._connection, "UPDATE tg_node SET seen = ? WHERE id = ?", (LEFT, self.node))
-        except Exception as error:  # it is gone, and has to be taken for gone by others
-            log.debug("%s: left without a word: %s", self._database.name, self._database.describe(error))
+        except Exception as error:  # other processes will find out that this one has ended
+            log.debug("%s: its end is not on record: %s", self._database.name, self._database.describe(error))
         finally:
             self._disconnect()
 
@@ -172,7 +172,7 @@ class Writer:
         return clocks.elapsed() > self._close_by or not (len(self._line) or self._unsure)
 
     def _turn(self) -> None:
-        """Write a batch, or do a chore, or sleep until there is something to do."""
+        """Write a batch, or do maintenance, or sleep until there is work."""
         now = clocks.elapsed()
         if now >= self._looked + (LOOK if self.admitted.is_set() else LOOK_SOON):
             self._look()
@@ -216,7 +216,7 @@ class Writer:
         self._busy = None
 
     def _write(self) -> None:
-        """Write one batch: what waits, or only that we are there."""
+        """Write one batch: the waiting entries, or only a heartbeat."""
         if self._connection is None:
             self._reconnect()
         number = self._number + 1
@@ -228,7 +228,7 @@ class Writer:
                 self._send(batch)
             except Contested:
                 self._roll_back()
-                if self._connection is None:  # it broke in that
+                if self._connection is None:  # the rollback failed
                     self._reconnect()
                 batch.careful = True
                 self._send(batch)
@@ -254,7 +254,7 @@ class Writer:
         batch.write(database, connection, self._ids, now)
 
     def _enrol_again(self, batch: Batch, now: float) -> list[Any]:
-        """Put our row right: the database is not the one that it was; a backup was restored, perhaps."""
+        """Restore this process's row: the database is another one, perhaps a restored backup."""
         database, connection, peers = self._database, self._connection, self.peers
         assert peers.process is not None
         peers.forget()
@@ -282,7 +282,7 @@ class Writer:
         closed = self.closed.copy()
         add_counts(closed, batch.closed)
         add_counts(closed, batch.doubles, -1)
-        self.closed = closed  # as a whole: readers take no lock
+        self.closed = closed  # replaced as a whole: readers take no lock
         self._line.done(batch.entries)
         self._database.tidy(self._connection, sum(entry.records for entry in batch.entries))
         if self._narrow:
@@ -290,7 +290,7 @@ class Writer:
             self._limit = self._limit if self._narrow else BATCH
         self._failures = 0
         if self._down is not None:
-            log.warning("%s is back; what was held back is being written", self._database.name)
+            log.warning("%s is back; buffered records are being written", self._database.name)
             self._down = self._since = None
             self._tell(self._changed, self.condition())
         if batch.answers:
@@ -309,20 +309,20 @@ class Writer:
             self._tell(self._orphans, batch.orphans)
 
     def _disown(self, answer: Claimed) -> None:
-        """Mark the runs of a refused claim: what becomes of them is not recorded, whenever it comes."""
+        """Mark the runs of a refused claim, so that their end is never recorded."""
         for run in answer.claim.opened:
             run._id = -abs(run._id)
         if answer.early and not self._wrong:
             self._wrong = True
             log.warning(
-                "%s: this process's clock is %.0f s ahead of the database's, and no other's is: what comes due by it "
-                "is left to the others; set the clock",
+                "%s: this process's clock is %.0f s ahead of the database's, and no other's is: what comes due early "
+                "by it is left to the other processes; set the clock",
                 self._database.name,
                 self.peers.ahead,
             )
 
     def _suspect(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Find out by halves what cannot be written, and write the rest."""
+        """Find the entry that cannot be written, and write the others."""
         entry = entries[0]
         if len(entries) > 1:
             self._limit, self._narrow = 1, len(entries)
@@ -339,7 +339,7 @@ class Writer:
     # -- the connection -----------------------------------------------------------------------------------------------
 
     def _reconnect(self) -> None:
-        """Connect anew, and find out what became of a transaction whose commit was not answered."""
+        """Reconnect, and look up whether a transaction whose commit was not acknowledged was committed."""
         self._connection = self._connect()
         self._ids.clear()
         batch = self._unsure
@@ -357,7 +357,7 @@ class Writer:
             self._unsure = None
 
     def _failed(self, error: Exception) -> None:
-        """Remember that the database does not do what it is asked to, say so, and wait a while."""
+        """Record and log that the database failed, and wait before the next attempt."""
         self._disconnect()
         now = clocks.elapsed()
         began, self._busy = self._busy or now, None
@@ -366,12 +366,12 @@ class Writer:
         if self._down is None and (self._failures > 1 or now - began >= self._patience):
             self._since = self.clock.now() - (now - began)
             self._down = text
-            log.warning("%s; what is to be written waits for it", text)
+            log.warning("%s; records wait in memory until it is back", text)
             self._tell(self._changed, self.condition())
         elif self._down is not None:
             self._down = text
         else:
-            log.info("%s; once more", text)
+            log.info("%s; trying again", text)
         forgotten = self._line.forgotten
         if forgotten:
             self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in drain(forgotten)])
@@ -383,7 +383,7 @@ class Writer:
                 until = min(until, clocks.elapsed() + 0.05)
 
     def _roll_back(self) -> None:
-        self._ids.clear()  # of tasks that were new in this transaction there is nothing left
+        self._ids.clear()  # the rows of tasks that were new in this transaction are gone
         try:
             if self._connection is not None:
                 self._database.rollback(self._connection)
@@ -398,7 +398,7 @@ class Writer:
     # -- other processes ----------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Look at the other processes: whether this one is alone, and whether one is gone whose runs are left."""
+        """Look at the other processes: whether this one is alone, and which are gone and have left runs."""
         self._busy = self._looked = clocks.elapsed()
         if self._connection is None:
             self._reconnect()
@@ -408,7 +408,7 @@ class Writer:
             self._taking.update(peer.node for peer in gone)
             self._line.append(Entry(TAKE, tuple(gone), 0, self._looked))
         if peers.others and peers.on_record and not peers.ending:
-            peers.ending = True  # before this no run starts without its claim any more: those claims are in the line
+            peers.ending = True  # no run starts without its claim any more, and earlier claims are in the buffer
             self._line.append(Entry(GIVE_UP, None, 0, self._looked))
         if abs(peers.ahead) <= AHEAD:
             self._wrong = False
@@ -416,14 +416,14 @@ class Writer:
         self._admit()
 
     def _admit(self) -> None:
-        """Write what waits from now on, unless another process has to take note of this one first."""
+        """Let entries be written, unless another process must notice this one first."""
         if self.peers.awaited is None:
             self.admitted.set()
         else:
             self.admitted.clear()
 
     def _count(self) -> None:
-        """Read the totals anew where other processes write here too."""
+        """Read the totals again if other processes write here too."""
         self._counted = clocks.elapsed()
         if self._connection is not None and self.peers.others:
             self.others = totals(self._database, self._connection, self.written)
@@ -432,7 +432,7 @@ class Writer:
         try:
             what(argument)
         except Exception:
-            log.exception("%s: a listener of the store has failed", self._database.name)
+            log.exception("%s: a callback of the store failed", self._database.name)
 
 
 def _refuse() -> Any:
@@ -440,7 +440,7 @@ def _refuse() -> Any:
 
 
 def drain(line: deque[Claim]) -> Iterator[Claim]:
-    """Take out of a line what is in it."""
+    """Yield the claims of a deque, and remove them."""
     try:
         while True:
             yield line.popleft()

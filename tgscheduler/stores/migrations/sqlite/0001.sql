@@ -7,7 +7,7 @@ CREATE TABLE tg_schema (
 );
 
 -- One row per process that writes here, or did. batch: the last of its transactions that was committed.
--- seen is 0 once it has left in good order.
+-- seen: when it wrote last; 0 once it has shut down cleanly.
 CREATE TABLE tg_node (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     host TEXT NOT NULL,
@@ -19,7 +19,7 @@ CREATE TABLE tg_node (
     batch INTEGER NOT NULL
 );
 
--- mark: the last due time that was claimed.
+-- mark: the high-water mark, the last due time that was claimed.
 CREATE TABLE tg_task (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -30,7 +30,7 @@ CREATE TABLE tg_task (
     runs INTEGER NOT NULL
 );
 
--- Claimed and not ended.
+-- Runs that are claimed and have not ended.
 CREATE TABLE tg_open (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL,
@@ -41,7 +41,7 @@ CREATE TABLE tg_open (
     node_id INTEGER NOT NULL
 );
 
--- Ended; written once. until: NULL where it is due. host: NULL where it is the node's. thread: NULL where it never began.
+-- Ended runs, written once. NULL: until if it equals due, host if it is the node's, thread if the run never began.
 CREATE TABLE tg_run (
     id INTEGER PRIMARY KEY,
     task_id INTEGER NOT NULL,
@@ -65,8 +65,8 @@ CREATE INDEX tg_run_task ON tg_run (task_id, due, id, state);
 CREATE INDEX tg_run_state ON tg_run (state, due, id) WHERE state <> 'ok';
 CREATE INDEX tg_run_task_state ON tg_run (task_id, state, due, id) WHERE state <> 'ok';
 
--- How many occurrences were due in an hour, a day, or ever (begin 0), how long they took, and the longest. Where span is
--- 'new' it is an hour that is not yet in the other sums.
+-- Number of occurrences due in an hour, in a day, or ever (begin 0), their total and longest duration (seconds). If span
+-- is 'new', it is an hour that is not yet in the other sums.
 CREATE TABLE tg_count (
     span TEXT NOT NULL,
     begin INTEGER NOT NULL,
