@@ -56,9 +56,7 @@ RATCHETS = {
     "old files: tests": 18,
     "metaphors: docs": 1,
     "metaphors: tests": 31,
-    "metaphors: package": 6,
-    "wording": 23,
-    "booleans that say": 7,
+    "metaphors: package": 5,
     "sizes": 4,
 }
 
