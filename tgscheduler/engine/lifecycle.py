@@ -24,7 +24,7 @@ from tgscheduler.engine.restore import Restore
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Events
 from tgscheduler.executors import capturing
-from tgscheduler.executors.base import Executor, _current
+from tgscheduler.executors.base import Executor, current_occurrence
 from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import LastingStore, is_lasting
 from tgscheduler.timetable.run import Run
@@ -285,5 +285,5 @@ def _close(store: LastingStore, timeout: float) -> None:
 
 def _own_run() -> Run | None:
     """Return the run from inside of which we are called: a stop does not wait for it."""
-    current = _current.get()
+    current = current_occurrence.get()
     return None if current is None else current[1]
