@@ -244,10 +244,25 @@ def settings() -> Values:
 
 
 @contextmanager
-def assuming(values: Mapping[str, Any]) -> Iterator[None]:
-    """Let ``[global]`` keys have other values for this thread (this context) only, and for the body of the ``with``."""
+def assuming(values: Mapping[str, Any], everywhere: bool = False) -> Iterator[None]:
+    """Let ``[global]`` keys have other values for the body of the ``with``.
+
+    They have them in the calling context only, or (``everywhere``) in all threads.
+    """
     for key, value in values.items():
         check(key, value, "assuming()")
+    if everywhere:
+        before = {key: _global[key] for key in values if key in _global}
+        _global.update(values)
+        try:
+            yield
+        finally:
+            for key in values:
+                if key in before:
+                    _global[key] = before[key]
+                else:
+                    _global.pop(key, None)
+        return
     token = _assumed.set({**_assumed.get(), **values})
     try:
         yield
