@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from tgscheduler.clock import Bell, Clock
-from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.planned import PlannedBatch, RefusedMark
 from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.restore import Restore
 from tgscheduler.errors import InvalidValue
@@ -367,6 +367,14 @@ class Planner:
         log.warning("%s: it waits for a fire time: %s; its trigger is asked again then", label, said)
         entry.limited().unfound = until
         self._registry.agenda.put(entry, until)
+
+    def correct_marks(self, refused: Iterable[RefusedMark]) -> None:
+        """Set high-water marks to what the store has on record; an entry that has run out may be due again."""
+        with self._registry.lock:
+            for entry, mark, beyond, early in refused:
+                entry.high_water = mark if beyond or early else max(entry.high_water, mark)
+                if early and entry.state is EXHAUSTED:
+                    entry.state = PENDING
 
     def put_again(self, entries: Iterable[Entry]) -> None:
         """Let what follows the high-water mark be due again: its claim was refused as a whole, nothing of it ran."""
