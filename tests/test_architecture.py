@@ -40,7 +40,6 @@ from tgscheduler.timetable.run import Run
 
 #: What is left to mend, by check; a check that is not here is at its target, which is none.
 RATCHETS = {
-    "readers": 1,
     "old names: engine": 2,
     "old names: timetable": 17,
     "old names: executors": 11,

@@ -21,7 +21,6 @@ from tgscheduler.clock import Clock
 from tgscheduler.engine.adding import AddMethods
 from tgscheduler.engine.control import Control
 from tgscheduler.engine.health import health
-from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.lifecycle import Lifecycle
 from tgscheduler.engine.planner import Planner
@@ -36,6 +35,7 @@ from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
 from tgscheduler.explain.moment import why
 from tgscheduler.explain.task import explain
+from tgscheduler.interrupts import on_ctrl_c
 from tgscheduler.stores.base import Query, Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones

@@ -25,10 +25,10 @@ from cherrypy.process.plugins import SimplePlugin
 from cherrypy.process.wspbus import ChannelFailures
 
 from tgscheduler import clock, config
-from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import SchedulerError
 from tgscheduler.events import NAMES, Event
+from tgscheduler.interrupts import on_ctrl_c
 from tgscheduler.scheduler import configured_scheduler, start_scheduler
 from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
 from tgscheduler.timetable.actions import check_result
