@@ -38,7 +38,7 @@ class Html(str):
 def render(facts: Facts, refresh: float | None) -> str:
     """Return the page; the browser reloads it after ``refresh`` seconds (None: never)."""
     now = datetime.now(UTC).timestamp()
-    zone = zones.zone(scheduler._get_scheduler().timezone)
+    zone = zones.zone(scheduler.timezone())
     again = f'<meta http-equiv="refresh" content="{float(refresh):g}">' if refresh else ""
     return f"""<!DOCTYPE html>
 <html lang="en">

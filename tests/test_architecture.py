@@ -40,11 +40,6 @@ from tgscheduler.timetable.run import Run
 
 #: What is left to mend, by check; a check that is not here is at its target, which is none.
 RATCHETS = {
-    "foreign privates": 41,
-    "entry writers": 3,
-    "readers": 1,
-    "nevers": 1,
-    "type switches": 1,
     "old names: engine": 2,
     "old names: timetable": 17,
     "old names: executors": 11,

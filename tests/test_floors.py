@@ -17,7 +17,8 @@ PACKAGE = Path(__file__).parent.parent / "tgscheduler"
 #: The floors from the ground up; in each row, a room knows those that stand before it.
 FLOORS = {
     "F0": [
-        *("messages", "errors", "clock", "forks", "logs", "timetable", "timetable.zones", "timetable.cron"),
+        *("messages", "errors", "clock", "forks", "interrupts", "logs", "timetable", "timetable.zones"),
+        "timetable.cron",
         *("timetable.cronlike", "timetable.checks", "timetable.days", "timetable.search", "timetable.compose"),
         *("timetable.realtime", "timetable.walltime", "timetable.actions", "timetable.asking", "timetable.words"),
         *("timetable.triggers", "timetable.policy", "timetable.options", "timetable.run"),
@@ -43,15 +44,8 @@ FLOORS = {
         *("stores.lasting", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [
-        *("engine", "engine.interrupts", "engine.labels", "engine.registry", "engine.planned", "engine.backlog"),
-        *(
-            "engine.claims",
-            "engine.journal",
-            "engine.restore",
-            "engine.planner",
-            "engine.placements",
-            "engine.clock_step",
-        ),
+        *("engine", "engine.labels", "engine.registry", "engine.planned", "engine.backlog"),
+        *("engine.claims", "engine.journal", "engine.restore", "engine.planner", "engine.placements"),
         *("engine.clock_step", "engine.dispatcher", "engine.loop", "engine.lifecycle", "engine.control"),
         *("engine.views", "engine.health"),
         # Text over views: Scheduler.explain and why are methods, so it stands below the facade.

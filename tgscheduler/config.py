@@ -244,10 +244,22 @@ def settings() -> Values:
 
 
 @contextmanager
-def assuming(values: Mapping[str, Any]) -> Iterator[None]:
-    """Override ``[global]`` keys in this thread (this context) only, for the body of the ``with``."""
+def assuming(values: Mapping[str, Any], everywhere: bool = False) -> Iterator[None]:
+    """Override ``[global]`` keys for the body of the ``with``: in this thread (this context), or in all threads."""
     for key, value in values.items():
         check(key, value, "assuming()")
+    if everywhere:
+        before = {key: _global[key] for key in values if key in _global}
+        _global.update(values)
+        try:
+            yield
+        finally:
+            for key in values:
+                if key in before:
+                    _global[key] = before[key]
+                else:
+                    _global.pop(key, None)
+        return
     token = _assumed.set({**_assumed.get(), **values})
     try:
         yield

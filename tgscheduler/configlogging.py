@@ -144,18 +144,18 @@ def _close(handlers: Iterable[logging.Handler]) -> None:
 class _Handler:
     """A handler's definition, checked; ``make`` creates the handler, and opens its file if it has one."""
 
-    def __init__(self, entries: dict[str, Entry], formatters: dict[str, logging.Formatter]) -> None:
+    def __init__(self, entries: dict[str, Entry], formatters: "dict[str, _Formatter]") -> None:
         self.kind: type[logging.Handler] = logging.StreamHandler
         self.args: tuple[Any, ...] = entries["args"].value if "args" in entries else ()
         self.level = _level(entries.get("level")) or logging.NOTSET
-        self.formatter: logging.Formatter | None = None
+        self.formatter: _Formatter | None = None
         self.where = next((entry.where for entry in entries.values()), "[logging] [[handlers]]")
         if "class" in entries:
             self.kind = _handler_class(entries["class"])
         if "formatter" in entries:
             self.formatter = _known(entries["formatter"], entries["formatter"].value, formatters, "formatter")
-        form = (self.formatter._fmt, self.formatter.datefmt) if self.formatter else None
-        self.signature = (self.kind, self.args, self.level, form)
+        definition = self.formatter.definition if self.formatter else None
+        self.signature = (self.kind, self.args, self.level, definition)
 
     def make(self) -> logging.Handler:
         """Return the handler."""
@@ -196,7 +196,15 @@ class _Logger:
             _known(names, name, handlers, "handler")
 
 
-def _formatter(entries: dict[str, Entry]) -> logging.Formatter:
+class _Formatter(logging.Formatter):
+    """A formatter that keeps its definition, by which two are compared."""
+
+    def __init__(self, form: str | None, date: str | None) -> None:
+        super().__init__(form, date)
+        self.definition = form or None, date
+
+
+def _formatter(entries: dict[str, Entry]) -> _Formatter:
     form = entries.get("format", Entry(None, ""))
     date = entries.get("datefmt", Entry(None, ""))
     for entry in (form, date):
@@ -204,7 +212,7 @@ def _formatter(entries: dict[str, Entry]) -> logging.Formatter:
             raise ConfigError(f"{entry.where}: expected a string, got {shown(entry.value)}")
     try:
         # TurboGears writes *(message)s, as %(...)s is interpolation.
-        return logging.Formatter(form.value and form.value.replace("*(", "%("), date.value)
+        return _Formatter(form.value and form.value.replace("*(", "%("), date.value)
     except ValueError as error:
         raise ConfigError(
             f"{form.where}: expected a format such as '*(message)s', got {shown(form.value)} ({redact(str(error))})"

@@ -20,7 +20,7 @@ _SECRETS = (
 _HIDDEN = "***"
 
 
-def shown(value: Any, longest: int = LONGEST) -> str:
+def shown(value: Any) -> str:
     """Return the repr of a value for a message; never raise.
 
     >>> shown("postgresql://app:secret@db/shop")
@@ -30,7 +30,7 @@ def shown(value: Any, longest: int = LONGEST) -> str:
         text = repr(redact(value)) if isinstance(value, str) else redact(repr(value))
     except Exception:
         return f"<{type(value).__name__}>"
-    return printable(text, longest)
+    return printable(text, LONGEST)
 
 
 def redact(text: str) -> str:

@@ -34,7 +34,8 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -141,7 +142,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _default: Scheduler | None = None
-#: Overrides the default scheduler in the current context; used by rehearsals.
+#: Overrides the default scheduler in the current context.
 _override: ContextVar[Scheduler | None] = ContextVar("tgscheduler_override", default=None)
 _create_lock = threading.Lock()
 
@@ -164,12 +165,35 @@ def _get_scheduler() -> Scheduler:
     return _default
 
 
-def _configured_scheduler() -> Scheduler:
+def configured_scheduler() -> Scheduler:
     """Return the default scheduler, applying the current settings unless it is already running."""
     scheduler = _get_scheduler()
     if not scheduler.running:
         scheduler.configure(**building.arguments(config.settings()))
     return scheduler
+
+
+@contextmanager
+def serving(scheduler: Scheduler, everywhere: bool) -> Iterator[None]:
+    """Let the functions of this module serve a scheduler for the body of the ``with``.
+
+    They serve it in all threads, or (not ``everywhere``) in the calling context only.
+    """
+    global _default
+    if not everywhere:
+        token = _override.set(scheduler)
+        try:
+            yield
+        finally:
+            _override.reset(token)
+        return
+    with _create_lock:
+        before, _default = _default, scheduler
+    try:
+        yield
+    finally:
+        with _create_lock:
+            _default = before
 
 
 def __getattr__(name: str) -> Scheduler:
@@ -193,7 +217,7 @@ def start_scheduler(ready: Callable[[], bool] | None = None) -> Scheduler:
 
     Nothing fires before ``ready()`` is true (None: at once).
     """
-    return _configured_scheduler().start_scheduler(ready)
+    return configured_scheduler().start_scheduler(ready)
 
 
 def stop_scheduler() -> None:

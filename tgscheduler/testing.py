@@ -106,6 +106,7 @@ class TickedScheduler(Scheduler):
     """
 
     clock: VirtualClock
+    _inline: "list[_InlineExecutor]"
 
     def __init__(self, start: float | datetime = 0.0, timezone: str = "UTC", **kw: Any) -> None:
         super().__init__(timezone=timezone, clock=VirtualClock(start), **kw)
@@ -135,7 +136,7 @@ class TickedScheduler(Scheduler):
         dispatcher, events = loop.dispatcher, self._events
         claims = dispatcher.claims
         clock, ended, collect, turn = self.clock, self._journal.ended, dispatcher.collect, loop.turn
-        inline = [executor for executor in dispatcher.executors.values() if isinstance(executor, _InlineExecutor)]
+        inline = self._inline
         seen: Occurrence | None = None
         where = here()  # it costs more than the rest of a run
         for executor in inline:
@@ -178,7 +179,8 @@ class TickedScheduler(Scheduler):
         return super().subscribe(callback, names)
 
     def _make_executors(self) -> dict[str, Executor]:
-        return {name: _InlineExecutor(self.clock, self._journal.ended) for name in METHODS}
+        self._inline = [_InlineExecutor(self.clock, self._journal.ended) for _ in METHODS]
+        return dict(zip(METHODS, self._inline, strict=True))
 
     def _make_events(self) -> Events:
         return Events(self.clock.now, inline=True)
@@ -216,24 +218,5 @@ def installed(scheduler: Scheduler, everywhere: bool = True) -> Iterator[Schedul
 
     It applies to all threads, or (not ``everywhere``) only to the calling one, until the end of the block.
     """
-    if not everywhere:
-        token = functions._override.set(scheduler)
-        try:
-            with config.assuming({"tg.scheduler": True}):
-                yield scheduler
-        finally:
-            functions._override.reset(token)
-        return
-    with functions._create_lock:
-        before, functions._default = functions._default, scheduler
-        switch = config._global.get("tg.scheduler")
-        config._global["tg.scheduler"] = True
-    try:
+    with functions.serving(scheduler, everywhere), config.assuming({"tg.scheduler": True}, everywhere):
         yield scheduler
-    finally:
-        with functions._create_lock:
-            functions._default = before
-            if switch is None:
-                config._global.pop("tg.scheduler", None)
-            else:
-                config._global["tg.scheduler"] = switch

@@ -177,7 +177,7 @@ def test_a_batch_that_is_on_record_as_a_whole_is_nothing(keeper):
     one, other = keeper.open(), keeper.open()
     keeper.claimed(one, claim := claim_of("a", START))
     same = Run("a", START)
-    same._id = claim.opened[0].id
+    same.number = claim.opened[0].id
     one.record([end(claim.opened[0])])
     assert one.flush(5)
     other.record([end(same, "lost")])

@@ -135,7 +135,7 @@ def drawn_runs(draw):
     run.attempt = draw(st.integers(1, 1000))
     run.where = draw(st.one_of(st.none(), st.builds(Where, texts, st.integers(0, 2**31), texts)))
     run.reason, run.error = draw(st.one_of(st.none(), texts)), draw(st.one_of(st.none(), texts))
-    run._log = draw(texts)
+    run.captured_log = draw(texts)
     return run
 
 

@@ -1,4 +1,7 @@
-"""Anything in any order on a ticked scheduler: each occurrence is in exactly one record, at every moment."""
+"""Anything in any order on a ticked scheduler: each occurrence is in exactly one record, at every moment.
+
+Each entry makes only the moves from state to state that ``entry.MOVES`` has.
+"""
 
 import math
 from collections import Counter
@@ -8,10 +11,12 @@ from helpers import total
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
+from moves import watched_moves
 
 from tgscheduler.errors import DuplicateTask, InvalidValue
 from tgscheduler.scheduler import Retry
 from tgscheduler.testing import TickedScheduler
+from tgscheduler.timetable.entry import EntryState
 from tgscheduler.timetable.policy import METHODS
 from tgscheduler.timetable.run import RUNNING, WAITING
 from tgscheduler.timetable.triggers import Cron, Interval
@@ -281,21 +286,24 @@ class Anything(RuleBasedStateMachine):
 checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-def test_anything_in_any_order_books_each_occurrence_once():
-    run_state_machine_as_test(
-        Anything,
-        settings=settings(
-            derandomize=True, max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=checks
-        ),
+def run_anything(examples, steps):
+    chosen = settings(
+        derandomize=True,
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=checks,
     )
+    with watched_moves() as seen:
+        run_state_machine_as_test(Anything, settings=chosen)
+    assert {state for move in seen for state in move} == set(EntryState)
+
+
+def test_anything_in_any_order_books_each_occurrence_once():
+    run_anything(25, 25)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_anything_in_any_order_for_long_books_each_occurrence_once():
-    run_state_machine_as_test(
-        Anything,
-        settings=settings(
-            derandomize=True, max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=checks
-        ),
-    )
+    run_anything(120, 40)

@@ -45,7 +45,7 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         (answer,) = keeper.claimed(store, claim_of(TEXT, START))
         run = end(answer.claim.opened[0], "failed")
         run.where = run.where._replace(thread=TEXT)
-        run.reason = run.error = run._log = TEXT
+        run.reason = run.error = run.captured_log = TEXT
         plain = ended(TEXT, START + 1)
         store.record([run, plain])
         store.save([Known("é…", TEXT, mark=START)])

@@ -11,7 +11,7 @@ numbers = iter(range(1, 1_000_000))
 
 
 def numbered(run):
-    run._id = next(numbers)
+    run.number = next(numbers)
     return run
 
 

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from tgscheduler.clock import Clock
-from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.planned import PlannedBatch, RefusedMark
 from tgscheduler.events import Events
 from tgscheduler.executors.stage import Occurrence, Stage
 from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
-from tgscheduler.timetable.entry import EXHAUSTED, PENDING, Entry
+from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.words import stamp
 from tgscheduler.timetable.zones import zone
@@ -95,12 +95,14 @@ class PendingClaim:
 class ClaimResults:
     """What the store has committed: runs to start or queue, runs that were closed, and claims that were refused."""
 
-    __slots__ = ("batch", "closed", "due_again", "orphans", "refused")
+    __slots__ = ("batch", "closed", "due_again", "marks", "orphans", "refused")
 
     def __init__(self) -> None:
         self.batch = PlannedBatch()
         self.closed: list[Run] = []
         self.refused: list[Occurrence] = []
+        #: The marks on record of entries whose claims were refused, in the order of the claims.
+        self.marks: list[RefusedMark] = []
         #: Entries with occurrences after the mark on record, which were refused with the others.
         self.due_again: list[Entry] = []
         #: Runs that were in flight in processes that have ended.
@@ -265,17 +267,14 @@ class ClaimQueue(Stage):
             if self._future_marks and self._future_marks.pop(claim.task, None) is not None:
                 self._report_future_marks()
             return
+        beyond = claim.until > claimed.mark
         for entry, run in self._leaving(pending.occurrences):
+            if claimed.early or not claim.by_hand:
+                results.marks.append(RefusedMark(entry, claimed.mark, beyond, claimed.early))
             if claimed.early:
-                entry.high_water = claimed.mark
-                if entry.state is EXHAUSTED:
-                    entry.state = PENDING
                 self._too_early.add(entry)
-            elif not claim.by_hand:
-                beyond = claim.until > claimed.mark
-                entry.high_water = claimed.mark if beyond else max(entry.high_water, claimed.mark)
-                if beyond and entry not in results.due_again:
-                    results.due_again.append(entry)
+            elif not claim.by_hand and beyond and entry not in results.due_again:
+                results.due_again.append(entry)
             results.refused.append((entry, run))
         log.debug("%s: due %.3f: %s", claim.task, claim.due, TAKEN)
         now = self.clock.now()

@@ -101,6 +101,8 @@ class Dispatcher:
         results = None if self.claims is None else self.claims.take_results()
         if results is None:
             return
+        if results.marks:  # first: what has run out, but was refused as early, is not released
+            self._placements.correct_marks(results.marks)
         self.start(results.batch)
         if results.closed and self.events.wanted:
             self._publish(results.closed, ())

@@ -87,7 +87,7 @@ class ForkedScheduler(Scheduler):
         self._check_read()
         super()._check_use(task)
 
-    def serve(self) -> Lifecycle:
+    def _serve(self) -> Lifecycle:
         """Make this the process that runs the timetable; return its lifecycle."""
         self._serving = True
         return self._lifecycle
@@ -190,7 +190,7 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
                 pass
             lifecycle.stop()
 
-        lifecycle = scheduler.serve()
+        lifecycle = scheduler._serve()
         loop = lifecycle.begin()
         assert loop is not None
         threading.Thread(target=watch, name="tgscheduler-life", daemon=True).start()

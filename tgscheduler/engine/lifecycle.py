@@ -17,7 +17,6 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.claims import ClaimQueue
 from tgscheduler.engine.dispatcher import Dispatcher
-from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.loop import Loop
 from tgscheduler.engine.placements import Placements
@@ -27,7 +26,8 @@ from tgscheduler.engine.restore import Restore
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Events
 from tgscheduler.executors import capturing
-from tgscheduler.executors.base import Executor, _current
+from tgscheduler.executors.base import Executor, current_occurrence
+from tgscheduler.interrupts import on_ctrl_c
 from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import LastingStore, is_lasting
 from tgscheduler.timetable.run import Run
@@ -313,5 +313,5 @@ def _close(store: LastingStore, timeout: float) -> None:
 
 def _own_run() -> Run | None:
     """Return the run that the caller is in, None if it is in none: a stop does not wait for it."""
-    current = _current.get()
+    current = current_occurrence.get()
     return None if current is None else current[1]

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tgscheduler.clock import Clock
-from tgscheduler.engine.planned import PlannedBatch
+from tgscheduler.engine.planned import PlannedBatch, RefusedMark
 from tgscheduler.engine.planner import Planner, check_due
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import InvalidValue
 from tgscheduler.logs import brief
-from tgscheduler.timetable.entry import CANCELLED, Entry
+from tgscheduler.timetable.entry import CANCELLED, EXHAUSTED, PENDING, Entry
 from tgscheduler.timetable.plan import Placement, first_placement, next_due, unfound_until
 from tgscheduler.timetable.policy import PLAIN
 from tgscheduler.timetable.realtime import Interval
@@ -141,6 +141,14 @@ class Placements:
         except Exception as error:
             raise InvalidValue(f"{entry.task!r}: its trigger raised {brief(error)}") from error
         return placement
+
+    def correct_marks(self, refused: Iterable[RefusedMark]) -> None:
+        """Set high-water marks to what the store has on record; an exhausted entry may be due again."""
+        with self._registry.lock:
+            for entry, mark, beyond, early in refused:
+                entry.high_water = mark if beyond or early else max(entry.high_water, mark)
+                if early and entry.state is EXHAUSTED:
+                    entry.state = PENDING
 
     def put_again(self, entries: Iterable[Entry]) -> None:
         """Schedule again what follows the high-water mark: its claim was refused as a whole, and none of it ran."""

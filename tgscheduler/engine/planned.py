@@ -1,4 +1,6 @@
-"""PlannedBatch: the result of planning in one turn, passed from the planner to the dispatcher."""
+"""Values between planner and dispatcher: what one turn has planned, and the marks of refused claims."""
+
+from typing import NamedTuple
 
 from tgscheduler.executors.stage import Occurrence
 from tgscheduler.timetable.entry import Entry
@@ -19,3 +21,14 @@ class PlannedBatch:
         #: Entries with a custom trigger, with their due time; entries that reschedule themselves.
         self.to_ask: list[tuple[Entry, float]] = []
         self.to_reschedule: list[Entry] = []
+
+
+class RefusedMark(NamedTuple):
+    """The high-water mark that a store has on record for an entry whose claim it has refused."""
+
+    entry: Entry
+    mark: float
+    beyond: bool
+    """Whether a part of the claim lies beyond the mark: nothing of that has run, and it is due again."""
+    early: bool
+    """Whether it was refused only because our clock is ahead of the store's: it is due again later."""

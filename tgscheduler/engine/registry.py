@@ -86,10 +86,6 @@ class Registry:
         self.release(entry)
         entry.state = CANCELLED
 
-    def exhaust(self, entry: Entry) -> None:
-        """Note that no occurrence follows the last one; it is released when that has ended."""
-        entry.state = EXHAUSTED
-
     def release(self, entry: Entry) -> None:
         """Remove an entry from the agenda and from those that wait for the start, and free its name."""
         self.agenda.cancel(entry)

@@ -52,41 +52,57 @@ class RunView:
 class TaskView:
     """A snapshot of one task. Times are POSIX seconds; ``math.inf`` and ``-math.inf`` mean no bound."""
 
-    #: Its name, or ``module.qualname`` of its action; its class; where its action runs (``method``).
+    #: Its name, or ``module.qualname`` of its action.
     name: str
+    #: The name of its class.
     kind: str
+    #: Where its action runs: sequential, threaded or forked.
     method: str
     #: pending, scheduled, deciding, exhausted or cancelled.
     state: str
-    #: Its next due time, and that time plus its jitter; None: it waits for no time.
+    #: When it is due next; None: it waits for no time.
     next_due: float | None
+    #: When that fires, with jitter or after a pause.
     next_fire: float | None
-    #: The trigger, None for what runs once; the IANA name of its zone.
+    #: When it fires; None for a task that runs once.
     trigger: Trigger | None
+    #: The IANA name of its zone.
     timezone: str
+    #: What becomes of its late, overlapping, endless and failed runs.
     policy: Policy
+    #: The first moment at which it may fire.
     start: float | None
+    #: The last moment at which it may fire.
     end: float
+    #: How many runs are left of its ``max_runs``; None: no bound.
     runs_left: int | None
-    #: Nothing of this task, or of any task, runs before that moment.
+    #: It does not run before this moment.
     paused_until: float
+    #: No task runs before this moment.
     all_paused_until: float
+    #: When it was added.
     added_at: float
+    #: Its last run that was started, None if there was none.
     last_run: RunView | None
-    #: Number of its runs that have started and not ended; number of runs in its queue.
+    #: How many of its runs have started and not ended.
     in_flight: int
+    #: How many of its runs wait for those.
     queued: int
-    #: Whether it runs once; whether its class reschedules itself; whether ``next_due`` was set by ``schedule_task``.
+    #: Whether it runs once.
     one_shot: bool
+    #: Whether its class overrides ``reschedule``.
     self_rescheduling: bool
+    #: Whether ``next_due`` was set by ``schedule_task`` or ``schedule_task_abs``, and not by the trigger.
     manual_due: bool
-    #: Its next due time, before a start as if the scheduler started now; the error if its trigger raised one.
+    #: When it will be due, also before a start: as if the scheduler started now.
     upcoming_due: float | None
+    #: Why that cannot be known; None: it can.
     fault: str | None
-    #: Where a search ended without a fire time: it continues then. None: there is one, or it never fires.
+    #: Where a search ended without a fire time: it continues then. None: there is a fire time, or it never fires.
     unfound: float | None
-    #: Whether the scheduler has started; the time of this view.
+    #: Whether the scheduler gives fire times: it has been started.
     started: bool
+    #: The moment of this view.
     now: float
 
     @property

@@ -16,13 +16,14 @@ from tgscheduler.executors.stage import Occurrence, Stage
 from tgscheduler.logs import SafeLogger, describe, name_of_kind
 from tgscheduler.timetable import entry as entries
 from tgscheduler.timetable.actions import check_result
+from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.plan import retry_at
 from tgscheduler.timetable.run import CANCELLED, FAILED, OK, RUNNING, TIMED_OUT, CurrentRun, Run, Where
-from tgscheduler.timetable.tasks import Task
 
 log = SafeLogger("tgscheduler.task")
 
-_current: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run", default=None)
+#: The occurrence whose action this context belongs to; None: no action.
+current_occurrence: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run", default=None)
 
 
 class Executor(Stage):
@@ -252,7 +253,7 @@ def perform(occurrence: Occurrence) -> Failure | None:
     Every exception of the action is caught here, SystemExit and KeyboardInterrupt included: it is logged once with the
     task's name, and never reaches the thread that runs it.
     """
-    _current.set(occurrence)
+    current_occurrence.set(occurrence)
     try:
         result = occurrence[0].task.execute()
         if result is not None:
@@ -260,7 +261,7 @@ def perform(occurrence: Occurrence) -> Failure | None:
     except BaseException as error:
         reason = str(error) if isinstance(error, UnfinishedAction) else None
         text = reason or describe(error)
-        _report(occurrence[0].task, occurrence[1], error, text)
+        _report(occurrence[0], occurrence[1], error, text)
         # An exception that the application keeps must not keep frames and their locals; its own __setattr__ may raise.
         BaseException.with_traceback(error, None)
         return Failure(text, type(error), reason)
@@ -281,22 +282,22 @@ def current_run() -> CurrentRun | None:
     It has the task's name, due time, attempt and deadline; ``cancelled`` is true if the action should return, and
     ``log`` is a logger that names the task.
     """
-    found = _current.get()
+    found = current_occurrence.get()
     if found is None:
         return None
     entry, run = found
     return CurrentRun(run, entry.policy.timeout, entry.context.clock.now)
 
 
-def _report(task: Task, run: Run, error: BaseException, text: str) -> None:
-    if type(task).handle_exception is Task.handle_exception:
+def _report(entry: Entry, run: Run, error: BaseException, text: str) -> None:
+    if not entry.handles_exceptions:
         if isinstance(error, UnfinishedAction):
             log.error("%s: failed: %s", run.task, text)
         else:
             log.error("%s: the action raised %s\n%s", run.task, name_of_kind(error), text)
         return
     try:
-        task.handle_exception()
+        entry.task.handle_exception()
     except BaseException as second:
         log.error("%s: handle_exception raised %s\n%s", run.task, name_of_kind(second), describe(second))
 

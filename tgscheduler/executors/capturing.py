@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tgscheduler.executors.base import _current
+from tgscheduler.executors.base import current_occurrence
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.messages import clean
 from tgscheduler.timetable.run import Run
@@ -40,7 +40,7 @@ class _Factory:
         self.before = before
 
     def __call__(self, *args: Any, **kw: Any) -> logging.LogRecord:
-        current = _current.get()
+        current = current_occurrence.get()
         outer: _Factory | None = getattr(_thread, "outer", None)
         if current is None or outer not in (None, self):  # ourselves: a factory logs something itself
             return self.before(*args, **kw)
@@ -89,4 +89,4 @@ def keep(run: Run, record: logging.LogRecord) -> None:
     if len(text) > LONGEST:
         text = text[-LONGEST:]
         text = "…\n" + (text.partition("\n")[2] or text)
-    run._log = text
+    run.captured_log = text

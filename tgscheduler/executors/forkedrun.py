@@ -42,7 +42,7 @@ class Child:
         self.patience = TERM_TO_KILL
         task, timeout = entry.task, entry.policy.timeout
         self.timeout_at = math.inf if timeout is None else now + timeout
-        self.timed_out = self.cancelled = False
+        self.timed_out = False
         self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
 
     def end(self, sig: int) -> None:

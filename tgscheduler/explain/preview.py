@@ -263,6 +263,6 @@ def _wall_parts(trigger: Trigger | None) -> Iterator[_Wall]:
     elif (
         type(trigger) is Weekdays
         or type(trigger) is Monthdays
-        or (type(trigger) is Cron and not trigger._fires.cron.wildcard)
+        or (type(trigger) is Cron and not trigger.follows_real_time)
     ):
         yield trigger

@@ -25,11 +25,11 @@ from cherrypy.process.plugins import SimplePlugin
 from cherrypy.process.wspbus import ChannelFailures
 
 from tgscheduler import clock, config
-from tgscheduler.engine.interrupts import on_ctrl_c
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import SchedulerError
 from tgscheduler.events import NAMES, Event
-from tgscheduler.scheduler import _configured_scheduler, start_scheduler
+from tgscheduler.interrupts import on_ctrl_c
+from tgscheduler.scheduler import configured_scheduler, start_scheduler
 from tgscheduler.startup import Hook, call_on_shutdown, call_on_startup, name_of
 from tgscheduler.timetable.actions import check_result
 from tgscheduler.timetable.tasks import Task
@@ -74,7 +74,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._pid = os.getpid()
         _ours.addHandler(self._handler)
         self._begun = True
-        scheduler = self._scheduler = _configured_scheduler()
+        scheduler = self._scheduler = configured_scheduler()
         self._on_air = bool(config.get("tg.scheduler"))
         self._follow(*NAMES)
         with scheduler.collecting() as self._added:

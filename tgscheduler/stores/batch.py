@@ -98,12 +98,12 @@ class Batch:
         closed = [run for claim in granted for run in claim.closed]
         self.closed += closed
         ended = [*closed, *ended]
-        here = {run._id for run in ended}
+        here = {run.number for run in ended}
         opened = [
-            (run._id, ids[run.task], run.due, _until(run), run.count, run.attempt, run.takeovers, self.node)
+            (run.number, ids[run.task], run.due, _until(run), run.count, run.attempt, run.takeovers, self.node)
             for claim in granted
             for run in claim.opened
-            if run._id not in here and run._id not in self._skipped
+            if run.number not in here and run.number not in self._skipped
         ]
         if opened and database.many(connection, sql.OPENS, opened) != len(opened) and not self.careful:
             raise Contested
@@ -116,7 +116,7 @@ class Batch:
                 database.many(connection, sql.COUNTED, [(ids[task], count) for task, count in rest.opened.items()])
         if ended:
             ended = self._record(database, connection, ids, ended)
-            gone += [(run._id,) for run in ended]
+            gone += [(run.number,) for run in ended]
         if gone:
             database.many(connection, sql.CLOSES, gone)
         tallies.add(ended)
@@ -157,26 +157,30 @@ class Batch:
 
     def _overtaken(self, database: Database, connection: Any, claims: Sequence[Claim]) -> dict[int, float]:
         """Return the claims of further attempts that are refused, as another process has taken over their run."""
-        asked = [(run._id, run.attempt) for claim in claims if claim.by_hand for run in claim.opened]
+        asked = [(run.number, run.attempt) for claim in claims if claim.by_hand for run in claim.opened]
         taken = {number for (number,) in database.select(connection, sql.OVERTAKEN, asked)} if asked else set()
         return {
-            id(claim): -math.inf for claim in claims if claim.by_hand and any(run._id in taken for run in claim.opened)
+            id(claim): -math.inf
+            for claim in claims
+            if claim.by_hand and any(run.number in taken for run in claim.opened)
         }
 
     def _without_refused(self, ended: list[Run]) -> list[Run]:
         """Return the ended runs whose claim was not refused; another process records the occurrences of the others."""
-        refused = {run._id for answer in self.answers if not answer.granted for run in answer.claim.opened}
-        if not refused and min((run._id for run in ended), default=0) >= 0:
+        refused = {run.number for answer in self.answers if not answer.granted for run in answer.claim.opened}
+        if not refused and min((run.number for run in ended), default=0) >= 0:
             return ended
-        self.doubles += [run for run in ended if run._id < 0 or run._id in refused]
-        return [run for run in ended if run._id >= 0 and run._id not in refused]
+        self.doubles += [run for run in ended if run.number < 0 or run.number in refused]
+        return [run for run in ended if run.number >= 0 and run.number not in refused]
 
     def _record(self, database: Database, connection: Any, ids: dict[str, int], ended: list[Run]) -> list[Run]:
         """Write ended runs; return those that were not on record yet."""
         if self.careful:
-            doubles = {number for (number,) in database.select(connection, sql.DOUBLES, [(run._id,) for run in ended])}
-            self.doubles += [run for run in ended if run._id in doubles]
-            ended = [run for run in ended if run._id not in doubles]
+            doubles = {
+                number for (number,) in database.select(connection, sql.DOUBLES, [(run.number,) for run in ended])
+            }
+            self.doubles += [run for run in ended if run.number in doubles]
+            ended = [run for run in ended if run.number not in doubles]
         rows = [self._row(run, ids[run.task], database.encoding) for run in ended]
         if rows and database.many(connection, sql.RUNS, rows) != len(rows):
             raise Contested
@@ -191,7 +195,7 @@ class Batch:
             host, process, thread = where
             host, thread = None if host == self.host else clean(host, encoding), clean(thread, encoding)
         return (
-            run._id, task, run.due, _until(run), run.count, run.state, run.attempt,
+            run.number, task, run.due, _until(run), run.count, run.state, run.attempt,
             run.started, run.ended, self.node, host, process, thread,
             None if reason is None else clean(reason, encoding), None if error is None else clean(error, encoding),
             clean(log, encoding) if log else None,

@@ -148,7 +148,7 @@ class DatabaseStore(Readable):
             for runs in (claim.opened, claim.closed):
                 for run in runs:
                     if run.id is None:
-                        run._id = next(self._numbers)
+                        run.number = next(self._numbers)
         self._hand_in_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
@@ -159,7 +159,7 @@ class DatabaseStore(Readable):
         counts = self._recorded.copy()
         for run in runs:
             if run.id is None:
-                run._id = next(self._numbers)
+                run.number = next(self._numbers)
             counts[run.state] = counts.get(run.state, 0) + run.count
         line = self._line
         idle = not len(line)
@@ -210,7 +210,7 @@ class DatabaseStore(Readable):
         if query.task is not None:
             for run in found.values():
                 run.task = query.task  # the name on record may be an escaped one
-        found.update((run._id, run) for run in waiting if query.matches(run))
+        found.update((run.number, run) for run in waiting if query.matches(run))
         return query.newest(found.values())
 
     def _read_page(self, connection: Any, query: Query) -> dict[int, Run]:

@@ -144,7 +144,7 @@ class Line:
                 if entry.kind == RUNS:
                     self._ended_done += entry.records
                 elif self.skipped and entry.kind == CLAIMS:
-                    self.skipped.difference_update(run._id for claim in entry.items for run in claim.opened)
+                    self.skipped.difference_update(run.number for claim in entry.items for run in claim.opened)
             self._taken = 0
 
     def single_out(self, entry: Entry) -> None:
@@ -165,7 +165,7 @@ class Line:
         rest = Dropped()
         if entry.kind == RUNS:
             rest.tallies.add(entry.items)
-            rest.ids = [run._id for run in entry.items]
+            rest.ids = [run.number for run in entry.items]
         elif entry.kind == DROPPED and entry.items.tallies.sums:
             rest.ids = entry.items.ids
         if rest.ids:

@@ -51,12 +51,12 @@ def ended_run(row: tuple[Any, ...]) -> Run:
     """Return an ended run from its row."""
     number, task, due, until, count, state, attempt, started, ended, host, process, thread, reason, error, log = row
     run = Run(task, due, count, until, state)
-    run._id = number
+    run.number = number
     run.attempt, run.started, run.ended, run.reason, run.error = attempt, started, ended, reason, error
     if thread is not None:
         run.where = Where(host or "", process, thread)
     if log is not None:
-        run._log = log
+        run.captured_log = log
     return run
 
 
@@ -64,9 +64,9 @@ def open_run(row: tuple[Any, ...]) -> Run:
     """Return an open run from its row."""
     number, task, due, until, count, attempt, takeovers, host, process = row
     run = Run(task, due, count, until, RUNNING)
-    run._id, run.attempt, run.where = number, attempt, Where(host, process, "")
+    run.number, run.attempt, run.where = number, attempt, Where(host, process, "")
     if takeovers:
-        run._takeovers = takeovers
+        run.takeover_count = takeovers
     return run
 
 

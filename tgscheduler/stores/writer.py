@@ -311,7 +311,7 @@ class Writer:
     def _disown(self, answer: Claimed) -> None:
         """Mark the runs of a refused claim, so that their end is never recorded."""
         for run in answer.claim.opened:
-            run._id = -abs(run._id)
+            run.number = -abs(run.number)
         if answer.early and not self._wrong:
             self._wrong = True
             log.warning(

@@ -183,6 +183,11 @@ class Entry:
         return self.made_trigger is None and not self.task.has_interval and not self.task.self_rescheduling
 
     @property
+    def handles_exceptions(self) -> bool:
+        """Whether the task's class overrides ``handle_exception``."""
+        return type(self.task).handle_exception is not Task.handle_exception
+
+    @property
     def slow_trigger(self) -> bool:
         """Whether its trigger may take long: it is never called under the engine's lock."""
         return self.limits is not None and self.limits.slow_trigger

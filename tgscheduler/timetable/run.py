@@ -53,15 +53,17 @@ class Run:
     """
 
     __slots__ = (
-        "_id", "_log", "_takeovers", "attempt", "count", "due", "ended", "error", "previous_attempt", "reason",
-        "retry_due", "started", "state", "task", "until", "where",
+        "attempt", "captured_log", "count", "due", "ended", "error", "number", "previous_attempt", "reason",
+        "retry_due", "started", "state", "takeover_count", "task", "until", "where",
     )  # fmt: skip
 
     retry_due: float  # when its next attempt begins; set if there is one
     previous_attempt: "Run | None"  # the Run of the attempt before, if its action has not returned
-    _id: int  # set by a persistent store
-    _log: str  # set if its action has logged something
-    _takeovers: int  # number of takeovers from processes that had ended; set if there were any
+    # The next three are slots that stay unset if there is nothing to hold, so that making a run costs nothing for them.
+    # ``id``, ``log`` and ``takeovers`` read them.
+    number: int  # set by a persistent store
+    captured_log: str  # set if its action has logged something
+    takeover_count: int  # set if it was taken over from a process that had ended
 
     def __init__(self, task: str, due: float, count: int = 1, until: float | None = None, state: str = WAITING) -> None:
         #: The task's name, or ``module.qualname`` of its action if it has none.
@@ -89,17 +91,17 @@ class Run:
     @property
     def id(self) -> int | None:
         """Its number in a persistent store, None if there is none."""
-        return getattr(self, "_id", None)
+        return getattr(self, "number", None)
 
     @property
     def takeovers(self) -> int:
         """Number of times that it was taken over from a process that had ended while it was in flight."""
-        return getattr(self, "_takeovers", 0)
+        return getattr(self, "takeover_count", 0)
 
     @property
     def log(self) -> str:
         """The lines that its action has logged, up to a bound."""
-        return getattr(self, "_log", "")
+        return getattr(self, "captured_log", "")
 
     @property
     def late(self) -> float | None:
@@ -121,16 +123,16 @@ class Run:
         run.try_again(again, now)
         run.previous_attempt = self
         if self.id is not None:
-            run._id = self._id
+            run.number = self.number
         if self.takeovers:
-            run._takeovers = self._takeovers
+            run.takeover_count = self.takeover_count
         return run
 
     def taken_over(self, why: str) -> "Run":
         """Return a waiting Run for the next attempt of a run whose process has ended."""
         run = Run(self.task, self.due, self.count, self.until)
-        run.attempt, run.reason, run._id = self.attempt + 1, f"{_AGAIN}{why}", self._id
-        run._takeovers = self.takeovers + 1
+        run.attempt, run.reason, run.number = self.attempt + 1, f"{_AGAIN}{why}", self.number
+        run.takeover_count = self.takeovers + 1
         return run
 
     @property

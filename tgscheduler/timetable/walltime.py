@@ -142,6 +142,11 @@ class Cron(Composable):
     def _next(self, moment: float) -> float | None:
         return self._fires.next_after(moment)
 
+    @property
+    def follows_real_time(self) -> bool:
+        """Whether it follows real time through clock changes: second, minute or hour begins with ``*``."""
+        return self._fires.cron.wildcard
+
 
 class _Fires:
     """A cron line in a zone, shared by all equal triggers: ten thousand tasks compute one next fire time."""
