@@ -29,7 +29,7 @@ FLOORS = {
     "F2": ["events", "executors", "executors.stage", "executors.base", "stores.base"],
     "F3": [
         *("executors.capturing", "executors.child", "executors.sequential", "executors.threaded"),
-        *("executors.forkedrun", "executors.forked"),
+        *("executors.bell", "executors.forkedrun", "executors.forked"),
         *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.nodes"),
         *(
             "stores.tallies",
