@@ -30,16 +30,9 @@ FLOORS = {
     "F3": [
         *("executors.capturing", "executors.child", "executors.sequential", "executors.threaded"),
         *("executors.bell", "executors.forkedrun", "executors.forked"),
-        *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.nodes"),
-        *(
-            "stores.tallies",
-            "stores.line",
-            "stores.reading",
-            "stores.peers",
-            "stores.batch",
-            "stores.pruning",
-            "stores.writer",
-        ),
+        *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.connections"),
+        *("stores.nodes", "stores.tallies", "stores.line", "stores.reading", "stores.peers", "stores.batch"),
+        *("stores.pruning", "stores.totals", "stores.session", "stores.availability", "stores.writer"),
         *("stores.lasting", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [

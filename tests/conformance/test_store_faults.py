@@ -142,7 +142,9 @@ def test_the_files_are_their_owners_alone(sqlite, tmp_path, umask):
 
 def test_a_newer_schema(keeper):
     store = keeper.open()
-    store._database.execute(store._writer._connection, "INSERT INTO tg_schema (version, applied) VALUES (99, 0.0)")
+    store._database.execute(
+        store._writer.session.connection, "INSERT INTO tg_schema (version, applied) VALUES (99, 0.0)"
+    )
     store.close(5)
     assert "version 99, this tgscheduler knows up to" in refused(keeper.url)
     with pytest.raises(StoreError, match="version 99"):

@@ -1,10 +1,7 @@
 """How many occurrences were due in an hour and ended in which state, and how long they took."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from tgscheduler.stores import statements as sql
-from tgscheduler.stores.database import Database
 from tgscheduler.timetable.run import Run
 
 #: A row of sums: span, begin, task, state, count, seconds, longest.
@@ -60,17 +57,3 @@ def spread(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
             found[1] += seconds
             found[2] = max(found[2], longest)
     return [(*key, int(count), seconds, longest) for key, (count, seconds, longest) in sorted(rows.items())]
-
-
-def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
-    """Return how many occurrences are on record in each state, ``without`` some."""
-    found: dict[str, int] = {}
-    for state, count in database.rows(connection, sql.TOTALS):
-        found[state] = found.get(state, 0) + int(count)
-    return {state: found.get(state, 0) - without.get(state, 0) for state in {**found, **without}}
-
-
-def add_counts(counts: dict[str, int], runs: Iterable[Run], sign: int = 1) -> None:
-    """Add how many occurrences of runs are in each state; ``sign`` -1: take them away."""
-    for run in runs:
-        counts[run.state] = counts.get(run.state, 0) + sign * run.count
