@@ -59,7 +59,7 @@ RATCHETS = {
     "metaphors: package": 11,
     "wording": 54,
     "booleans that say": 15,
-    "sizes": 5,
+    "sizes": 4,
 }
 
 MAX_LINES = {"file": 450, "class": 320, "function": 60}

@@ -33,7 +33,7 @@ FLOORS = {
         *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.connections"),
         *("stores.nodes", "stores.tallies", "stores.line", "stores.reading", "stores.peers", "stores.batch"),
         *("stores.pruning", "stores.totals", "stores.session", "stores.availability", "stores.writer"),
-        *("stores.lasting", "stores.sqlite", "stores.postgres", "stores"),
+        *("stores.lasting", "stores.sqlite_file", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [
         *("engine", "engine.interrupts", "engine.labels", "engine.registry", "engine.planned", "engine.backlog"),
