@@ -171,7 +171,7 @@ def outside_imports(source):
     return {name.split(".")[0] for name, _ in Imports("errors", source).found}
 
 
-# -- the house --------------------------------------------------------------------------------------------------------
+# -- the package ------------------------------------------------------------------------------------------------------
 
 
 def test_every_room_stands_on_a_floor():

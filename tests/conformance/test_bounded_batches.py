@@ -1,4 +1,4 @@
-"""However much is handed in at once, a transaction stays small; what can stay small of it."""
+"""However much is written by one call, a transaction stays small; what can stay small of it."""
 
 import pytest
 from keeping import START, claim_of, end, ended
@@ -29,7 +29,7 @@ def sizes(monkeypatch):
     return note
 
 
-def test_what_one_call_hands_in_is_several_transactions(keeper, sizes):
+def test_what_one_call_writes_is_several_transactions(keeper, sizes):
     store = keeper.open()
     found = sizes(store)
     store.save([Known(f"task {number}", "spec", mark=START) for number in range(MANY)])

@@ -15,19 +15,9 @@ from pgserver import PASSWORD
 
 from tgscheduler import stores
 from tgscheduler.errors import InvalidValue, StoreError
-from tgscheduler.stores import sqlite as sqlite_store
 
 pytest_plugins = ["postgres", "keepers"]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Do not wait long for another program's transaction."""
-    monkeypatch.setattr(sqlite_store, "PATIENCE", 0.1)
-
-
-def is_down(store):
-    return store.condition().down is not None
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def refused(url, **options):
