@@ -4,6 +4,7 @@ import pytest
 from keeping import Keeper
 from pgserver import Server
 
+from tgscheduler.stores import sqlite as sqlite_store
 from tgscheduler.stores import writer
 
 
@@ -11,6 +12,12 @@ from tgscheduler.stores import writer
 def quick_look(monkeypatch):
     """Let stores look at each other often."""
     monkeypatch.setattr(writer, "LOOK", 0.03)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Do not wait long for another program's transaction."""
+    monkeypatch.setattr(sqlite_store, "PATIENCE", 0.1)
 
 
 #: Fixtures with the URL of an empty database on a server, and what is special about it.

@@ -42,6 +42,11 @@ def dues(runs):
     return [run.due - START for run in runs]
 
 
+def is_down(store):
+    """Return whether a store's database does not do what it is asked to."""
+    return store.condition().down is not None
+
+
 class Keeper:
     """Opens stores at one address, and keeps what they answer."""
 

@@ -29,7 +29,7 @@ def sizes(monkeypatch):
     return note
 
 
-def test_what_one_call_hands_in_is_several_transactions(keeper, sizes):
+def test_what_one_call_writes_is_several_transactions(keeper, sizes):
     store = keeper.open()
     found = sizes(store)
     store.save([Known(f"task {number}", "spec", mark=START) for number in range(MANY)])

@@ -385,7 +385,7 @@ def test_sums_are_the_same_before_and_after_they_are_spread(keeper):
         return [store.tallies(moment) for moment in since], store.counts()
 
     def new():
-        with store._reading() as connection:
+        with store._connections.reading() as connection:
             return store._database.rows(connection, "SELECT count(*) FROM tg_count WHERE span = 'new'")[0][0]
 
     before, again = look(), []

@@ -15,19 +15,9 @@ from pgserver import PASSWORD
 
 from tgscheduler import stores
 from tgscheduler.errors import InvalidValue, StoreError
-from tgscheduler.stores import sqlite as sqlite_store
 
 pytest_plugins = ["postgres", "keepers"]
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Do not wait long for another program's transaction."""
-    monkeypatch.setattr(sqlite_store, "PATIENCE", 0.1)
-
-
-def is_down(store):
-    return store.condition().down is not None
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def refused(url, **options):
@@ -142,7 +132,9 @@ def test_the_files_are_their_owners_alone(sqlite, tmp_path, umask):
 
 def test_a_newer_schema(keeper):
     store = keeper.open()
-    store._database.execute(store._writer._connection, "INSERT INTO tg_schema (version, applied) VALUES (99, 0.0)")
+    store._database.execute(
+        store._writer.session.connection, "INSERT INTO tg_schema (version, applied) VALUES (99, 0.0)"
+    )
     store.close(5)
     assert "version 99, this tgscheduler knows up to" in refused(keeper.url)
     with pytest.raises(StoreError, match="version 99"):

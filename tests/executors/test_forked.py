@@ -159,8 +159,8 @@ def test_the_traceback_comes_back(scheduler):
 @pytest.mark.slow
 @pytest.mark.realtime
 def test_a_child_without_a_sign_of_life_is_ended(scheduler, monkeypatch):
-    monkeypatch.setattr(forked, "SIGN_OF_LIFE", 0.3)
-    monkeypatch.setattr(forked.child, "settle", lambda *args, **kw: time.sleep(60))
+    monkeypatch.setattr(forkedrun, "SIGN_OF_LIFE", 0.3)
+    monkeypatch.setattr(forkedrun.child, "settle", lambda *args, **kw: time.sleep(60))
     started = time.monotonic()
     run = run_forked(scheduler, int)
     assert (run.state, "a lock held at the fork?" in run.reason) == ("failed", True)

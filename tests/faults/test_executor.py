@@ -203,7 +203,7 @@ def test_a_child_that_hangs_in_a_lock_held_at_the_fork_is_ended_at_stop():
 
 @pytest.mark.slow
 def test_a_child_that_hangs_before_its_action_is_ended_and_says_why(monkeypatch):
-    monkeypatch.setattr(forked, "SIGN_OF_LIFE", 0.3)
+    monkeypatch.setattr(forkedrun, "SIGN_OF_LIFE", 0.3)
     lock, scheduler = threading.Lock(), ThreadedScheduler()
     monkeypatch.setattr(forked.child, "settle", lambda *args, **kw: lock.acquire())
     with on_time(scheduler), lock:

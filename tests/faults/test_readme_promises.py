@@ -113,12 +113,12 @@ TESTS = expand(
             engine/test_remembering::test_what_a_calendar_task_missed_while_nothing_ran_is_up_to_its_misfire_policy
             """,
         "The process is killed, and there is a store": """
-            engine/test_remembering::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so
+            engine/test_shared_store::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so
             faults/test_store_kills::test_two_hundred_kills_while_a_thousand_tasks_run_on_sqlite
             faults/test_store_kills::test_fifty_kills_on_postgresql
             """,
         "The store is locked, full, or gone": """
-            engine/test_remembering::test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back
+            engine/test_store_down::test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back
             faults/test_store_kills::test_a_full_disk_and_its_return
             faults/test_store_kills::test_a_postgresql_server_that_is_restarted_and_one_that_crashes_in_mid_run
             conformance/test_store_outages::test_what_is_beyond_the_buffer_is_dropped_oldest_successes_first_and_the_sums_are_kept

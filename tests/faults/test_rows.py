@@ -39,7 +39,7 @@ TESTS = expand(
             engine/test_timeouts::test_a_forked_run_is_tried_again_for_what_is_listed
             faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
             faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
-            engine/test_remembering::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so
+            engine/test_shared_store::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so
             """,
         "action: fork bomb, no memory": """
             executors/test_forked::test_children_are_bounded_and_wait_in_order
@@ -215,11 +215,11 @@ TESTS = expand(
             """,
         # -- store
         "store: disk full, locked, slow, vanished": """
-            conformance/test_store_outages::test_a_full_disk_and_its_return
+            conformance/test_store_files::test_a_full_disk_and_its_return
             faults/test_store_kills::test_a_full_disk_and_its_return
             conformance/test_store_outages::test_a_file_that_is_locked_for_a_while
-            engine/test_remembering::test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back
-            engine/test_remembering::test_with_pause_runs_wait_for_the_store
+            engine/test_store_down::test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back
+            engine/test_store_down::test_with_pause_runs_wait_for_the_store
             conformance/test_store_outages::test_a_slow_database_is_said_and_keeps_nobody_waiting
             conformance/test_store_outages::test_a_server_that_restarts
             conformance/test_store_outages::test_connections_that_are_ended_at_random
@@ -231,7 +231,7 @@ TESTS = expand(
             """,
         "store: corrupt page, wrong file, directory, mode 0400, newer schema": """
             conformance/test_store_faults::test_a_damaged_file
-            conformance/test_store_outages::test_a_page_that_is_damaged_while_it_runs
+            conformance/test_store_files::test_a_page_that_is_damaged_while_it_runs
             conformance/test_store_faults::test_a_file_that_is_no_database
             conformance/test_store_faults::test_a_folder_a_missing_folder_and_a_link_to_nothing
             conformance/test_store_faults::test_no_permission
@@ -239,8 +239,8 @@ TESTS = expand(
             host/test_store::test_a_store_that_cannot_be_opened_ends_the_start_with_one_line_and_no_task_runs
             """,
         "store: file removed under us": """
-            conformance/test_store_outages::test_a_file_that_is_removed_is_put_back_with_all_that_was_in_it
-            conformance/test_store_outages::test_a_backup_that_is_put_in_its_place_is_taken_up
+            conformance/test_store_files::test_a_file_that_is_removed_is_put_back_with_all_that_was_in_it
+            conformance/test_store_files::test_a_backup_that_is_put_in_its_place_is_taken_up
             """,
         # -- security
         "security: config": """

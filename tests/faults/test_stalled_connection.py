@@ -113,7 +113,7 @@ def test_a_stop_does_not_wait_for_an_answer_that_never_comes(keeper, proxy, monk
     store = keeper.open()
     proxy.stall()
     store.record([ended("a", START + number) for number in range(3000)])
-    wait_for(lambda: store._writer._busy)
+    wait_for(lambda: store._writer._availability.busy)
     began = time.monotonic()
     assert store.close(3.0) == 0
     assert time.monotonic() - began < 3.5

@@ -6,7 +6,7 @@ import threading
 from helpers import wait_for
 
 from tgscheduler import stores
-from tgscheduler.stores import writer
+from tgscheduler.stores import totals, writer
 from tgscheduler.stores.base import Claim, Condition
 from tgscheduler.stores.batch import Batch, Contested
 from tgscheduler.timetable.run import Run
@@ -42,7 +42,7 @@ def test_a_connection_that_breaks_after_a_contested_batch_costs_no_record(tmp_pa
 def test_a_store_that_stands_while_its_totals_are_read_is_down(tmp_path, monkeypatch):
     release, counting = threading.Event(), threading.Event()
 
-    def totals(*args):
+    def read_totals(*args):
         counting.set()
         release.wait(20)
         return {}
@@ -53,7 +53,7 @@ def test_a_store_that_stands_while_its_totals_are_read_is_down(tmp_path, monkeyp
         for each in (store, other):
             each.open(lambda claimed: None, lambda condition: None)
         wait_for(lambda: store._writer.peers.others)
-        monkeypatch.setattr(writer, "totals", totals)
+        monkeypatch.setattr(totals, "read_totals", read_totals)
         monkeypatch.setattr(writer, "BEAT", 0.05)
         wait_for(counting.is_set)
         wait_for(lambda: any("no answer for" in (each.condition().down or "") for each in (store, other)))

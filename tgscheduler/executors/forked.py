@@ -12,7 +12,6 @@ Only that thread forks: a child's death signal is bound to the thread that forke
 own pipe and no other end of a pipe. If the platform has no pidfd, children are polled every 50 ms.
 """
 
-import json
 import os
 import queue
 import select
@@ -25,11 +24,10 @@ from tgscheduler import clock as clocks
 from tgscheduler import forks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import NotSupported
-from tgscheduler.executors import capturing, child
 from tgscheduler.executors.base import Executor, here
 from tgscheduler.executors.base import log as task_log
+from tgscheduler.executors.bell import Bell
 from tgscheduler.executors.forkedrun import (
-    QUICK,
     TERM_TO_KILL,
     Child,
     be_the_child,
@@ -46,10 +44,7 @@ from tgscheduler.timetable.run import Run
 
 log = SafeLogger(__name__)
 
-#: Timeout (seconds) for a child's first message: without one it waits for a lock that was held at the fork.
-SIGN_OF_LIFE = 30.0
-
-#: Delay (seconds) before a fork or thread that the host has refused is tried again.
+#: A fork or thread that the host has refused is tried again after so many seconds.
 AGAIN = 0.1
 
 
@@ -67,12 +62,11 @@ class ForkedExecutor(Executor):
         self._children: dict[int, Child] = {}
         self._groups: dict[int, float] = {}  # process groups of ended children, and when to KILL what is left in them
         self._thread: threading.Thread | None = None
-        self._ring: int | None = None
-        self._rang = False
+        self._bell: Bell | None = None
         self._abandoning = False
         self._unwanted: dict[Run, str] = {}  # runs that were cancelled while they ran, and why
         self._again = 0.0
-        self._door = threading.RLock()  # a signal handler may stop the scheduler in the middle of a wake
+        self._door = threading.RLock()  # a signal handler may submit in the middle of a start
 
     @property
     def capacity(self) -> int:
@@ -130,28 +124,25 @@ class ForkedExecutor(Executor):
     def reset_after_fork(self) -> None:
         """In a forked copy: the children and the descriptors belong to the parent."""
         super().reset_after_fork()
-        self._children, self._groups, self._ring = {}, {}, None
+        self._children, self._groups, self._bell = {}, {}, None
 
     def _start_forker(self) -> None:
         with self._door:
             if self._thread is not None:
                 return
             warm_up()
-            pipe: tuple[int, ...] = ()
+            bell = None
             try:
-                pipe = forks.pipe()
-                self._ring = pipe[1]
-                for fd in pipe:
-                    os.set_blocking(fd, False)
-                thread = threading.Thread(target=self._serve, args=pipe, name="tgscheduler-forker", daemon=True)
+                bell = self._bell = Bell()
+                thread = threading.Thread(target=self._serve, args=(bell,), name="tgscheduler-forker", daemon=True)
                 thread.start()
             except (OSError, RuntimeError) as error:  # the host's limit on files or threads; the loop tries again
                 if self.degraded is None:
                     log.warning("forked runs wait, as there is no thread to fork from: %s", error)
-                self.degraded, self._ring = f"no thread to fork from: {error}", None
+                self.degraded, self._bell = f"no thread to fork from: {error}", None
                 self._again = clocks.elapsed() + AGAIN
-                for fd in pipe:
-                    forks.close(fd)
+                if bell is not None:
+                    bell.close()
             else:
                 self._thread = thread
 
@@ -161,25 +152,19 @@ class ForkedExecutor(Executor):
             self._start_forker()
 
     def _wake(self) -> None:
-        if self._rang:
-            return
-        with self._door:  # otherwise the number of a closed pipe may be another file by now
-            if self._ring is not None:
-                self._rang = True
-                try:
-                    os.write(self._ring, b"!")
-                except BlockingIOError:
-                    pass  # full: it is awake
-                except OSError as error:  # an action has closed it: the forker will notice, and end
-                    self._ring = None
-                    self.degraded = f"the forker cannot be woken: {error}"
+        bell = self._bell
+        if bell is not None and not bell.rung:
+            try:
+                bell.ring()
+            except OSError as error:  # an action has closed it: the forker will find out, and end
+                self.degraded = f"the forker cannot be woken: {error}"
 
-    def _serve(self, bell: int, ring: int) -> None:
+    def _serve(self, bell: Bell) -> None:
         poller = select.poll()
-        poller.register(bell, select.POLLIN)
+        poller.register(bell.fd, select.POLLIN)
         try:
             while True:
-                self._rang = False
+                bell.rung = False
                 self._take_arrivals()
                 self._launch(poller)
                 if self._closed and not self._children and not self._groups:
@@ -188,8 +173,8 @@ class ForkedExecutor(Executor):
                 if self._copied:
                     return
                 for fd, _ in found:
-                    if fd == bell:
-                        os.read(bell, 4096)
+                    if fd == bell.fd:
+                        bell.empty()
                     else:
                         self._hear(fd, poller)
                 self._watch(poller)
@@ -204,10 +189,9 @@ class ForkedExecutor(Executor):
         finally:
             if not self._copied:
                 with self._door:
-                    if self._ring == ring:  # else another forker has begun
-                        self._ring = None
-                forks.close(bell)
-                forks.close(ring)
+                    if self._bell is bell:  # else another forker has begun
+                        self._bell = None
+                bell.close()
 
     def _take_arrivals(self) -> None:
         try:
@@ -292,43 +276,10 @@ class ForkedExecutor(Executor):
     def _hear(self, fd: int, poller: "select.poll") -> None:
         for kid in list(self._children.values()):
             if fd == kid.pipe:
-                if not self._read(kid):
+                if not kid.read():
                     poller.unregister(kid.pipe)
             elif fd == kid.pidfd:
                 self._reap(kid, poller)
-
-    def _read(self, kid: Child) -> bool:
-        """Read what the child has written; False at the end of the pipe."""
-        for _ in range(16):
-            try:
-                data = os.read(kid.pipe, 65536)
-            except BlockingIOError:
-                return True
-            except OSError:
-                return False
-            if not data:
-                return False
-            kid.spoke = True
-            *lines, kid.tail = (kid.tail + data).split(b"\n")
-            for line in lines:
-                self._understand(kid, line)
-            if len(kid.tail) > child.LONGEST:
-                kid.tail = b""
-        return True
-
-    def _understand(self, kid: Child, line: bytes) -> None:
-        try:
-            message = json.loads(line) if line else {}
-            if not isinstance(message, dict):
-                raise TypeError(f"expected an object, got {type(message).__name__}")
-            if "log" in message:
-                capturing.keep(kid.run, child.log_in_parent(message["log"]))
-            elif "state" in message:
-                kid.outcome = message
-        except Exception as error:  # its action has written to our pipe
-            if not kid.garbled:
-                task_log.warning("%s: its child sent an unreadable message (%s)", kid.run.task, brief(error))
-            kid.garbled = True
 
     def _reap(self, kid: Child, poller: "select.poll", wait: bool = False) -> None:
         try:
@@ -343,7 +294,7 @@ class ForkedExecutor(Executor):
         if kid.killed_at is not None:
             self._groups[kid.pid] = kid.killed_at + kid.patience
         for _ in range(64):  # what it wrote before it ended; a grandchild may write for ever
-            if kid.outcome is not None or not self._read(kid):
+            if kid.outcome is not None or not kid.read():
                 break
         del self._children[kid.pid]
         for fd in (kid.pipe, kid.pidfd):
@@ -385,25 +336,7 @@ class ForkedExecutor(Executor):
     def _watch(self, poller: "select.poll") -> None:
         now = clocks.elapsed()
         for kid in list(self._children.values()):
-            if kid.killed_at is not None:
-                if now - kid.killed_at >= kid.patience:
-                    kid.end(signal.SIGKILL)
-            elif self._abandoning:
-                kid.killed_at = now
-                kid.end(signal.SIGTERM)
-            elif now >= kid.timeout_at or kid.run in self._unwanted:
-                kid.killed_at, kid.patience = now, QUICK
-                if now >= kid.timeout_at:
-                    kid.timed_out = True
-                    kid.reason = f"timed out after {now - kid.forked_at:.3g} s; its process was ended"
-                kid.end(signal.SIGTERM)
-            elif not kid.spoke and now - kid.forked_at >= SIGN_OF_LIFE:
-                kid.reason = f"no sign of life for {SIGN_OF_LIFE:.0f} s: a lock held at the fork?"
-                kid.killed_at = now
-                kid.end(signal.SIGKILL)
-            elif now >= kid.warn_at:
-                kid.warn_at = float("inf")
-                task_log.warning("%s: its process %d has run for %.0f s", kid.run.task, kid.pid, now - kid.forked_at)
+            kid.watch(now, kid.run in self._unwanted, self._abandoning)
             if kid.pidfd is None:
                 self._reap(kid, poller)
         for group, kill_at in list(self._groups.items()):

@@ -1,5 +1,6 @@
 """One forked run, from both sides: the parent's view of a child, and what the child does."""
 
+import json
 import math
 import os
 import signal
@@ -7,14 +8,18 @@ import sys
 from typing import Any
 
 from tgscheduler import forks
-from tgscheduler.executors import child
+from tgscheduler.executors import capturing, child
+from tgscheduler.executors.base import log as task_log
 from tgscheduler.executors.base import perform
 from tgscheduler.executors.stage import Occurrence
-from tgscheduler.logs import describe
+from tgscheduler.logs import brief, describe
 from tgscheduler.timetable import run as runs
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask
+
+#: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
+SIGN_OF_LIFE = 30.0
 
 #: A child that runs longer than its interval, and than this, gets one warning.
 LONG = 3600.0
@@ -61,6 +66,61 @@ class Child:
                 os.kill(self.pid, sig)
         except OSError:
             pass  # it has ended; as it is not reaped, its number is still its own
+
+    def watch(self, now: float, cancelled: bool, stopping: bool) -> None:
+        """End it when its time is over, its run is cancelled, all runs stop, or it gives no sign of life."""
+        if self.killed_at is not None:
+            if now - self.killed_at >= self.patience:
+                self.end(signal.SIGKILL)
+        elif stopping:
+            self.killed_at = now
+            self.end(signal.SIGTERM)
+        elif now >= self.timeout_at or cancelled:
+            self.killed_at, self.patience = now, QUICK
+            if now >= self.timeout_at:
+                self.timed_out = True
+                self.reason = f"timed out after {now - self.forked_at:.3g} s; its process was ended"
+            self.end(signal.SIGTERM)
+        elif not self.spoke and now - self.forked_at >= SIGN_OF_LIFE:
+            self.reason = f"no sign of life for {SIGN_OF_LIFE:.0f} s: a lock held at the fork?"
+            self.killed_at = now
+            self.end(signal.SIGKILL)
+        elif now >= self.warn_at:
+            self.warn_at = math.inf
+            task_log.warning("%s: its process %d runs since %.0f s", self.run.task, self.pid, now - self.forked_at)
+
+    def read(self) -> bool:
+        """Read what the child has written, its log records and its outcome; return False at the end of the pipe."""
+        for _ in range(16):
+            try:
+                data = os.read(self.pipe, 65536)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            self.spoke = True
+            *lines, self.tail = (self.tail + data).split(b"\n")
+            for line in lines:
+                self._understand(line)
+            if len(self.tail) > child.LONGEST:
+                self.tail = b""
+        return True
+
+    def _understand(self, line: bytes) -> None:
+        try:
+            message = json.loads(line) if line else {}
+            if not isinstance(message, dict):
+                raise TypeError(f"expected an object, got {type(message).__name__}")
+            if "log" in message:
+                capturing.keep(self.run, child.log_in_parent(message["log"]))
+            elif "state" in message:
+                self.outcome = message
+        except Exception as error:  # its action has written to our pipe
+            if not self.garbled:
+                task_log.warning("%s: its child sent what cannot be read (%s)", self.run.task, brief(error))
+            self.garbled = True
 
 
 def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:

@@ -11,31 +11,29 @@ import itertools
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
+from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.messages import clean
 from tgscheduler.stores import reading
 from tgscheduler.stores import statements as sql
 from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
-from tgscheduler.stores.database import Database, never_free
+from tgscheduler.stores.connections import Connections
+from tgscheduler.stores.database import Database
 from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line, portions
-from tgscheduler.stores.migrating import migrate, migrations
 from tgscheduler.stores.nodes import this_process
 from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
-from tgscheduler.stores.tallies import Tallies, totals
+from tgscheduler.stores.tallies import Tallies
+from tgscheduler.stores.totals import read_totals
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.run import Run
 
 #: A run's id is its node's number times this, plus a number that the node counts up.
 NODE = 1 << 36
-_IDLE = 4
 
 
 class DatabaseStore(Readable):
@@ -64,16 +62,12 @@ class DatabaseStore(Readable):
                 raise InvalidValue(f"{name}: expected a number above 0{_or_none(name)}, got {value!r}")
         self._database = database
         self._clock = Clock() if clock is None else clock
-        self._auto_migrate = auto_migrate
         self._patience = patience
+        self._connections = Connections(database, auto_migrate)
         self._line = Line(buffer)
         self._writer = Writer(database, self._line, self._clock, patience, Pruner(database, days, per_task))
-        self._opened = False
-        self._inert = False
         self._recorded: dict[str, int] = {}
         self._numbers: Iterator[int] = itertools.count(1)
-        self._idle: deque[Any] = deque()
-        self._connections: dict[int, Any] = {}
         _stores.add(self)
 
     def __repr__(self) -> str:
@@ -97,38 +91,41 @@ class DatabaseStore(Readable):
 
         If another process was alone with the database, wait at most ``patience`` seconds until it has noticed this one.
         """
-        self._check_process()
+        self._connections.check_process()
         if clock is not None:
             self._clock = self._writer.clock = self._writer.peers.clock = clock
-        if self._opened or self._writer.alive:
+        if self._connections.opened or self._writer.alive:
             raise StoreError(f"{self.name}: it is open; close() it first")
-        with self._told():
+        with self._connections.translated():
             self._database.prepare()
             connection = self._connect()
             try:
                 self._enrol(connection)
             except BaseException:
-                self._disconnect(connection)
+                self._connections.disconnect(connection)
                 raise
-        self._opened = True
+        self._connections.opened = True
         self._writer.start(connection, self._connect, answer, changed, orphans or _leave)
         self._writer.admitted.wait(self._patience)
 
     def _enrol(self, connection: Any) -> None:
         writer = self._writer
         if writer.peers.come(connection, this_process(), self._clock.now()):
-            writer.restart()
+            writer.session.restart_numbers()
             self._numbers = itertools.count(writer.node * NODE + 1)
-        writer.others = totals(self._database, connection, writer.written)
+        writer.totals.read_others(self._database, connection)
+
+    def _connect(self) -> Any:
+        return self._connections.connect(self._clock.now())
 
     def close(self, timeout: float) -> int:
-        """Write the rest within ``timeout`` seconds and disconnect; return the number of records not written."""
-        if self._inert:
+        """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
+        if self._connections.inherited:
             return 0
-        if self._opened:
+        if self._connections.opened:
             self._writer.stop(timeout)
-            self._opened = False
-        self._disconnect_idle()
+            self._connections.opened = False
+        self._connections.disconnect_idle()
         return self._line.records
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -142,8 +139,8 @@ class DatabaseStore(Readable):
         return max(0.0, -self._writer.peers.ahead)
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Submit claims; once they are committed, ``answer`` gets their results, in order."""
-        self._check_open()
+        """Have claims committed; ``answer`` brings them back, in order."""
+        self._connections.check_open()
         for claim in claims:
             for runs in (claim.opened, claim.closed):
                 for run in runs:
@@ -152,8 +149,8 @@ class DatabaseStore(Readable):
         self._hand_in_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
-        """Record runs that have ended."""
-        self._check_open()
+        """Remember runs that have ended."""
+        self._connections.check_open()
         if not runs:
             return
         counts = self._recorded.copy()
@@ -172,18 +169,18 @@ class DatabaseStore(Readable):
             line.shorten()
 
     def save(self, tasks: Sequence[Known], back: bool = False) -> None:
-        """Record tasks: a new one as given, a known one without ``runs``, which the claims count."""
-        self._check_open()
+        """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
+        self._connections.check_open()
         self._hand_in_all(SAVES_BACK if back else SAVES, tasks)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename a task and its history; do nothing if the new name is known, or the old one is not."""
-        self._check_open()
+        """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
+        self._connections.check_open()
         self._hand_in(RENAME, (old, new))
 
     def flush(self, timeout: float) -> bool:
-        """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
-        self._check_open()
+        """Wait until what was handed in so far is on record; say whether it is."""
+        self._connections.check_open()
         written = threading.Event()
         self._hand_in(FLUSH, written)
         return written.wait(timeout)
@@ -205,7 +202,7 @@ class DatabaseStore(Readable):
 
     def _find(self, query: Query) -> list[Run]:
         waiting = [run for entry in self._line.copy() if entry.kind == RUNS for run in entry.items]
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             found = self._read_page(connection, query)
         if query.task is not None:
             for run in found.values():
@@ -223,7 +220,7 @@ class DatabaseStore(Readable):
                 return {}
             task = ids[0][0]
         if query.state in reading.OPEN_STATES:
-            node = self._writer.node if self._opened else None
+            node = self._writer.node if self._connections.opened else None
             rows = database.rows(connection, *reading.open_page(query, task, node))
             found = {row[0]: reading.open_run(row) for row in rows}
         if query.state not in reading.UNENDED:
@@ -232,15 +229,11 @@ class DatabaseStore(Readable):
         return found
 
     def counts(self) -> dict[str, int]:
-        """Return the number of occurrences ever recorded in each state."""
-        if not self._opened:
-            with self._reading() as connection:
-                return totals(self._database, connection, {})
-        counts: dict[str, int] = {}
-        for part in (self._writer.others, self._recorded, self._writer.closed):
-            for state, count in part.items():
-                counts[state] = counts.get(state, 0) + count
-        return {state: count for state, count in counts.items() if count}
+        """Return how many occurrences were recorded in each state, since the beginning."""
+        if not self._connections.opened:
+            with self._connections.reading() as connection:
+                return read_totals(self._database, connection)
+        return self._writer.totals.with_recorded(self._recorded)
 
     def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later.
@@ -253,7 +246,7 @@ class DatabaseStore(Readable):
             if since < self._clock.now() - (HOURS_KEPT - 1) * DAY:
                 span, begin = "day", begin // 86400 * 86400
         entries = self._line.copy()
-        with self._reading() as connection:
+        with self._connections.reading() as connection:
             rows = self._database.rows(connection, sql.SUMS, (span, begin, begin, self._writer.node))
         tallies: dict[str, dict[str, int]] = {}
         written = 0
@@ -273,8 +266,8 @@ class DatabaseStore(Readable):
         return clean(name, self._database.encoding)
 
     def load(self) -> dict[str, Known]:
-        """Return the record of every task, by name."""
-        with self._reading() as connection:
+        """Return what is known of every task, by name."""
+        with self._connections.reading() as connection:
             return {row[0]: Known(*row) for row in self._database.rows(connection, sql.KNOWN)}
 
     def lost(self) -> list[Run]:
@@ -282,9 +275,9 @@ class DatabaseStore(Readable):
 
         Each must be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
         """
-        self._check_open()
+        self._connections.check_open()
         database, me = self._database, self._writer.node
-        with self._told():
+        with self._connections.translated():
             connection = self._connect()
             try:
                 gone = self._writer.peers.gone(connection)
@@ -294,99 +287,13 @@ class DatabaseStore(Readable):
                 runs = take_over(database, connection, me, gone)
                 database.commit(connection)
             finally:
-                self._disconnect(connection)
+                self._connections.disconnect(connection)
         return runs
 
-    # -- connections --------------------------------------------------------------------------------------------------
-
-    def _connect(self) -> Any:
-        """Return a connection for writing, with the schema up to date."""
-        self._disconnect_idle()  # they may have a file open that was replaced
-        self._database.prepare()
-        connection = self._database.connect(writing=True)
-        self._connections[id(connection)] = connection
-        try:
-            migrate(self._database, connection, self._auto_migrate, self._clock.now())
-        except BaseException:
-            self._disconnect(connection)
-            raise
-        return connection
-
-    def _disconnect(self, connection: Any) -> None:
-        self._database.close(connection)
-        self._connections.pop(id(connection), None)
-
-    def _disconnect_idle(self) -> None:
-        """Make the next readers reconnect: the file may have been replaced, or the network connection cut."""
-        try:
-            while True:
-                self._disconnect(self._idle.pop())
-        except IndexError:
-            pass
-
-    @contextmanager
-    def _reading(self) -> Iterator[Any]:
-        """Give a read-only connection, in any thread; raise StoreError if the store cannot be read."""
-        self._check_process()
-        with self._told():
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._connect_reading()
-            try:
-                yield connection
-            except BaseException:
-                self._disconnect(connection)
-                self._disconnect_idle()
-                raise
-            if self._opened and len(self._idle) < _IDLE:
-                self._idle.append(connection)
-            else:
-                self._disconnect(connection)
-
-    def _connect_reading(self) -> Any:
-        connection = self._database.connect(writing=False)
-        self._connections[id(connection)] = connection
-        try:
-            if not self._opened and self._database.version(connection) != max(migrations(self._database.dialect)):
-                migrate(self._database, connection, False, 0.0)
-        except BaseException:
-            self._disconnect(connection)
-            raise
-        return connection
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn the database's errors into a StoreError that says what to do."""
-        try:
-            yield
-        except StoreError:
-            raise
-        except self._database.errors as error:
-            raise StoreError(self._database.describe(error)) from error
-
-    # -- which process ------------------------------------------------------------------------------------------------
-
-    def _check_open(self) -> None:
-        self._check_process()
-        if not self._opened:
-            raise StoreError(f"{self.name}: it is not open for writing; open() it first")
-
-    def _check_process(self) -> None:
-        if self._inert:
-            raise WrongProcess(
-                f"{self.name} is open in the parent of this process, and its connections are not to be shared: "
-                "open a store of its own here"
-            )
-
     def _in_child(self) -> None:
-        """Make the store inert in a forked child: its connections belong to the parent."""
-        self._inert, self._opened = True, False
+        """Be inert in a forked child: whatever is open belongs to the parent."""
         self._writer.forget()
-        connections = list(self._connections.values())
-        for connection in connections:  # freeing one would close it
-            never_free(connection)
-        self._database.leave(connections)
+        self._connections.reset_after_fork()
 
 
 def _waiting(entries: Sequence[Entry], written: int) -> Tallies:

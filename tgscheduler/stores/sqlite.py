@@ -5,28 +5,24 @@ and getting it back may take 5 ms beside a busy thread: so a batch is a few stat
 """
 
 import functools
-import logging
 import os
 import re
 import sqlite3
-import stat
 import threading
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from tgscheduler.clock import elapsed, pause
 from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.forks import no_fork
 from tgscheduler.messages import shown
 from tgscheduler.stores.database import never_free
+from tgscheduler.stores.sqlite_file import DatabaseFile, Identity, Moved
 from tgscheduler.stores.statements import Many
 
-log = logging.getLogger(__name__)
-
-#: Timeout (seconds) of a statement that waits for another process's transaction.
+#: How long a statement waits for another process's transaction (seconds).
 PATIENCE = 2.0
 #: Number of rows after which a checkpoint moves the log to the file. SQLite itself would do it within a COMMIT, and
 #: claims would wait for the disk; it still does when the log has grown to ``_LONGEST_LOG`` pages.
@@ -60,12 +56,8 @@ class SqliteDatabase:
         if not str(path) or str(path) == ":memory:" or "\0" in str(path):
             raise InvalidValue(f"store: expected the path of a file, got {str(path)!r}; to keep nothing say 'memory'")
         self.path = Path(path).absolute()
-        self.name = f"sqlite:///{_shown(self.path)}"
-        self._file: tuple[int, int] | None = None
-        #: Its log and the log's index, as the writing connection has them open.
-        self._logs: dict[str, tuple[int, int] | None] = {}
-        #: The only connection to files that were removed; it stays open until their content is at the path again.
-        self._kept: sqlite3.Connection | None = None
+        self._file = DatabaseFile(self.path)
+        self.name = self._file.name
         self._untidy = self._log = 0
         self._tidying: threading.Thread | None = None
         self._tidier: sqlite3.Connection | None = None
@@ -80,37 +72,21 @@ class SqliteDatabase:
                 f"{self.name}: SQLite {'.'.join(map(str, _OLDEST))} or newer is needed, this Python has "
                 f"{sqlite3.sqlite_version}: use another Python, or postgresql://"
             )
-        self._rescue()
-        if not self.path.parent.is_dir():
-            raise StoreError(
-                f"{self.name}: there is no folder {_shown(self.path.parent)}; make it, or name another one"
-            )
-        try:
-            if self.path.is_symlink() and not (self.path.exists() and self.path.stat().st_size):
-                raise StoreError(f"{self.name}: a symbolic link to nothing; name the file itself")
-            if self.path.is_dir():
-                raise StoreError(f"{self.name}: a folder is there; name a file in it")
-            if not self.path.exists():
-                _create(self.path)
-                if self._file is not None:
-                    log.warning("%s was missing; a new file was created, without the earlier records", self.name)
-        except OSError as error:
-            if isinstance(error, StoreError):
-                raise
-            raise StoreError(f"{self.name}: cannot be created: {error.strerror}; mind its folder's owner") from error
+        self._restore()
+        self._file.create()
 
     @no_fork
     def connect(self, writing: bool) -> sqlite3.Connection:
         """Return a connection to the file, which must exist."""
         if not self.path.is_file():
             raise StoreError(f"{self.name}: there is no such file")
-        if _identity(self.path) in _inherited:
+        if self._file.identity in _inherited:
             raise WrongProcess(
                 f"{self.name} is open in the parent of this process, and SQLite cannot have it open in both: "
                 "open it after the fork, in a program of its own, or by method.threaded"
             )
         connection = sqlite3.connect(
-            _uri(self.path), uri=True, isolation_level=None, check_same_thread=False,
+            self._file.uri, uri=True, isolation_level=None, check_same_thread=False,
             cached_statements=256, timeout=PATIENCE,
         )  # fmt: skip
         try:
@@ -120,10 +96,8 @@ class SqliteDatabase:
                 connection.execute("PRAGMA cache_size = -16000")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
                 connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # opens the log
-                kept, self._kept = self._kept, None
-                self._file, self._writing = _identity(self.path), connection
-                self._logs = {name: _identity_or_none(name) for name in self._log_names()}
-                if kept is not None:  # another file owns its log by now: closed last, it would move that log
+                kept, self._writing = self._file.note_opened(), connection
+                if kept is not None:  # its log is another's by now: it must not be the last one, which moves the log
                     self.close(kept)
             else:
                 connection.execute("PRAGMA query_only = 1")
@@ -137,7 +111,7 @@ class SqliteDatabase:
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
-        if connection is self._kept:
+        if connection is self._file.kept:
             return
         if self._tidying is not None and self._tidying is not threading.current_thread():
             self._tidying.join(PATIENCE)
@@ -147,32 +121,14 @@ class SqliteDatabase:
         except sqlite3.Error:  # its transaction cannot be ended: the file or the disk is gone
             pass
 
-    def descriptors(self) -> list[int]:
-        """Return the descriptors with which this process holds the file and its log open."""
-        found = []
-        files = set()
-        for name in (str(self.path), *self._log_names()):
-            try:
-                files.add(_identity(name))
-            except OSError:
-                continue
-        for name in os.listdir("/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"):
-            try:
-                status = os.fstat(int(name))
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) in files:
-                found.append(int(name))
-        return found
-
     def leave(self, connections: Sequence[Any]) -> None:
         """Abandon a parent's connections in its forked child: neither use nor close them."""
         if connections:
-            _inherited.update([_identity(self.path)] if self._file is None else [self._file])
-            for hidden in (self._tidier, self._kept):
+            _inherited.add(self._file.opened or self._file.identity)
+            for hidden in (self._tidier, self._file.kept):
                 if hidden is not None:
                     never_free(hidden)
-            for descriptor in self.descriptors():
+            for descriptor in self._file.descriptors():
                 os.close(descriptor)
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -181,12 +137,10 @@ class SqliteDatabase:
     def begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that writes."""
         connection.execute("BEGIN IMMEDIATE")
-        # Checked only now: within the transaction no other process moves the log.
-        if _identity_or_none(self.path) != self._file or any(
-            _identity_or_none(name) != identity for name, identity in self._logs.items()
-        ):
+        # Looked at after that: from now on no other process moves the log.
+        if self._file.is_moved():
             connection.execute("ROLLBACK")
-            self._kept = connection
+            self._file.kept = connection
             raise Moved(f"{self.name} or its log was removed or replaced")
 
     @no_fork
@@ -301,111 +255,17 @@ class SqliteDatabase:
                 return f"{self.name}: {text}; {mend}"
         return f"{self.name}: {text}"
 
-    def _log_names(self) -> list[str]:
-        """Return the names of the log and its index: they lie beside the file itself, even if the path is a link."""
-        file = os.path.realpath(self.path)
-        return [f"{file}-wal", f"{file}-shm"]
-
     @no_fork
-    def _rescue(self) -> None:
-        """Restore to the path what only the kept connection has and close it; raise Moved if that cannot be yet."""
-        connection = self._kept
-        if connection is None:
-            return
-        there = _identity_or_none(self.path)
-        log_name = next(iter(self._logs))
-        try:
-            if there is None:
-                self._put_back(connection)
-                log.warning("%s was removed; it was restored with all its content", self.name)
-            elif there != self._file:
-                log.warning("%s was replaced by another file, which is in use from now on", self.name)
-                return
-            elif _identity_or_none(log_name) == self._logs[log_name] or not _size(
-                log_name
-            ):  # no process has begun another one
-                [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                if busy:
-                    raise Moved(f"{self.name}: its log was removed; what is in it waits for a reader to end")
-                log.warning("%s: its log was removed; what was in it was moved to the file", self.name)
-            else:
-                return
-        except (OSError, sqlite3.Error) as error:
-            if isinstance(error, Moved):
-                raise
-            raise Moved(f"{self.name} or its log was removed, and cannot be put back yet: {error}") from error
-        self._kept = None
-        self.close(connection)
-
-    def _put_back(self, connection: sqlite3.Connection) -> None:
-        """Recreate the removed file: while this process has it open, all its content still exists."""
-        file = Path(os.path.realpath(self.path))
-        for name in self._log_names():
-            Path(name).unlink(missing_ok=True)  # those of the removed file: SQLite would use them for the new one
-        beside = file.with_name(f"{file.name}.restored-{os.getpid()}")
-        beside.unlink(missing_ok=True)
-        _create(beside)
-        try:
-            with_all = sqlite3.connect(_uri(beside), uri=True, isolation_level=None)
-            try:
-                connection.backup(with_all)
-            finally:
-                with_all.close()
-            os.link(beside, file)  # fails if another process has made one meanwhile
-        finally:
-            for left in (str(beside), f"{beside}-wal", f"{beside}-shm"):
-                Path(left).unlink(missing_ok=True)
+    def _restore(self) -> None:
+        """Bring to the path what was removed from it, or what was in a log that was."""
+        connection = self._file.restore()
+        if connection is not None:
+            self.close(connection)
 
 
-#: Files that the parent of this forked process has open. SQLite keeps, for each file, a list of what the process has
-#: locked; a child inherits the list but not the locks, so it must not open such a file.
-_inherited: set[tuple[int, int]] = set()
-
-
-class Moved(StoreError):
-    """The file at the path is not the one that is open."""
-
-
-def _create(path: Path) -> None:
-    """Create an empty file that only its owner may read and write, whatever the umask."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    try:
-        descriptor = os.open(path, flags, 0o600)
-    except FileExistsError:  # another process was faster
-        return
-    try:
-        os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
-    finally:
-        os.close(descriptor)
-
-
-def _shown(path: Path) -> str:
-    """Return a path as text that can be written anywhere, even if a folder's name is not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
-def _uri(path: Path) -> str:
-    """Return the URI with which SQLite opens an existing file and creates none."""
-    return f"file:{quote(os.fsencode(path))}?mode=rw"
-
-
-def _identity(path: str | os.PathLike[str]) -> tuple[int, int]:
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
-
-
-def _identity_or_none(path: str | os.PathLike[str]) -> tuple[int, int] | None:
-    try:
-        return _identity(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
+#: Files that the parent of this forked process has open. SQLite keeps, for each file, what the process has locked; of
+#: that a child inherits the notes, but not the locks, so that it must not touch such a file.
+_inherited: set[Identity] = set()
 
 
 def _parts(statement: Many, rows: Sequence[Sequence[Any]]) -> list[tuple[str, list[Any]]]:

@@ -1,10 +1,7 @@
 """Sums of runs by task, hour and state: number of occurrences, and duration."""
 
 from collections.abc import Iterable
-from typing import Any
 
-from tgscheduler.stores import statements as sql
-from tgscheduler.stores.database import Database
 from tgscheduler.timetable.run import Run
 
 #: A row of sums: span, begin, task, state, count, seconds, longest.
@@ -60,17 +57,3 @@ def spread(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
             found[1] += seconds
             found[2] = max(found[2], longest)
     return [(*key, int(count), seconds, longest) for key, (count, seconds, longest) in sorted(rows.items())]
-
-
-def totals(database: Database, connection: Any, without: dict[str, int]) -> dict[str, int]:
-    """Return the number of occurrences on record in each state, minus those of ``without``."""
-    found: dict[str, int] = {}
-    for state, count in database.rows(connection, sql.TOTALS):
-        found[state] = found.get(state, 0) + int(count)
-    return {state: found.get(state, 0) - without.get(state, 0) for state in {**found, **without}}
-
-
-def add_counts(counts: dict[str, int], runs: Iterable[Run], sign: int = 1) -> None:
-    """Add the occurrences of runs to ``counts`` by state; ``sign`` -1 subtracts them."""
-    for run in runs:
-        counts[run.state] = counts.get(run.state, 0) + sign * run.count

@@ -7,7 +7,7 @@
     nothing                     a heartbeat every 10 s, a look at other processes every second; a step of pruning
     an error                    reconnect, with growing delays; down after two failures, or one that took ``patience``
 
-A transaction whose COMMIT was not acknowledged is looked up by its number before anything else is written.
+See :mod:`tgscheduler.stores.session` for a transaction whose COMMIT was not answered.
 """
 
 import logging
@@ -19,16 +19,16 @@ from typing import Any
 
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
-from tgscheduler.errors import WrongProcess
-from tgscheduler.stores import statements as sql
+from tgscheduler.stores.availability import Availability
 from tgscheduler.stores.base import Claim, Claimed, Condition
-from tgscheduler.stores.batch import Batch, Contested
+from tgscheduler.stores.batch import Batch
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import BATCH, CLAIMS, DROPPED, FLUSH, GIVE_UP, RUNS, TAKE, Entry, Line
-from tgscheduler.stores.nodes import BEAT, LEFT, Process
-from tgscheduler.stores.peers import AHEAD, LOOK, LOOK_SOON, Peers, enrol
+from tgscheduler.stores.line import BATCH, CLAIMS, FLUSH, GIVE_UP, TAKE, Entry, Line
+from tgscheduler.stores.nodes import BEAT
+from tgscheduler.stores.peers import AHEAD, LOOK, LOOK_SOON, Peers
 from tgscheduler.stores.pruning import Pruner
-from tgscheduler.stores.tallies import add_counts, totals
+from tgscheduler.stores.session import Session
+from tgscheduler.stores.totals import Totals
 from tgscheduler.timetable.run import Run
 
 log = logging.getLogger(__name__)
@@ -44,38 +44,26 @@ class Writer:
     """Writes the entries of a write buffer."""
 
     def __init__(self, database: Database, line: Line, clock: Clock, patience: float, pruner: Pruner) -> None:
-        self._database, self._line, self.clock, self._patience, self._pruner = database, line, clock, patience, pruner
-        self._connect: Callable[[], Any] = lambda: None
+        self._database, self._line, self.clock, self._pruner = database, line, clock, pruner
         self._answer: Callable[[list[Claimed]], None] = lambda claims: None
         self._changed: Callable[[Condition], None] = lambda condition: None
         self._orphans: Callable[[list[Run]], None] = lambda runs: None
-        self._connection: Any = None
         self._thread: threading.Thread | None = None
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
         self._close_by: float | None = None
         self.peers = Peers(database, clock)
-        #: Set unless another process must notice this one first.
+        self.session = Session(database, self.peers)
+        self.totals = Totals()
+        self._availability = Availability(database.name, patience)
+        #: Set unless another process has to take note of this one first.
         self.admitted = threading.Event()
         self.admitted.set()
         self._looked = self._counted = 0.0
         self._taking: set[int] = set()
         self._wrong = False
-        self._step = sql.STEP.format(clock=database.clock)
-        self._number = 0
-        self._unsure: Batch | None = None
-        self._ids: dict[str, int] = {}
         self._limit, self._narrow = BATCH, 0
-        self._failures = 0
-        self._busy: float | None = None
         self._wrote = self._pruned = self._began = 0.0
-        self._down: str | None = None
-        self._since: float | None = None
-        #: Occurrences by state: those that ended with claims, and all that this writer has written.
-        self.closed: dict[str, int] = {}
-        self.written: dict[str, int] = {}
-        #: Totals of the database, without what this writer has written.
-        self.others: dict[str, int] = {}
 
     # -- from other threads -------------------------------------------------------------------------------------------
 
@@ -87,15 +75,14 @@ class Writer:
         changed: Callable[[Condition], None],
         orphans: Callable[[list[Run]], None],
     ) -> None:
-        """Start the thread with this connection; ``connect`` makes another one when it breaks."""
-        self._connection, self._connect, self._answer, self._changed = connection, connect, answer, changed
-        self._orphans = orphans
+        """Write with this connection, and with those of ``connect`` when it breaks."""
+        self.session.start(connection, connect)
+        self._answer, self._changed, self._orphans = answer, changed, orphans
         self._looked = self._counted = clocks.elapsed()
         self._taking.clear()
         self._admit()
         self._close_by, self._wrote = None, clocks.elapsed()
-        self._down = self._since = self._busy = None
-        self._failures = 0
+        self._availability.reset()
         self._thread = threading.Thread(target=self._run, name="tgscheduler-store", daemon=True)
         self._thread.start()
 
@@ -103,10 +90,6 @@ class Writer:
     def node(self) -> int:
         """The number of this process in the database."""
         return self.peers.node
-
-    def restart(self) -> None:
-        """Restart the batch numbers, for a new node."""
-        self._number, self._unsure = 0, None
 
     def ring(self) -> None:
         """Wake the thread."""
@@ -117,16 +100,16 @@ class Writer:
     def stop(self, timeout: float) -> None:
         """Write the rest within ``timeout`` seconds."""
         self._close_by = clocks.elapsed() + timeout
-        if (connection := self._connection) is not None:
-            self._database.hurry(connection, timeout / 3)  # leaves time for another connection
+        if (connection := self.session.connection) is not None:
+            self._database.hurry(connection, timeout / 3)  # so that there is time for another connection
         self._bell.put(None)
         if self._thread is not None:
             self._thread.join(timeout + 0.05)
 
     def forget(self) -> None:
-        """In a forked child: write nothing, even if the host has replaced the thread by one that a fork copies."""
-        self._connection, self._close_by = None, 0.0
-        self._connect = _refuse
+        """In a forked copy: write nothing, also where a host has replaced the thread by what a fork copies."""
+        self._close_by = 0.0
+        self.session.reset_after_fork()
 
     @property
     def alive(self) -> bool:
@@ -134,10 +117,8 @@ class Writer:
         return self._thread is not None and self._thread.is_alive()
 
     def condition(self) -> Condition:
-        """Return the status of the database, even while a call blocks the thread."""
-        down, since, busy = self._down, self._since, self._busy
-        if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
-            down, since = f"{self._database.name}: no answer for {waits:.0f} s", self.clock.now() - waits
+        """Return how the database is, also while it keeps the thread waiting."""
+        down, since = self._availability.outage(self.clock.now())
         if down is None and (awaited := self.peers.awaited) is not None:
             down = f"{self._database.name}: {awaited} has not noticed this process yet"
         line = self._line
@@ -159,17 +140,16 @@ class Writer:
                     if not isinstance(error, self._database.errors):
                         log.exception("%s: bug in the store's thread, which continues", self._database.name)
                     self._failed(error)
-            if self._connection is not None and self._unsure is None:
-                self._database.execute(self._connection, "UPDATE tg_node SET seen = ? WHERE id = ?", (LEFT, self.node))
-        except Exception as error:  # other processes will find out that this one has ended
-            log.debug("%s: its end is not on record: %s", self._database.name, self._database.describe(error))
+            self.session.sign_off()
+        except Exception as error:  # it is gone, and has to be taken for gone by others
+            log.debug("%s: left without a word: %s", self._database.name, self._database.describe(error))
         finally:
-            self._disconnect()
+            self.session.disconnect()
 
     def _is_over(self) -> bool:
         if self._close_by is None:
             return False
-        return clocks.elapsed() > self._close_by or not (len(self._line) or self._unsure)
+        return clocks.elapsed() > self._close_by or not (len(self._line) or self.session.in_doubt)
 
     def _turn(self) -> None:
         """Write a batch, or do maintenance, or sleep until there is work."""
@@ -181,17 +161,18 @@ class Writer:
         look = self._looked + (LOOK if self.admitted.is_set() else LOOK_SOON) - now
         beat = self._wrote + BEAT - now
         prune = self._pruner.due(now)
-        if self._unsure or self._down or beat <= 0 or (due is not None and (due <= 0 or self._close_by is not None)):
-            if prune <= 0 and not self._down and not self._unsure and now - self._pruned > _SHARE:
+        troubled = bool(self.session.in_doubt or self._availability.down)
+        if troubled or beat <= 0 or (due is not None and (due <= 0 or self._close_by is not None)):
+            if prune <= 0 and not troubled and now - self._pruned > _SHARE:
                 self._prune()
             if (early := self._began + _PACE - now) > 0 and self._close_by is None:
                 clocks.pause(early)
-            self._busy = self._began = clocks.elapsed()
+            self._availability.busy = self._began = clocks.elapsed()
             self._write()
             if now >= self._counted + BEAT:
-                self._busy = clocks.elapsed()
+                self._availability.busy = clocks.elapsed()
                 self._count()
-            self._busy = None
+            self._availability.busy = None
         elif prune <= 0:
             self._prune()
         else:
@@ -205,93 +186,44 @@ class Writer:
         self._rung = False
 
     def _prune(self) -> None:
-        self._pruned = self._busy = clocks.elapsed()
-        if self._connection is None:
+        self._pruned = self._availability.busy = clocks.elapsed()
+        if self.session.connection is None:
             self._reconnect()
         try:
-            self._pruner.step(self._connection, self.clock.now())
+            self._pruner.step(self.session.connection, self.clock.now())
         except Exception:
-            self._roll_back()
+            self.session.roll_back()
             raise
-        self._busy = None
+        self._availability.busy = None
 
     def _write(self) -> None:
-        """Write one batch: the waiting entries, or only a heartbeat."""
-        if self._connection is None:
+        """Write one batch: what waits, or only that we are there."""
+        if self.session.connection is None:
             self._reconnect()
-        number = self._number + 1
-        entries = self._line.take(number, self._limit) if self.admitted.is_set() else []
-        process = self.peers.process
-        batch = Batch(self.node, process.host if process else "", number, entries, self._line.skipped)
+        session = self.session
+        entries = self._line.take(session.next_number, self._limit) if self.admitted.is_set() else []
         try:
-            try:
-                self._send(batch)
-            except Contested:
-                self._roll_back()
-                if self._connection is None:  # the rollback failed
-                    self._reconnect()
-                batch.careful = True
-                self._send(batch)
+            batch = session.write(entries, self._line.skipped)
         except Exception as error:
             self._line.give_back(entries)
-            self._roll_back()
+            session.roll_back()
             if not self._database.is_data(error) or not entries:
                 raise
             self._suspect(entries, error)
             return
-        self._unsure = batch
-        self._database.commit(self._connection)
+        session.commit(batch)
         self._committed(batch)
 
-    def _send(self, batch: Batch) -> None:
-        database, connection, now, peers = self._database, self._connection, self.clock.now(), self.peers
-        database.begin(connection)
-        values = (batch.number, peers.local_time(), peers.node, self._number)
-        step = database.rows(connection, self._step, values) or self._enrol_again(batch, now)
-        if step and self.clock.is_real:
-            [(now, peers.ahead)] = step
-            batch.latest = now + peers.latest
-        batch.write(database, connection, self._ids, now)
-
-    def _enrol_again(self, batch: Batch, now: float) -> list[Any]:
-        """Restore this process's row: the database is another one, perhaps a restored backup."""
-        database, connection, peers = self._database, self._connection, self.peers
-        assert peers.process is not None
-        peers.forget()
-        query = "SELECT host, machine, process, birth FROM tg_node WHERE id = ?"
-        found = database.rows(connection, query, (peers.node,))
-        if found and Process(*found[0]) == peers.process:
-            step = sql.STEP_ANYHOW.format(clock=database.clock)
-            return database.rows(connection, step, (batch.number, peers.local_time(), peers.node))
-        number = None if found else peers.node
-        peers.node = batch.node = enrol(database, connection, peers.process, now, batch.number, number)
-        return []
-
     def _committed(self, batch: Batch) -> None:
-        self._unsure = None
-        self._number = batch.number
         self._wrote = clocks.elapsed()
-        for entry in batch.entries:
-            if entry.kind == RUNS:
-                add_counts(self.written, entry.items)
-            elif entry.kind == DROPPED:
-                for (_, _, state), (count, _, _) in entry.items.tallies.sums.items():
-                    self.written[state] = self.written.get(state, 0) + int(count)
-        add_counts(self.written, batch.closed)
-        add_counts(self.written, batch.doubles, -1)
-        closed = self.closed.copy()
-        add_counts(closed, batch.closed)
-        add_counts(closed, batch.doubles, -1)
-        self.closed = closed  # replaced as a whole: readers take no lock
+        self.totals.add(batch)
         self._line.done(batch.entries)
-        self._database.tidy(self._connection, sum(entry.records for entry in batch.entries))
+        self._database.tidy(self.session.connection, sum(entry.records for entry in batch.entries))
         if self._narrow:
             self._narrow -= 1
             self._limit = self._limit if self._narrow else BATCH
-        self._failures = 0
-        if self._down is not None:
-            log.warning("%s is back; buffered records are being written", self._database.name)
-            self._down = self._since = None
+        if self._availability.succeed():
+            log.warning("%s is back; what was held back is being written", self._database.name)
             self._tell(self._changed, self.condition())
         if batch.answers:
             for answer in batch.answers:
@@ -339,71 +271,46 @@ class Writer:
     # -- the connection -----------------------------------------------------------------------------------------------
 
     def _reconnect(self) -> None:
-        """Reconnect, and look up whether a transaction whose commit was not acknowledged was committed."""
-        self._connection = self._connect()
-        self._ids.clear()
-        batch = self._unsure
+        """Connect anew, and find out what became of a transaction whose commit was not answered."""
+        session = self.session
+        session.reconnect()
+        batch = session.in_doubt
         if batch is None:
             return
-        database, connection = self._database, self._connection
-        database.begin(connection)
-        database.lock_node(connection, self.node)
-        found = database.rows(connection, "SELECT batch FROM tg_node WHERE id = ?", (self.node,))
-        database.rollback(connection)
-        if found and found[0][0] == batch.number:
+        if session.is_committed(batch):
             self._committed(batch)
         else:
             self._line.give_back(batch.entries)
-            self._unsure = None
 
     def _failed(self, error: Exception) -> None:
-        """Record and log that the database failed, and wait before the next attempt."""
-        self._disconnect()
-        now = clocks.elapsed()
-        began, self._busy = self._busy or now, None
-        self._failures += 1
+        """Remember that the database does not do what it is asked to, say so, and wait a while."""
+        self.session.disconnect()
+        now, availability = clocks.elapsed(), self._availability
         text = self._database.describe(error)
-        if self._down is None and (self._failures > 1 or now - began >= self._patience):
-            self._since = self.clock.now() - (now - began)
-            self._down = text
-            log.warning("%s; records wait in memory until it is back", text)
+        if availability.fail(text, now, self.clock.now()):
+            log.warning("%s; what is to be written waits for it", text)
             self._tell(self._changed, self.condition())
-        elif self._down is not None:
-            self._down = text
-        else:
-            log.info("%s; trying again", text)
+        elif availability.down is None:
+            log.info("%s; once more", text)
         forgotten = self._line.forgotten
         if forgotten:
             self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in drain(forgotten)])
-        until = now + min(_SLOWEST, 0.025 * 2 ** min(self._failures, 10))
+        until = now + min(_SLOWEST, 0.025 * 2 ** min(availability.failures, 10))
         while (left := until - clocks.elapsed()) > 0 and not self._is_over():
             closing = self._close_by is not None
             self._sleep(min(left, 0.05) if closing else left)
             if closing or self._close_by is not None:
                 until = min(until, clocks.elapsed() + 0.05)
 
-    def _roll_back(self) -> None:
-        self._ids.clear()  # the rows of tasks that were new in this transaction are gone
-        try:
-            if self._connection is not None:
-                self._database.rollback(self._connection)
-        except self._database.errors:
-            self._disconnect()
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._database.close(connection)
-
     # -- other processes ----------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Look at the other processes: whether this one is alone, and which are gone and have left runs."""
-        self._busy = self._looked = clocks.elapsed()
-        if self._connection is None:
+        """Look at the other processes: whether this one is alone, and whether one is gone whose runs are left."""
+        self._availability.busy = self._looked = clocks.elapsed()
+        if self.session.connection is None:
             self._reconnect()
         peers = self.peers
-        gone = [peer for peer in peers.look(self._connection) if peer.node not in self._taking]
+        gone = [peer for peer in peers.look(self.session.connection) if peer.node not in self._taking]
         if gone:
             self._taking.update(peer.node for peer in gone)
             self._line.append(Entry(TAKE, tuple(gone), 0, self._looked))
@@ -412,7 +319,7 @@ class Writer:
             self._line.append(Entry(GIVE_UP, None, 0, self._looked))
         if abs(peers.ahead) <= AHEAD:
             self._wrong = False
-        self._busy = None
+        self._availability.busy = None
         self._admit()
 
     def _admit(self) -> None:
@@ -425,18 +332,14 @@ class Writer:
     def _count(self) -> None:
         """Read the totals again if other processes write here too."""
         self._counted = clocks.elapsed()
-        if self._connection is not None and self.peers.others:
-            self.others = totals(self._database, self._connection, self.written)
+        if self.session.connection is not None and self.peers.others:
+            self.totals.read_others(self._database, self.session.connection)
 
     def _tell(self, what: Callable[[Any], None], argument: Any) -> None:
         try:
             what(argument)
         except Exception:
             log.exception("%s: a callback of the store failed", self._database.name)
-
-
-def _refuse() -> Any:
-    raise WrongProcess("the store is open in the parent of this process")
 
 
 def drain(line: deque[Claim]) -> Iterator[Claim]:

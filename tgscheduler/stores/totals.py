@@ -1,0 +1,62 @@
+"""How many occurrences a database holds in each state: what this process wrote of them, and what others did."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from tgscheduler.stores import statements as sql
+from tgscheduler.stores.batch import Batch
+from tgscheduler.stores.database import Database
+from tgscheduler.stores.line import DROPPED, RUNS
+from tgscheduler.timetable.run import Run
+
+
+class Totals:
+    """Occurrences by state; the writer's thread changes them, any thread reads them."""
+
+    def __init__(self) -> None:
+        #: Those that have ended with claims.
+        self.closed: dict[str, int] = {}
+        #: Totals of the database, without what this process has written.
+        self.others: dict[str, int] = {}
+        self._written: dict[str, int] = {}
+
+    def add(self, batch: Batch) -> None:
+        """Add what a batch has written, now that it is committed."""
+        written = self._written
+        for entry in batch.entries:
+            if entry.kind == RUNS:
+                _add_counts(written, entry.items)
+            elif entry.kind == DROPPED:
+                for (_, _, state), (count, _, _) in entry.items.tallies.sums.items():
+                    written[state] = written.get(state, 0) + int(count)
+        closed = self.closed.copy()
+        for counts in (written, closed):
+            _add_counts(counts, batch.closed)
+            _add_counts(counts, batch.doubles, -1)
+        self.closed = closed  # as a whole: readers take no lock
+
+    def read_others(self, database: Database, connection: Any) -> None:
+        """Read what other processes have written."""
+        found, written = read_totals(database, connection), self._written
+        self.others = {state: found.get(state, 0) - written.get(state, 0) for state in {**found, **written}}
+
+    def with_recorded(self, recorded: dict[str, int]) -> dict[str, int]:
+        """Return all occurrences by state; ``recorded`` are this process's own that did not end with a claim."""
+        counts: dict[str, int] = {}
+        for part in (self.others, recorded, self.closed):
+            for state, count in part.items():
+                counts[state] = counts.get(state, 0) + count
+        return {state: count for state, count in counts.items() if count}
+
+
+def read_totals(database: Database, connection: Any) -> dict[str, int]:
+    """Return how many occurrences are on record in each state."""
+    found: dict[str, int] = {}
+    for state, count in database.rows(connection, sql.TOTALS):
+        found[state] = found.get(state, 0) + int(count)
+    return found
+
+
+def _add_counts(counts: dict[str, int], runs: Iterable[Run], sign: int = 1) -> None:
+    for run in runs:
+        counts[run.state] = counts.get(run.state, 0) + sign * run.count
