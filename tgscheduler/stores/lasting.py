@@ -179,7 +179,7 @@ class DatabaseStore(Readable):
         self._hand_in(RENAME, (old, new))
 
     def flush(self, timeout: float) -> bool:
-        """Wait until what was handed in so far is on record; say whether it is."""
+        """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
         self._connections.check_open()
         written = threading.Event()
         self._hand_in(FLUSH, written)
