@@ -205,7 +205,7 @@ def test_a_child_that_hangs_in_a_lock_held_at_the_fork_is_ended_at_stop():
 def test_a_child_that_hangs_before_its_action_is_ended_and_says_why(monkeypatch):
     monkeypatch.setattr(forkedrun, "SIGN_OF_LIFE", 0.3)
     lock, scheduler = threading.Lock(), ThreadedScheduler()
-    monkeypatch.setattr(forked.child, "settle", lambda *args, **kw: lock.acquire())
+    monkeypatch.setattr(forkedrun.child, "settle", lambda *args, **kw: lock.acquire())
     with on_time(scheduler), lock:
         run = run_once(scheduler, int, method="forked")
         assert (run.state, run.reason) == ("failed", "no sign of life for 0 s: a lock held at the fork?")
