@@ -28,8 +28,8 @@ from tgscheduler.logs import brief
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.actions import check_callable
+from tgscheduler.timetable.trigger_phrases import none_until_in_words, stamp
 from tgscheduler.timetable.triggers import check_moment, check_seconds
-from tgscheduler.timetable.words import none_until_in_words, stamp
 
 #: Maximum number of fires in a simulation.
 MOST_FIRES = 1_000_000

@@ -44,7 +44,7 @@ from tgscheduler.engine.forked import ForkedScheduler
 from tgscheduler.engine.scheduler import Scheduler, ThreadedScheduler
 from tgscheduler.events import Event
 from tgscheduler.executors.base import current_run
-from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, DayTaskRescheduler, MonthdayTask, WeekdayTask
+from tgscheduler.timetable.calendar_tasks import CronLikeTask, CronTask, DayTaskRescheduler, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.policy import Policy, Retry, method
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask, SingleTask, Task, TriggerTask

@@ -94,7 +94,7 @@ def test_dates_are_looked_at_and_missed_occurrences_counted_without_the_lock(eng
         return watching
 
     monkeypatch.setattr(ExceptOn, "_leaves_out", watched(ExceptOn._leaves_out))
-    monkeypatch.setattr(plan, "stretch", watched(plan.stretch))
+    monkeypatch.setattr(plan, "count_fires", watched(plan.count_fires))
     sometimes = Interval(7200).except_on([date(2025, 3, 30)])
     engine.add_task(int, sometimes, taskname="except")
     engine.add_task(int, either(sometimes, Interval(5000)), taskname="either")

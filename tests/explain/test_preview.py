@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tgscheduler.explain.preview import Fire, Forecast, Notes, latest_before, passes
+from tgscheduler.explain.preview import ClockChangeNotes, Fire, Forecast, latest_before, passes
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.policy import Policy
@@ -100,11 +100,11 @@ def dues(**outlook):
 def test_it_ends_where_the_loop_does():
     assert dues(trigger=Interval(10), due=None) == []
     assert dues(trigger=Interval(10), due=10.0, end=30.0) == [10, 20, 30]
-    assert dues(trigger=Interval(10), due=10.0, left=2) == [10, 20]
+    assert dues(trigger=Interval(10), due=10.0, runs_left=2) == [10, 20]
     assert dues(trigger=None, due=10.0) == [10]
     berlin = Weekdays(range(1, 8), (2, 30), "Europe/Berlin")
     first = datetime(2025, 3, 29, 1, 30, tzinfo=UTC).timestamp()
-    assert [due - first for due in dues(trigger=berlin, due=first, left=3)] == [0, DAY - 1800, 2 * DAY - 3600]
+    assert [due - first for due in dues(trigger=berlin, due=first, runs_left=3)] == [0, DAY - 1800, 2 * DAY - 3600]
 
 
 def test_what_is_late_comes_as_the_loop_decides_on_it():
@@ -144,7 +144,7 @@ def test_what_is_spread_beyond_the_next_one_fires_right_after_it():
 
 def notes(trigger, year, month, day, days=2):
     begin = datetime(year, month, day, tzinfo=UTC).timestamp()
-    found, of, moment = {}, Notes(trigger).of, begin
+    found, of, moment = {}, ClockChangeNotes(trigger).of, begin
     while (moment := trigger.next_after(moment)) is not None and moment < begin + days * DAY:
         found[datetime.fromtimestamp(moment, UTC).strftime("%d %H:%M")] = of(moment)
     return {when: note for when, note in found.items() if note is not None}

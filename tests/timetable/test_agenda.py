@@ -6,7 +6,7 @@ import random
 import pytest
 
 from tgscheduler.clock import Clock
-from tgscheduler.timetable.agenda import BATCH, Agenda
+from tgscheduler.timetable.agenda import DUE_BATCH, Agenda
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.tasks import SchedulerContext, SingleTask
 
@@ -94,29 +94,29 @@ def test_the_earliest_is_never_later_than_the_next_fire():
 
 
 def test_a_burst_comes_in_batches_and_the_rest_is_due_still():
-    agenda, made = filled(*[1.0] * (2 * BATCH + 10))
+    agenda, made = filled(*[1.0] * (2 * DUE_BATCH + 10))
     sizes, found = [], []
     while agenda.earliest <= 1.0:
         batch = agenda.pop_due(1.0)
         sizes.append(len(batch))
         found += batch
-    assert sizes[:3] == [BATCH, BATCH, 10]
+    assert sizes[:3] == [DUE_BATCH, DUE_BATCH, 10]
     assert sum(sizes) == len(made)
     assert found == made
 
 
 def test_an_exact_batch_leaves_nothing_behind():
-    agenda, made = filled(*[1.0] * BATCH, 9.0)
+    agenda, made = filled(*[1.0] * DUE_BATCH, 9.0)
     assert agenda.pop_due(1.0) == made[:-1]
     assert agenda.pop_due(1.0) == []
     assert agenda.earliest == 9.0
 
 
 def test_cancelled_tasks_do_not_count_in_a_batch():
-    agenda, made = filled(*[1.0] * (3 * BATCH))
-    for task in made[:BATCH]:
+    agenda, made = filled(*[1.0] * (3 * DUE_BATCH))
+    for task in made[:DUE_BATCH]:
         agenda.cancel(task)
-    assert agenda.pop_due(1.0) == made[BATCH : 2 * BATCH]
+    assert agenda.pop_due(1.0) == made[DUE_BATCH : 2 * DUE_BATCH]
 
 
 def test_tasks_are_listed_in_order():

@@ -333,15 +333,15 @@ def test_an_answer_that_is_no_later_moment_is_an_error(make, answer):
 def test_a_moment_is_on_the_day_of_what_was_composed():
     monday, tuesday = posix("2025-12-22T12:00"), posix("2025-12-23T12:00")
     mondays = Weekdays([1], 3)
-    assert mondays.between(0).on_its_day(monday)
-    assert not mondays.between(0).on_its_day(tuesday)
-    assert mondays.except_on([CHRISTMAS]).on_its_day(monday)
-    assert not mondays.except_on([CHRISTMAS]).on_its_day(tuesday)
-    assert not mondays.except_on([date(2025, 12, 22)]).on_its_day(monday)
-    assert either(mondays, Monthdays([23], 3)).on_its_day(tuesday)
-    assert not either(mondays, Monthdays([24], 3)).on_its_day(tuesday)
-    assert either(mondays, Interval(60)).on_its_day(tuesday)  # an interval has no days
+    assert mondays.between(0).on_scheduled_day(monday)
+    assert not mondays.between(0).on_scheduled_day(tuesday)
+    assert mondays.except_on([CHRISTMAS]).on_scheduled_day(monday)
+    assert not mondays.except_on([CHRISTMAS]).on_scheduled_day(tuesday)
+    assert not mondays.except_on([date(2025, 12, 22)]).on_scheduled_day(monday)
+    assert either(mondays, Monthdays([23], 3)).on_scheduled_day(tuesday)
+    assert not either(mondays, Monthdays([24], 3)).on_scheduled_day(tuesday)
+    assert either(mondays, Interval(60)).on_scheduled_day(tuesday)  # an interval has no days
     for timeless in (Interval(60), Cron("@daily"), either(mondays, Interval(60))):
         for trigger in (timeless, timeless.between(0), timeless.except_on(())):
-            assert trigger.except_on(lambda day: True).on_its_day(tuesday)
-    assert not either(mondays.between(0), mondays).except_on(lambda day: True).on_its_day(monday)
+            assert trigger.except_on(lambda day: True).on_scheduled_day(tuesday)
+    assert not either(mondays.between(0), mondays).except_on(lambda day: True).on_scheduled_day(monday)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wallscan import fires
 
 from tgscheduler.timetable.plan import LONGEST_QUEUE, MOST_COUNTED, Decision, decide, decide_fully
-from tgscheduler.timetable.policy import PLAIN, Policy
+from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy
 from tgscheduler.timetable.run import MISSED, OK, RUNNING, SKIPPED, WAITING, Run
 from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either
 
@@ -32,8 +32,8 @@ class Judged(NamedTuple):
     next_due: float | None
 
 
-def judge(due, now, trigger, policy, *, by_hand=False, **more):
-    return judged(decide_fully(due, "it", now, trigger, policy, manual_due=by_hand, **more))
+def judge(due, now, trigger, policy, *, manual_due=False, **more):
+    return judged(decide_fully(due, "it", now, trigger, policy, manual_due=manual_due, **more))
 
 
 def judged(decision):
@@ -46,8 +46,8 @@ def judged(decision):
     return Judged(parts, decision.next_due)
 
 
-def told(verdict):
-    return [(part.state, part.due, part.until, part.count) for part in verdict.parts], verdict.next_due
+def told(decision):
+    return [(part.state, part.due, part.until, part.count) for part in decision.parts], decision.next_due
 
 
 def an_open_run(due=5.0, state=RUNNING):
@@ -70,14 +70,20 @@ triggers = st.one_of(
     st.sampled_from(["none", "over", "running", "waiting"]),
     st.booleans(),
 )
-def test_the_early_exit_decides_as_the_full_decision_does(trigger, due, late, last, by_hand):
+def test_the_early_exit_decides_as_the_full_decision_does(trigger, due, late, last, manual_due):
     run = None if last == "none" else an_open_run(state={"over": OK}.get(last, last))
     if last == "over":
         run.ended = 1.0
-    entry = entry_for(trigger, due=due, last_run=run, manual_due=by_hand)
+    entry = entry_for(trigger, due=due, last_run=run, manual_due=manual_due)
     still = [run] if run is not None and run.ended is None else []
     full = judge(
-        due, due + late, trigger, PLAIN, running=len(still), oldest=still[0] if still else None, by_hand=by_hand
+        due,
+        due + late,
+        trigger,
+        DEFAULT_POLICY,
+        running=len(still),
+        oldest=still[0] if still else None,
+        manual_due=manual_due,
     )
     assert judged(Decision(*decide(entry, due, "it", due + late))) == full
     assert entry.state.value == "pending"  # and nothing is changed
@@ -97,27 +103,27 @@ policies = st.builds(
     st.sampled_from([TEN, Interval(7.3, 1), either(TEN, Interval(15, 3)), Cron("*/1 * * * *")]),
     st.integers(0, 100), st.floats(0, 3000), policies, st.integers(0, 3), st.booleans(),
 )  # fmt: skip
-def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, late, policy, running, by_hand):
-    due = number * 0.77 if by_hand else trigger.next_after(number * 10.0)
+def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, late, policy, running, manual_due):
+    due = number * 0.77 if manual_due else trigger.next_after(number * 10.0)
     now = due + late
-    verdict = judge(
-        due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, by_hand=by_hand
+    decision = judge(
+        due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, manual_due=manual_due
     )
     horizon = now - policy.jitter
     expected = [due, *fires(trigger, due, math.nextafter(max(horizon, due), math.inf))]
     found = []
-    for part in verdict.parts:
+    for part in decision.parts:
         inside = [fire for fire in expected if part.due <= fire <= part.until]
         assert (inside[0], inside[-1], len(inside)) == (part.due, part.until, part.count)
         assert part.reason is not None or part.state in (RUNNING, WAITING)
         found += inside
     assert found == expected
-    assert verdict.next_due == trigger.next_after(max(horizon, due))
-    starts = [part for part in verdict.parts if part.state == RUNNING]
+    assert decision.next_due == trigger.next_after(max(horizon, due))
+    starts = [part for part in decision.parts if part.state == RUNNING]
     room = {"allow": policy.max_instances or math.inf}.get(policy.overlap, 1)
     assert len(starts) <= max(0, room - running)
     if policy.misfire == "run_all":
-        assert sum(part.state in (RUNNING, WAITING) for part in verdict.parts) <= policy.misfire_cap
+        assert sum(part.state in (RUNNING, WAITING) for part in decision.parts) <= policy.misfire_cap
 
 
 @pytest.mark.parametrize(
@@ -161,13 +167,13 @@ def test_reasons_say_why():
 
 
 def test_a_time_by_hand_off_the_grid_is_the_first_that_run_all_makes_up_for():
-    verdict = judge(15.0, 41.0, TEN, Policy(misfire="run_all", misfire_cap=10), by_hand=True)
-    assert told(verdict) == ([(RUNNING, 15, 15, 1), *((WAITING, d, d, 1) for d in (20, 30, 40))], 50.0)
+    decision = judge(15.0, 41.0, TEN, Policy(misfire="run_all", misfire_cap=10), manual_due=True)
+    assert told(decision) == ([(RUNNING, 15, 15, 1), *((WAITING, d, d, 1) for d in (20, 30, 40))], 50.0)
 
 
 def test_a_time_by_hand_on_a_wrong_day_is_nothing():
     friday = Weekdays([5], (3, 0))
-    assert judge(0.0, 0.0, friday, Policy(grace=1), by_hand=True) == Judged([], friday.next_after(0.0))
+    assert judge(0.0, 0.0, friday, Policy(grace=1), manual_due=True) == Judged([], friday.next_after(0.0))
 
 
 @pytest.mark.slow
@@ -181,38 +187,38 @@ def test_a_time_by_hand_on_a_wrong_day_is_nothing():
 )
 def test_what_is_too_much_to_count_hides_nothing_that_still_runs(policy, states):
     minutely, month = Cron("* * * * *"), 30 * 86400.0
-    verdict = judge(0.0, month + 30, minutely, policy)
-    assert [part.state for part in verdict.parts] == states
-    assert verdict.parts[-1].until == month
-    assert verdict.parts[0].count == MOST_COUNTED
-    assert f"at least {MOST_COUNTED} occurrences" in verdict.parts[0].reason
-    assert verdict.next_due == month + 60
+    decision = judge(0.0, month + 30, minutely, policy)
+    assert [part.state for part in decision.parts] == states
+    assert decision.parts[-1].until == month
+    assert decision.parts[0].count == MOST_COUNTED
+    assert f"at least {MOST_COUNTED} occurrences" in decision.parts[0].reason
+    assert decision.next_due == month + 60
 
 
 def test_the_end_is_included_and_nothing_comes_after_it():
-    assert told(judge(10.0, 55.0, TEN, PLAIN, end=30.0)) == ([(RUNNING, 10, 30, 3)], None)
-    assert told(judge(10.0, 10.0, TEN, PLAIN, end=20.0)) == ([(RUNNING, 10, 10, 1)], 20.0)
-    assert told(judge(20.0, 20.0, TEN, PLAIN, end=20.0)) == ([(RUNNING, 20, 20, 1)], None)
+    assert told(judge(10.0, 55.0, TEN, DEFAULT_POLICY, end=30.0)) == ([(RUNNING, 10, 30, 3)], None)
+    assert told(judge(10.0, 10.0, TEN, DEFAULT_POLICY, end=20.0)) == ([(RUNNING, 10, 10, 1)], 20.0)
+    assert told(judge(20.0, 20.0, TEN, DEFAULT_POLICY, end=20.0)) == ([(RUNNING, 20, 20, 1)], None)
 
 
 def test_what_is_left_bounds_runs_and_not_what_was_missed():
     three = Policy(misfire="run_all", misfire_cap=3)
-    assert told(judge(10.0, 55.0, TEN, three, left=2)) == (
+    assert told(judge(10.0, 55.0, TEN, three, runs_left=2)) == (
         [(MISSED, 10, 20, 2), (RUNNING, 30, 30, 1), (WAITING, 40, 40, 1)], None,
     )  # fmt: skip
-    assert told(judge(10.0, 10.0, TEN, PLAIN, left=1)) == ([(RUNNING, 10, 10, 1)], None)
-    assert told(judge(10.0, 10.0, TEN, PLAIN, left=1, running=1, oldest=an_open_run())) == (
+    assert told(judge(10.0, 10.0, TEN, DEFAULT_POLICY, runs_left=1)) == ([(RUNNING, 10, 10, 1)], None)
+    assert told(judge(10.0, 10.0, TEN, DEFAULT_POLICY, runs_left=1, running=1, oldest=an_open_run())) == (
         [(SKIPPED, 10, 10, 1)], 20.0,
     )  # fmt: skip
 
 
 def test_paused_nothing_runs_and_the_reason_says_so():
-    verdict = judge(10.0, 55.0, TEN, Policy(grace=25), paused="paused", left=3)
-    assert [(part.state, part.reason, part.count) for part in verdict.parts] == [
+    decision = judge(10.0, 55.0, TEN, Policy(grace=25), paused="paused", runs_left=3)
+    assert [(part.state, part.reason, part.count) for part in decision.parts] == [
         (SKIPPED, "paused", 2),
         (SKIPPED, "paused", 3),
     ]
-    assert verdict.next_due == 60.0
+    assert decision.next_due == 60.0
 
 
 @pytest.mark.parametrize(
@@ -235,8 +241,8 @@ def test_paused_nothing_runs_and_the_reason_says_so():
 )  # fmt: skip
 def test_overlap(policy, running, waiting, state, reason):
     oldest = an_open_run() if running else None
-    verdict = judge(10.0, 10.0, TEN, policy, running=running, waiting=waiting, oldest=oldest)
-    assert verdict.parts == [Part(10.0, 10.0, 1, state, reason)]
+    decision = judge(10.0, 10.0, TEN, policy, running=running, waiting=waiting, oldest=oldest)
+    assert decision.parts == [Part(10.0, 10.0, 1, state, reason)]
 
 
 def test_what_run_all_makes_up_for_waits_in_a_line_that_is_bounded():

@@ -11,7 +11,7 @@ from tgscheduler.scheduler import IntervalTask, Policy, Retry, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.entry import Limits
 from tgscheduler.timetable.options import NO_OPTIONS, TaskOptions
-from tgscheduler.timetable.policy import PLAIN
+from tgscheduler.timetable.policy import DEFAULT_POLICY
 from tgscheduler.timetable.tasks import options_of
 from tgscheduler.timetable.triggers import Interval
 
@@ -73,7 +73,7 @@ def test_a_scheduler_s_policy_reaches_tasks_whenever_they_were_added():
     task = ticked.add_interval_task(int, 60)
     own = ticked.add_interval_task(int, 60, grace=7)
     plain = ticked.add_interval_task(int, 60, grace=None)
-    assert (task.policy.grace, own.policy.grace, plain.policy) == (5.0, 7.0, PLAIN)
+    assert (task.policy.grace, own.policy.grace, plain.policy) == (5.0, 7.0, DEFAULT_POLICY)
     ticked.stop()
     ticked.configure(timezone="UTC", policy=Policy(grace=9, overlap="queue"))
     ticked.start()
@@ -82,7 +82,7 @@ def test_a_scheduler_s_policy_reaches_tasks_whenever_they_were_added():
     ticked.stop()
     ticked.configure(timezone="UTC")
     ticked.start()
-    assert task.policy is PLAIN
+    assert task.policy is DEFAULT_POLICY
 
 
 def test_a_task_with_nothing_chosen_has_no_limits():

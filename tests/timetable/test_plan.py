@@ -19,9 +19,9 @@ def a_run(state, ended=None):
     return run
 
 
-def decided(due, now, trigger, last=None, by_hand=False):
+def decided(due, now, trigger, last=None, manual_due=False):
     """Return the one run of a decision (None: there is none), whether it starts, and what follows."""
-    decision = Decision(*decide(entry_for(trigger, due=due, last_run=last, manual_due=by_hand), due, "task", now))
+    decision = Decision(*decide(entry_for(trigger, due=due, last_run=last, manual_due=manual_due), due, "task", now))
     assert len(decision.runs) <= 1
     return next(iter(decision.runs), None), decision.starts, decision.next_due
 
@@ -119,7 +119,7 @@ FRIDAYS = Weekdays([5], (3, 0), "Europe/Berlin")
     ],
 )
 def test_a_time_put_by_hand_counts_on_the_task_s_days_only(trigger, due, count, next_due):
-    run, starts, following = decided(due, due, trigger, by_hand=True)
+    run, starts, following = decided(due, due, trigger, manual_due=True)
     assert (run.count if run else 0, starts) == (count, count)
     assert following == next_due
 

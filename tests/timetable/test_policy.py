@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable.plan import fire_time
-from tgscheduler.timetable.policy import PLAIN, Policy, Retry, check_retry, spread
+from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy, Retry, check_retry, jitter_fraction
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_is_written_in_other_ways_is_kept_in_one():
     assert Retry(1, on=OSError).on == (OSError,)
     assert Retry(1, on=[OSError, KeyError]).on == (OSError, KeyError)
     assert check_retry(0) is check_retry(None) is Policy(retry=0).retry is None
-    assert Policy(retry=0) == PLAIN
+    assert Policy(retry=0) == DEFAULT_POLICY
 
 
 retries = st.builds(
@@ -104,12 +104,12 @@ def test_waits_spread_over_names_due_times_and_attempts():
 
 @given(st.text(), st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e5))
 def test_jitter_is_a_function_of_name_and_due_time_within_its_bound(name, due, jitter):
-    assert 0 <= spread(name, due) < 1
+    assert 0 <= jitter_fraction(name, due) < 1
     fire = fire_time(name, due, Policy(jitter=jitter))
     assert due <= fire <= due + jitter
     assert fire == fire_time(name, due, Policy(jitter=jitter))
 
 
 def test_jitter_spreads_evenly():
-    found = [spread("name", 60.0 * number) for number in range(1000)]
+    found = [jitter_fraction("name", 60.0 * number) for number in range(1000)]
     assert all(60 < sum(tenth <= each * 10 < tenth + 1 for each in found) < 140 for tenth in range(10))

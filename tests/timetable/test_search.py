@@ -9,7 +9,7 @@ from tgscheduler.explain.preview import latest_before
 from tgscheduler.timetable import compose, search
 from tgscheduler.timetable.compose import none_until
 from tgscheduler.timetable.search import STEPS
-from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, either, stretch
+from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, count_fires, either
 
 NOW = datetime(2025, 3, 29, tzinfo=UTC).timestamp()
 YEAR = 365.25 * 86400
@@ -95,7 +95,7 @@ def test_a_slow_calendar_ends_a_search_in_time(monkeypatch):
 
 def test_counts_and_looks_back_end_too():
     closed = Closed(date(2024, 1, 1))
-    assert stretch(Interval(60).except_on(Closed()), 0.0, NOW, 10_000)[2] is False
+    assert count_fires(Interval(60).except_on(Closed()), 0.0, NOW, 10_000)[2] is False
     assert latest_before(Interval(60).except_on(closed), NOW - 2 * YEAR) is None
     assert closed.asked <= 2 * STEPS
 

@@ -250,10 +250,10 @@ def test_an_interval_counts_by_arithmetic():
 def test_a_moment_is_on_its_day_by_the_zone_s_calendar():
     sunday = datetime(2025, 6, 1, 23, 30, tzinfo=UTC).timestamp()  # Monday the 2nd in Berlin
     assert date(2025, 6, 2).isoweekday() == 1
-    assert Weekdays([1], (3, 0), "Europe/Berlin").on_its_day(sunday)
-    assert not Weekdays([1], (3, 0)).on_its_day(sunday)
-    assert Monthdays([2], (3, 0), "Europe/Berlin").on_its_day(sunday)
-    assert not Monthdays([2], (3, 0)).on_its_day(sunday)
+    assert Weekdays([1], (3, 0), "Europe/Berlin").on_scheduled_day(sunday)
+    assert not Weekdays([1], (3, 0)).on_scheduled_day(sunday)
+    assert Monthdays([2], (3, 0), "Europe/Berlin").on_scheduled_day(sunday)
+    assert not Monthdays([2], (3, 0)).on_scheduled_day(sunday)
 
 
 @pytest.mark.parametrize(

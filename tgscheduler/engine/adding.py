@@ -10,7 +10,7 @@ from typing import Protocol, Unpack
 
 from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable import triggers
-from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
+from tgscheduler.timetable.calendar_tasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.options import Options
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.tasks import (

@@ -23,7 +23,7 @@ from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run
-from tgscheduler.timetable.words import stamp
+from tgscheduler.timetable.trigger_phrases import stamp
 from tgscheduler.timetable.zones import zone
 
 log = SafeLogger(__name__)

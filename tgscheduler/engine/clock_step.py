@@ -18,8 +18,8 @@ from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.logs import SafeLogger
 from tgscheduler.timetable.entry import Entry
-from tgscheduler.timetable.plan import CORRECTION, next_due
-from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.intervals import Interval
+from tgscheduler.timetable.plan import MAX_CLOCK_ROLLBACK, next_due
 
 log = SafeLogger(__name__)
 
@@ -48,7 +48,7 @@ def follow_step(
             planner.schedule(entry, due)
         else:
             late.append(entry)
-            if seconds < -CORRECTION:
+            if seconds < -MAX_CLOCK_ROLLBACK:
                 entry.high_water = -math.inf
             placings.append((entry, _find_after_step, (max(now, entry.high_water),)))
     if restore is not None:

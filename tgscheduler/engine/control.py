@@ -22,8 +22,8 @@ from tgscheduler.timetable.compose import none_until
 from tgscheduler.timetable.entry import CANCELLED, SCHEDULED, Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task, check_name, check_trigger
+from tgscheduler.timetable.trigger_phrases import none_until_in_words
 from tgscheduler.timetable.triggers import Trigger, check_moment
-from tgscheduler.timetable.words import none_until_in_words
 
 #: The tasks that this thread has added since :func:`collecting` began; None: they are not collected.
 collected: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collected", default=None)

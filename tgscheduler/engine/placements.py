@@ -22,9 +22,9 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import InvalidValue
 from tgscheduler.logs import brief
 from tgscheduler.timetable.entry import CANCELLED, EXHAUSTED, PENDING, Entry
+from tgscheduler.timetable.intervals import Interval
 from tgscheduler.timetable.plan import Placement, first_placement, next_due, unfound_until
-from tgscheduler.timetable.policy import PLAIN
-from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.policy import DEFAULT_POLICY
 
 Find = Callable[..., float | None]
 ToPlace = tuple[Entry, Find, tuple[Any, ...]]
@@ -73,7 +73,9 @@ class Placements:
             if entry.state is not CANCELLED and entry.ticket is None:  # else it was cancelled or moved since
                 entry.adopt()  # the zone and the policy may have been set since
                 others.append((entry, planner.find_after_stop, (begun,)))
-        plain = planner.restore is None and registry.context.policy is PLAIN and registry.paused_until == -math.inf
+        plain = (
+            planner.restore is None and registry.context.policy is DEFAULT_POLICY and registry.paused_until == -math.inf
+        )
         quick: list[tuple[Entry, float]] = []
         for _ in range(min(PLACE_BATCH - len(others), len(self._first))):
             entry = self._first.popleft()

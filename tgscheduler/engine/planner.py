@@ -38,7 +38,7 @@ from tgscheduler.timetable.plan import (
 from tgscheduler.timetable.policy import method
 from tgscheduler.timetable.run import SKIPPED, WAITING, Run
 from tgscheduler.timetable.tasks import Rescheduler
-from tgscheduler.timetable.words import none_until_in_words
+from tgscheduler.timetable.trigger_phrases import none_until_in_words
 
 log = SafeLogger(__name__)
 

@@ -23,8 +23,8 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.logs import SafeLogger
 from tgscheduler.stores.base import Known, LastingStore
 from tgscheduler.timetable.entry import Entry, Limits
-from tgscheduler.timetable.plan import CORRECTION, next_due
-from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.intervals import Interval
+from tgscheduler.timetable.plan import MAX_CLOCK_ROLLBACK, next_due
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import options_of
 
@@ -111,7 +111,7 @@ class Restore:
         ahead = known.mark - now - self._behind
         if ahead <= 0.0:
             return known.mark
-        if ahead <= CORRECTION and known.runs:  # what has run does not run again
+        if ahead <= MAX_CLOCK_ROLLBACK and known.runs:  # what has run does not run again
             log.warning("%s: %s", known.name, in_the_future(known.mark, now))
             return known.mark
         log.warning(

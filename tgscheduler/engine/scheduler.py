@@ -38,7 +38,7 @@ from tgscheduler.stores.base import Query, Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.entry import Entry
-from tgscheduler.timetable.policy import PLAIN, Policy, check_whole, method
+from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy, check_whole, method
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import SchedulerContext, Task
 from tgscheduler.timetable.triggers import Trigger
@@ -67,7 +67,7 @@ class Scheduler(AddMethods):
         children: int | None = None,
         stop_timeout: float = 5.0,
         history: int = 10_000,
-        policy: Policy = PLAIN,
+        policy: Policy = DEFAULT_POLICY,
         clock: Clock | None = None,
         store: Store | None = None,
         store_timeout: float = 2.0,
@@ -95,7 +95,7 @@ class Scheduler(AddMethods):
         children: int | None = None,
         stop_timeout: float = 5.0,
         history: int = 10_000,
-        policy: Policy = PLAIN,
+        policy: Policy = DEFAULT_POLICY,
         store: Store | None = None,
         store_timeout: float = 2.0,
         on_store_down: str = "run",
@@ -115,7 +115,7 @@ class Scheduler(AddMethods):
             raise InvalidValue(f"on_store_down: expected 'run' or 'pause', got {on_store_down!r}")
         life, context = self._lifecycle, self._registry.context
         life.stop_timeout, life.store_timeout, life.run_unclaimed = seconds, answer_within, on_store_down == "run"
-        context.timezone, context.policy = timezone, PLAIN if policy == PLAIN else policy
+        context.timezone, context.policy = timezone, DEFAULT_POLICY if policy == DEFAULT_POLICY else policy
         self._threads, self._children = threads, children
         if store is not None:
             self._journal.store = store

@@ -146,10 +146,10 @@ class Executor(Stage):
         now = self.clock.now()
         again = None if kind is None else self._retry_time(occurrence, kind, now)
         if again is not None:
-            run.try_again(again, now)
+            run.schedule_retry(again, now)
         else:
             if run.attempt > 1 and reason is None:
-                run.reason = run.reason if run.was_lost else f"after {run.attempt} attempts"
+                run.reason = run.reason if run.is_rerun else f"after {run.attempt} attempts"
                 run.error = None if state == OK else run.error
             run.ended = now
             run.state = state
@@ -171,7 +171,7 @@ class Executor(Stage):
         now = self.clock.now()
         again = self._retry_time(occurrence, TimeoutError, now) if state == TIMED_OUT else None
         run.reason, run.ended, run.state = reason, now, state
-        self._hand_back(occurrence if again is None else (occurrence[0], run.successor(again, now)))
+        self._hand_back(occurrence if again is None else (occurrence[0], run.next_attempt(again, now)))
         return True
 
     def _retry_time(self, occurrence: Occurrence, kind: type[BaseException], now: float) -> float | None:

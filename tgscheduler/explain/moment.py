@@ -17,14 +17,14 @@ from zoneinfo import ZoneInfo
 from tgscheduler.engine.views import TaskView
 from tgscheduler.errors import InvalidValue
 from tgscheduler.explain.phrases import run_in_words, zone_in_words
-from tgscheduler.explain.preview import Fire, Forecast, Notes, latest_before, passes
+from tgscheduler.explain.preview import ClockChangeNotes, Fire, Forecast, latest_before, passes
 from tgscheduler.explain.task import fire_in_words
 from tgscheduler.logs import brief
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.compose import none_until
 from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.trigger_phrases import none_until_in_words, stamp
 from tgscheduler.timetable.triggers import Trigger, check_moment, in_words
-from tgscheduler.timetable.words import none_until_in_words, stamp
 
 #: Maximum number of runs at one moment that are listed, of runs before it that are searched, and of runs in memory.
 _MOST_TOLD = 5
@@ -94,7 +94,7 @@ def _by_rules(
 ) -> Iterator[str]:
     trigger = view.trigger
     if covering:
-        note = Notes(trigger).of(covering[0].due)
+        note = ClockChangeNotes(trigger).of(covering[0].due)
         if note is not None:
             yield note
         return

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from tgscheduler import clock as clocks
 from tgscheduler.timetable.policy import Policy, Retry
 from tgscheduler.timetable.run import FAILED, MISSED, RUNNING, SKIPPED, WAITING, Run
-from tgscheduler.timetable.words import stamp
+from tgscheduler.timetable.trigger_phrases import stamp
 
 #: Moments within the reasons of runs.
 _MOMENT = re.compile(r"\b(due|until) (-?\d+\.\d{3})\b")

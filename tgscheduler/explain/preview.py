@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 from tgscheduler.engine.views import TaskView
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, ask, look, none_until
+from tgscheduler.timetable.calendars import Cron, Monthdays, Weekdays
+from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, look, next_fire, none_until
 from tgscheduler.timetable.plan import decide_fully, fire_time, pause_reason
-from tgscheduler.timetable.policy import PLAIN, Policy
+from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy
 from tgscheduler.timetable.run import MISSED, SKIPPED, Run
 from tgscheduler.timetable.search import Search
-from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
 #: Maximum number of times of day in one gap that are listed; more are counted.
 _MOST_TIMES = 6
@@ -51,9 +51,9 @@ class Forecast:
     label: str
     trigger: Trigger | None
     due: float | None
-    policy: Policy = PLAIN
+    policy: Policy = DEFAULT_POLICY
     end: float = math.inf
-    left: int | None = None
+    runs_left: int | None = None
     manual_due: bool = False
     paused_until: float = -math.inf
     one_shot: bool = False
@@ -83,8 +83,8 @@ class Forecast:
         For a task that is late or paused they are what the loop would decide: one that makes up for several, or one
         that does not run. Runs are taken to last no time. Of the fires before ``since`` few are yielded, if any.
         """
-        due, now, left, manual_due = self.due, self.now, self.left, self.manual_due
-        notes = Notes(self.trigger)
+        due, now, runs_left, manual_due = self.due, self.now, self.runs_left, self.manual_due
+        notes = ClockChangeNotes(self.trigger)
         while due is not None:
             now = max(now, fire_time(self.label, due, self.policy), self.paused_until if self.one_shot else now)
             if now == math.inf:  # it is kept until it is resumed
@@ -96,7 +96,7 @@ class Forecast:
                 now,
                 self.trigger,
                 self.policy,
-                left=left,
+                runs_left=runs_left,
                 end=self.end,
                 paused=paused,
                 manual_due=manual_due,
@@ -104,11 +104,11 @@ class Forecast:
             manual_due, starts, due = False, decision.starts, decision.next_due
             for run in decision.runs:
                 runs_then = run.state not in (SKIPPED, MISSED)
-                if left is not None and runs_then:
-                    left -= 1
+                if runs_left is not None and runs_then:
+                    runs_left -= 1
                 starts -= runs_then
                 yield Fire(run.due, now, self._note(run, paused, starts < 0, notes))
-            if due is not None and left is None and self.trigger is not None:
+            if due is not None and runs_left is None and self.trigger is not None:
                 due = self._skip(self.trigger, due, since)
 
     def none_until(self, last: Fire | None, runs: int) -> float | None:
@@ -116,7 +116,7 @@ class Forecast:
 
         ``runs``: number of fires before.
         """
-        if self.unfound is not None or self.trigger is None or (self.left is not None and runs >= self.left):
+        if self.unfound is not None or self.trigger is None or (self.runs_left is not None and runs >= self.runs_left):
             return self.unfound
         until = None if last is None else none_until(self.trigger, last.due)
         return until if until is not None and until <= self.end else None
@@ -126,10 +126,10 @@ class Forecast:
         earliest = _before(since - self.policy.jitter)
         if due > earliest:
             return due
-        following = ask(trigger, earliest)
+        following = next_fire(trigger, earliest)
         return None if following is None or following > self.end else following
 
-    def _note(self, run: Run, paused: str | None, queued: bool, notes: "Notes") -> str | None:
+    def _note(self, run: Run, paused: str | None, queued: bool, notes: "ClockChangeNotes") -> str | None:
         if run.state in (SKIPPED, MISSED):
             return f"{'paused' if paused else run.reason}: it does not run"
         said = [] if run.count == 1 else [f"one run for {run.count:,} occurrences"]
@@ -172,7 +172,7 @@ def latest_before(trigger: Trigger, moment: float) -> float | None:
                 high = middle
 
 
-class Notes:
+class ClockChangeNotes:
     """Notes on a trigger's fires at clock changes; cheap for a fire that is far from any change."""
 
     __slots__ = ("_zones",)

@@ -14,8 +14,8 @@ from tgscheduler.explain.preview import Fire, Forecast
 from tgscheduler.logs import brief
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.compose import Between, Either, ExceptOn
+from tgscheduler.timetable.trigger_phrases import none_until_in_words, stamp
 from tgscheduler.timetable.triggers import Cron, Trigger, day_rule_warning, in_words
-from tgscheduler.timetable.words import none_until_in_words, stamp
 
 #: Maximum number of fires that are listed.
 MOST_FIRES = 1000

@@ -3,7 +3,7 @@
 ``sched`` keeps the order (by fire time, then by insertion). Five measures make it fast and bounded:
 
 * ``run(blocking=False)`` against a frozen clock collects what is due instead of running it;
-* the frozen clock is an iterator in C: after BATCH values it returns a time long ago, and ``run`` returns;
+* the frozen clock is an iterator in C: after DUE_BATCH values it returns a time long ago, and ``run`` returns;
 * ``put`` does what ``enterabs`` does, without its lock, as the caller holds the engine's;
 * the delay function does nothing, so no ``time.sleep(0)`` follows each event;
 * ``cancel`` marks the entry's ticket and leaves it in the queue, as ``sched.cancel`` walks the whole queue.
@@ -23,7 +23,7 @@ from typing import Any
 from tgscheduler.timetable.entry import DECIDING, SCHEDULED, Entry
 
 #: Maximum number of entries taken out at once, so that an ``add`` never waits for a burst.
-BATCH = 256
+DUE_BATCH = 256
 
 #: What a ticket (the arguments of an event: a list with one entry) holds once it has been cancelled.
 CANCELLED: Any = object()
@@ -47,7 +47,7 @@ class Agenda:
         self.earliest = math.inf
         self._out: list[Any] = []
         self._take = self._out.append
-        self._numbers = itertools.count()
+        self._sequence = itertools.count()
         self._renew()
 
     def __len__(self) -> int:
@@ -71,13 +71,13 @@ class Agenda:
         if fire_at is None:
             fire_at = due
         self._live += 1
-        heappush(self._events, _event((fire_at, 0, next(self._numbers), self._take, ticket, _NO_KWARGS)))
+        heappush(self._events, _event((fire_at, 0, next(self._sequence), self._take, ticket, _NO_KWARGS)))
         if fire_at < self.earliest:
             self.earliest = fire_at
 
     def put_all(self, placed: Sequence[tuple[Entry, float]]) -> None:
         """Add many entries that do not wait yet, each with its due time, as :meth:`put` does, in one loop."""
-        events, numbers, take, earliest = self._events, self._numbers, self._take, self.earliest
+        events, numbers, take, earliest = self._events, self._sequence, self._take, self.earliest
         for entry, due in placed:
             entry.ticket = ticket = [entry]
             entry.due = due
@@ -101,13 +101,13 @@ class Agenda:
             self._rebuild()
 
     def pop_due(self, now: float) -> list[Entry]:
-        """Remove and return the entries that are due, in order, at most BATCH of them; they are DECIDING.
+        """Remove and return the entries that are due, in order, at most DUE_BATCH of them; they are DECIDING.
 
         ``earliest`` is then the time of the next one: at or before ``now`` if more are due.
         """
         entries: list[Entry] = []
         while not entries and self.earliest <= now:  # a batch may be full of cancelled ones
-            self._sched.timefunc = itertools.chain(itertools.repeat(now, BATCH), _LONG_AGO).__next__
+            self._sched.timefunc = itertools.chain(itertools.repeat(now, DUE_BATCH), _LONG_AGO).__next__
             self._sched.run(blocking=False)
             events, out = self._events, self._out
             self.earliest = events[0].time if events else math.inf

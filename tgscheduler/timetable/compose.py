@@ -33,11 +33,11 @@ class Trigger(Protocol):
         """Return the earliest fire time strictly later than ``moment`` (POSIX seconds), None if there is none."""
 
 
-def ask(trigger: Trigger, moment: float) -> float | None:
+def next_fire(trigger: Trigger, moment: float) -> float | None:
     """Return a trigger's next fire time; raise InvalidValue if it is not later than ``moment``."""
     fire = trigger.next_after(moment)
     if fire is not None and not moment < fire < math.inf:  # NaN fails both comparisons
-        raise no_later(fire, moment)
+        raise not_later_error(fire, moment)
     return fire
 
 
@@ -46,7 +46,7 @@ def look(trigger: Trigger, moment: float, search: Search) -> Found:
     if type(trigger) is Either or type(trigger) is ExceptOn or type(trigger) is Between:
         return trigger._look(moment, search)
     search.steps -= 1
-    fire = ask(trigger, moment)
+    fire = next_fire(trigger, moment)
     return NEVER if fire is None else Found(fire, fire)
 
 
@@ -56,7 +56,7 @@ def none_until(trigger: Trigger, moment: float) -> float | None:
     return until if fire is None and until < math.inf else None
 
 
-def no_later(fire: float, moment: float) -> InvalidValue:
+def not_later_error(fire: float, moment: float) -> InvalidValue:
     """Return the error for a next fire time that is not later than ``moment``."""
     return InvalidValue(f"next_after: expected a time after {moment!r}, or None, got {fire!r}")
 
@@ -130,9 +130,9 @@ class Either(Composable):
                 nearest = found.fire
         return Found(nearest if nearest <= until < math.inf else None, until)
 
-    def on_its_day(self, moment: float) -> bool:
+    def on_scheduled_day(self, moment: float) -> bool:
         """Return whether ``moment`` is on a day of any of them."""
-        return any(on_its_day(trigger, moment) for trigger in self.triggers)
+        return any(on_scheduled_day(trigger, moment) for trigger in self.triggers)
 
 
 def either(*triggers: Trigger) -> Either:
@@ -184,9 +184,9 @@ class ExceptOn(Composable):
             found = look(self.trigger, math.nextafter(day, -math.inf), search)
         return found
 
-    def on_its_day(self, moment: float) -> bool:
+    def on_scheduled_day(self, moment: float) -> bool:
         """Return whether ``moment`` is on a day of the trigger that is not left out."""
-        return not _has_days(self.trigger) or (on_its_day(self.trigger, moment) and not self._leaves_out(moment))
+        return not _has_days(self.trigger) or (on_scheduled_day(self.trigger, moment) and not self._leaves_out(moment))
 
     def _leaves_out(self, moment: float) -> bool:
         day, calendar = zones.wall(moment, self._zone).date(), self.calendar
@@ -223,15 +223,15 @@ class Between(Composable):
         found = look(self.trigger, moment, search)
         return NEVER if self.end is not None and found.until > self.end else found
 
-    def on_its_day(self, moment: float) -> bool:
+    def on_scheduled_day(self, moment: float) -> bool:
         """Return whether ``moment`` is on a day of the trigger."""
-        return on_its_day(self.trigger, moment)
+        return on_scheduled_day(self.trigger, moment)
 
 
-def on_its_day(trigger: Trigger, moment: float) -> bool:
+def on_scheduled_day(trigger: Trigger, moment: float) -> bool:
     """Return whether ``moment`` is on one of a trigger's days; for a trigger without days it always is."""
-    has = getattr(trigger, "on_its_day", None)
-    return has is None or bool(has(moment))
+    on_day = getattr(trigger, "on_scheduled_day", None)
+    return on_day is None or bool(on_day(moment))
 
 
 def _has_days(trigger: Trigger) -> bool:
@@ -239,7 +239,7 @@ def _has_days(trigger: Trigger) -> bool:
         return _has_days(trigger.trigger)
     if isinstance(trigger, Either):
         return all(map(_has_days, trigger.triggers))
-    return hasattr(trigger, "on_its_day")
+    return hasattr(trigger, "on_scheduled_day")
 
 
 def zones_of(trigger: Trigger) -> set[str | None]:
@@ -292,7 +292,7 @@ def _check_calendar(calendar: Any) -> Calendar:
     return calendar  # type: ignore[no-any-return]
 
 
-class _Itself:
+class _ById:
     """An object that cannot be hashed, as a hashable value: equal to itself only."""
 
     __slots__ = ("what",)
@@ -301,7 +301,7 @@ class _Itself:
         self.what = what
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and other.what is self.what
+        return isinstance(other, _ById) and other.what is self.what
 
     def __hash__(self) -> int:
         return id(self.what)
@@ -311,5 +311,5 @@ def _value(what: Any) -> Hashable:
     try:
         hash(what)
     except TypeError:
-        return _Itself(what)
+        return _ById(what)
     return what  # type: ignore[no-any-return]

@@ -24,8 +24,8 @@ from collections import deque
 from typing import Any
 
 from tgscheduler import clock as clocks
-from tgscheduler.timetable.policy import PLAIN, Policy
-from tgscheduler.timetable.realtime import Interval
+from tgscheduler.timetable.intervals import Interval
+from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask, SchedulerContext, Task, options_of
 from tgscheduler.timetable.triggers import Trigger, is_quick
@@ -123,9 +123,9 @@ class Entry:
         self.manual_due = False
         #: The last due time that was planned: what came due until then does not run again.
         self.high_water = 0.0
-        self.policy = PLAIN
+        self.policy = DEFAULT_POLICY
         self.due = self.ticket = self.label = self.label_pool = self.last_run = self.made_trigger = self.limits = None
-        if task.has_trigger or context.policy is not PLAIN or task.chosen_options is not None:
+        if task.has_trigger or context.policy is not DEFAULT_POLICY or task.chosen_options is not None:
             self.adopt()
 
     def adopt(self) -> None:
@@ -133,7 +133,7 @@ class Entry:
         task, context, limits = self.task, self.context, self.limits
         options = options_of(task)
         before = self.policy
-        if options.choices or context.policy is not PLAIN or before is not PLAIN:
+        if options.choices or context.policy is not DEFAULT_POLICY or before is not DEFAULT_POLICY:
             self.policy = options.policy(context.policy)
         given = task.given_trigger
         if self.policy is not before or given is not None or options.start is not None or options.end != math.inf:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.policy import CHOICES, PLAIN, Policy, Retry
+from tgscheduler.timetable.policy import CHOICES, DEFAULT_POLICY, Policy, Retry
 from tgscheduler.timetable.triggers import check_moment
 
 
@@ -80,7 +80,7 @@ class TaskOptions:
             raise InvalidType(f"formerly: expected the name that the task had before, got {formerly!r}")
         choices = {**self.choices, **{name: value for name, value in options.items() if name in CHOICES}}
         updated = TaskOptions(choices, start, end, timezone, formerly)
-        updated.policy(PLAIN)  # its values are checked there
+        updated.policy(DEFAULT_POLICY)  # its values are checked there
         return updated
 
     def policy(self, default: Policy) -> Policy:

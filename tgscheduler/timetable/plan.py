@@ -14,11 +14,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tgscheduler.timetable.asking import stretch
-from tgscheduler.timetable.compose import Trigger, ask, look, no_later, none_until, on_its_day
+from tgscheduler.timetable.compose import Trigger, look, next_fire, none_until, not_later_error, on_scheduled_day
 from tgscheduler.timetable.entry import Entry
-from tgscheduler.timetable.policy import LATE, Policy, spread
-from tgscheduler.timetable.realtime import Interval, Once
+from tgscheduler.timetable.fire_counts import count_fires
+from tgscheduler.timetable.intervals import Interval, Once
+from tgscheduler.timetable.policy import SKIP_GRACE, Policy, jitter_fraction
 from tgscheduler.timetable.run import MISSED, SKIPPED, WAITING, Run
 from tgscheduler.timetable.search import STEPS, Search
 
@@ -69,8 +69,8 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
             if trigger is None:
                 return (Run(label, due),), 1, None, None
             following = trigger.next_after(due)
-            if following is not None and not due < following < math.inf:  # as ask() does, without its call
-                raise no_later(following, due)
+            if following is not None and not due < following < math.inf:  # as next_fire() does, without its call
+                raise not_later_error(following, due)
             if (following is None or following > now) and not entry.manual_due:
                 return (Run(label, due),), 1, following, None
     if paused_until > now and entry.one_shot:
@@ -78,7 +78,7 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
     limits, running = entry.limits, entry.running()
     end = math.inf if limits is None else limits.end
     if trigger is not None and limits is not None and limits.unfound == due:  # no fire time: the search continues
-        fire = ask(trigger, _before(due))
+        fire = next_fire(trigger, _before(due))
         if fire is None or fire > min(now, end):
             return _searched(Decision((), 0, fire if fire is not None and fire <= end else None), entry, due, now)
         due = fire
@@ -91,7 +91,7 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
         running=len(running),
         waiting=0 if limits is None else len(limits.queue),
         oldest=running[0] if running else None,
-        left=None if limits is None else limits.runs_left,
+        runs_left=None if limits is None else limits.runs_left,
         end=end,
         paused=pause_reason(now, paused_until),
         manual_due=entry.manual_due,
@@ -119,7 +119,7 @@ def decide_fully(
     running: int = 0,
     waiting: int = 0,
     oldest: Run | None = None,
-    left: int | None = None,
+    runs_left: int | None = None,
     end: float = math.inf,
     paused: str | None = None,
     manual_due: bool = False,
@@ -133,21 +133,21 @@ def decide_fully(
     """
     # With jitter an occurrence is missed only after the whole time over which jitter spreads it.
     horizon = min(now - policy.jitter, end)
-    following = None if trigger is None else ask(trigger, due)
+    following = None if trigger is None else next_fire(trigger, due)
     runs: list[Run] = []
-    if not (manual_due and trigger is not None and not on_its_day(trigger, due)):
+    if not (manual_due and trigger is not None and not on_scheduled_day(trigger, due)):
         whole = Run(label, due)
         if trigger is not None and following is not None and following <= horizon:
-            whole = _stretch(label, trigger, due, horizon)
-            following = ask(trigger, horizon)
+            whole = _count_due(label, trigger, due, horizon)
+            following = next_fire(trigger, horizon)
         runs = apply_misfire(whole, now, horizon, trigger, policy)
     if paused is not None:
         for run in runs:
             run.state, run.reason = SKIPPED, paused
     starts = apply_overlap(runs, policy, running, waiting, oldest)
-    if left is not None:
-        runs, left = apply_max_runs(runs, left)
-    if (following is not None and following > end) or left == 0:
+    if runs_left is not None:
+        runs, runs_left = apply_max_runs(runs, runs_left)
+    if (following is not None and following > end) or runs_left == 0:
         following = None
     return Decision(runs, starts, following)
 
@@ -162,7 +162,7 @@ def pause_reason(now: float, until: float) -> str | None:
 def apply_misfire(whole: Run, now: float, horizon: float, trigger: Trigger | None, policy: Policy) -> list[Run]:
     """Divide what is due, up to ``horizon``, into what is missed and what still runs."""
     grace, skip, label = policy.grace, policy.misfire == "skip", whole.task
-    tolerated = LATE if grace is None and skip else grace
+    tolerated = SKIP_GRACE if grace is None and skip else grace
     # An occurrence is late from the end of the time over which jitter spreads it.
     earliest = -math.inf if tolerated is None else now - tolerated - policy.jitter
     live: list[Run] = []
@@ -170,11 +170,11 @@ def apply_misfire(whole: Run, now: float, horizon: float, trigger: Trigger | Non
         if whole.due >= earliest:
             return [whole]
     elif policy.misfire == "run_once":
-        first = ask(trigger, _before(earliest))
+        first = next_fire(trigger, _before(earliest))
         if first is not None and first <= horizon:
-            live = [_stretch(label, trigger, first, horizon)]
+            live = [_count_due(label, trigger, first, horizon)]
     else:
-        fires = _last(trigger, whole.due, horizon, policy.misfire_cap or 1)
+        fires = _last_fires(trigger, whole.due, horizon, policy.misfire_cap or 1)
         live = [Run(label, fire) for fire in fires if fire >= earliest]
     if not live:
         whole.state, whole.reason = MISSED, _and(_late(now - whole.until, policy, tolerated), whole.reason)
@@ -182,7 +182,7 @@ def apply_misfire(whole: Run, now: float, horizon: float, trigger: Trigger | Non
     if live[0].due == whole.due:
         return live
     assert trigger is not None
-    missed = _stretch(label, trigger, whole.due, _before(live[0].due))
+    missed = _count_due(label, trigger, whole.due, _before(live[0].due))
     reason = f"misfire: {policy.misfire}"
     if missed.until < earliest:
         reason = _late(now - missed.until, policy, tolerated)
@@ -205,7 +205,7 @@ def _late(seconds: float, policy: Policy, tolerated: float | None) -> str:
     return f"{seconds:.1f} s late; {what} {tolerated:g} s"
 
 
-def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float]:
+def _last_fires(trigger: Trigger, due: float, horizon: float, most: int) -> list[float]:
     """Return the last fire times in [due, horizon], at most ``most``; ``due`` is one.
 
     A trigger only finds later times: it is called from further and further back, until there are enough or the search
@@ -215,7 +215,7 @@ def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float
     back = most * trigger.seconds if isinstance(trigger, Interval) else 1.0
     while True:
         begin = horizon - back
-        fire: float | None = due if begin <= due else ask(trigger, _before(begin))
+        fire: float | None = due if begin <= due else next_fire(trigger, _before(begin))
         fires: deque[float] = deque(maxlen=most)
         while fire is not None and fire <= horizon:
             if search.spent:
@@ -227,16 +227,16 @@ def _last(trigger: Trigger, due: float, horizon: float, most: int) -> list[float
         found, back = list(fires) or found, back * 4
 
 
-def apply_max_runs(runs: list[Run], left: int) -> tuple[list[Run], int]:
+def apply_max_runs(runs: list[Run], runs_left: int) -> tuple[list[Run], int]:
     """Return the runs up to the last one that is allowed, and how many are left then; the others are dropped."""
     kept: list[Run] = []
     for run in runs:
         if run.state == WAITING:
-            if left == 0:
+            if runs_left == 0:
                 break
-            left -= 1
+            runs_left -= 1
         kept.append(run)
-    return kept, left
+    return kept, runs_left
 
 
 def apply_overlap(runs: list[Run], policy: Policy, running: int, waiting: int, oldest: Run | None) -> int:
@@ -282,7 +282,7 @@ def retry_at(policy: Policy, run: Run, now: float, kind: type[BaseException]) ->
 
 def fire_time(label: str, due: float, policy: Policy) -> float:
     """Return when an occurrence fires: its due time plus its jitter."""
-    return due + policy.jitter * spread(label, due) if policy.jitter else due
+    return due + policy.jitter * jitter_fraction(label, due) if policy.jitter else due
 
 
 def takes_long(entry: Entry, due: float, now: float) -> bool:
@@ -311,9 +311,9 @@ def _too_many(running: int, waiting: int) -> str:
     return f"overlap: {running} runs have not ended" + (f", and {waiting} wait" if waiting else "")
 
 
-def _stretch(label: str, trigger: Trigger, due: float, now: float) -> Run:
+def _count_due(label: str, trigger: Trigger, due: float, now: float) -> Run:
     """Return one Run for the occurrences in [due, now], with a note if not all of them were counted."""
-    count, until, exact = stretch(trigger, due, now, MOST_COUNTED)
+    count, until, exact = count_fires(trigger, due, now, MOST_COUNTED)
     run = Run(label, due, count, until)
     run.reason = None if exact else f"at least {count} occurrences"
     return run
@@ -322,7 +322,7 @@ def _stretch(label: str, trigger: Trigger, due: float, now: float) -> Run:
 # -- fire times outside of a turn: at an add, a start, a manual change ----------------------------------------------
 
 #: If the wall clock was set back by more than this (seconds), it was wrong before: what ran then may run again.
-CORRECTION = 3 * 3600.0
+MAX_CLOCK_ROLLBACK = 3 * 3600.0
 
 
 class Placement(NamedTuple):
@@ -364,7 +364,7 @@ def placement_after_stop(entry: Entry, now: float) -> Placement:
             trigger = Interval.sound(trigger.seconds, trigger.anchor - steps * trigger.seconds)
             return Placement(next_due(entry, trigger, now), trigger, entry.manual_due)
         return Placement(due, trigger, entry.manual_due)
-    ran = high_water if high_water - now <= CORRECTION else -math.inf
+    ran = high_water if high_water - now <= MAX_CLOCK_ROLLBACK else -math.inf
     return Placement(next_due(entry, trigger, max(now, ran)), trigger)
 
 
@@ -372,10 +372,10 @@ def next_due(entry: Entry, trigger: Trigger, moment: float) -> float | None:
     """Return a trigger's next fire time after ``moment``, within the bounds of an entry."""
     limits = entry.limits
     if limits is None:
-        return ask(trigger, moment)
+        return next_fire(trigger, moment)
     if limits.start is not None:
         moment = max(moment, _before(limits.start))
-    due = ask(trigger, moment)
+    due = next_fire(trigger, moment)
     return due if due is None or due <= limits.end else None
 
 

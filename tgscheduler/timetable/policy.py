@@ -46,7 +46,7 @@ OVERLAPS = ("skip", "queue", "allow")
 ON_LOST = ("skip", "rerun")
 
 #: Grace (seconds) of ``misfire='skip'`` if none is set.
-LATE = 60.0
+SKIP_GRACE = 60.0
 
 
 def unknown_method(value: object) -> InvalidValue:
@@ -54,7 +54,7 @@ def unknown_method(value: object) -> InvalidValue:
     return InvalidValue(f"processmethod: expected one of {', '.join(METHODS)}, got {value!r}")
 
 
-def spread(name: str, due: float, salt: str = "") -> float:
+def jitter_fraction(name: str, due: float, salt: str = "") -> float:
     """Return a number from 0 up to 1 that looks random and is the same for the same name, due time and salt."""
     digest = hashlib.blake2b(f"{name}\0{due!r}\0{salt}".encode("utf-8", "surrogatepass"), digest_size=7).digest()
     return int.from_bytes(digest, "big") / (1 << 56)
@@ -99,7 +99,9 @@ class Retry:
             seconds = min(self.delay * self.factor ** (attempt - 1), self.longest)
         except OverflowError:
             seconds = self.longest if self.delay else 0.0
-        return seconds * (1.0 + self.jitter * spread(name, due, f"retry {attempt}")) if self.jitter else seconds
+        return (
+            seconds * (1.0 + self.jitter * jitter_fraction(name, due, f"retry {attempt}")) if self.jitter else seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +175,4 @@ def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 #: The policy of a task that has chosen nothing, in a scheduler that has set nothing.
-PLAIN = Policy()
+DEFAULT_POLICY = Policy()

@@ -35,7 +35,7 @@ MOVES: dict[str, tuple[str, ...]] = {
 }
 
 
-_AGAIN = "run again: "
+_RERUN = "run again: "
 
 
 class Where(NamedTuple):
@@ -108,19 +108,19 @@ class Run:
         """Seconds from due to started, None while it has not started."""
         return None if self.started is None else self.started - self.due
 
-    def try_again(self, again: float, now: float) -> None:
+    def schedule_retry(self, retry_due: float, now: float) -> None:
         """Wait for the next attempt, which begins at ``again`` (POSIX seconds)."""
-        self.retry_due, self.previous_attempt = again, None
-        self.reason = f"attempt {self.attempt} has failed; the next one follows after {again - now:.3g} s"
+        self.retry_due, self.previous_attempt = retry_due, None
+        self.reason = f"attempt {self.attempt} has failed; the next one follows after {retry_due - now:.3g} s"
         self.attempt += 1
         self.started = self.where = None
         self.state = WAITING
 
-    def successor(self, again: float, now: float) -> "Run":
+    def next_attempt(self, retry_due: float, now: float) -> "Run":
         """Return another Run for the next attempt, as the action that has not returned still has this one."""
         run = Run(self.task, self.due, self.count, self.until)
         run.attempt, run.error = self.attempt, self.error
-        run.try_again(again, now)
+        run.schedule_retry(retry_due, now)
         run.previous_attempt = self
         if self.id is not None:
             run.number = self.number
@@ -131,14 +131,14 @@ class Run:
     def taken_over(self, why: str) -> "Run":
         """Return a waiting Run for the next attempt of a run whose process has ended."""
         run = Run(self.task, self.due, self.count, self.until)
-        run.attempt, run.reason, run.number = self.attempt + 1, f"{_AGAIN}{why}", self.number
+        run.attempt, run.reason, run.number = self.attempt + 1, f"{_RERUN}{why}", self.number
         run.takeover_count = self.takeovers + 1
         return run
 
     @property
-    def was_lost(self) -> bool:
+    def is_rerun(self) -> bool:
         """Whether this attempt was taken over from a process that had ended."""
-        return self.reason is not None and self.reason.startswith(_AGAIN)
+        return self.reason is not None and self.reason.startswith(_RERUN)
 
     def __repr__(self) -> str:
         many = f" x{self.count}" if self.count > 1 else ""

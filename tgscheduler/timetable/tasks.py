@@ -1,7 +1,7 @@
 """Tasks: an action with its arguments, and when it fires.
 
 This module has the base class and the tasks that count real seconds; calendar tasks are in
-:mod:`tgscheduler.timetable.daytasks`, and the variants by where the action runs in
+:mod:`tgscheduler.timetable.calendar_tasks`, and the variants by where the action runs in
 :mod:`tgscheduler.timetable.variants`. Constructors are those of kronos. They refuse invalid values, so every Task is
 valid.
 
@@ -21,7 +21,7 @@ from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable import triggers
 from tgscheduler.timetable.actions import LAZY, check_callable, check_result
 from tgscheduler.timetable.options import NO_OPTIONS, Options, TaskOptions
-from tgscheduler.timetable.policy import PLAIN, Policy, method
+from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy, method
 from tgscheduler.timetable.triggers import LARGEST, SHORTEST, Trigger
 
 log = logging.getLogger("tgscheduler.task")
@@ -39,7 +39,7 @@ class SchedulerContext:
 
     __slots__ = ("clock", "policy", "timezone")
 
-    def __init__(self, clock: clocks.Clock, timezone: str | None, policy: Policy = PLAIN) -> None:
+    def __init__(self, clock: clocks.Clock, timezone: str | None, policy: Policy = DEFAULT_POLICY) -> None:
         self.clock = clock
         self.timezone = timezone
         self.policy = policy
@@ -161,7 +161,7 @@ class Task:
     @property
     def policy(self) -> Policy:
         """Its policy: its own choices over its scheduler's."""
-        return options_of(self).policy(PLAIN) if self.scheduler_entry is None else self.scheduler_entry.policy
+        return options_of(self).policy(DEFAULT_POLICY) if self.scheduler_entry is None else self.scheduler_entry.policy
 
     @property
     def timezone(self) -> str:

@@ -15,7 +15,7 @@ Moments are POSIX seconds; the result is always strictly later than ``moment``. 
 returns the same result, so a preview shows what the loop will do.
 """
 
-from tgscheduler.timetable.asking import is_quick, stretch
+from tgscheduler.timetable.calendars import Cron, Monthdays, Weekdays
 from tgscheduler.timetable.checks import (
     LARGEST,
     SHORTEST,
@@ -27,9 +27,9 @@ from tgscheduler.timetable.checks import (
 )
 from tgscheduler.timetable.compose import Between, Calendar, Composable, Either, ExceptOn, Trigger, either
 from tgscheduler.timetable.days import MonthDay, check_days, check_monthdays
-from tgscheduler.timetable.realtime import Interval, Once
-from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
-from tgscheduler.timetable.words import day_rule_warning, in_words
+from tgscheduler.timetable.fire_counts import count_fires, is_quick
+from tgscheduler.timetable.intervals import Interval, Once
+from tgscheduler.timetable.trigger_phrases import day_rule_warning, in_words
 
 __all__ = [
     "LARGEST",
@@ -53,9 +53,9 @@ __all__ = [
     "check_seconds",
     "check_timeonday",
     "check_times",
+    "count_fires",
     "day_rule_warning",
     "either",
     "in_words",
     "is_quick",
-    "stretch",
 ]

@@ -15,7 +15,7 @@ TriggerTask     ThreadedTriggerTask     ForkedTriggerTask
 
 from typing import Any
 
-from tgscheduler.timetable.daytasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
+from tgscheduler.timetable.calendar_tasks import CronLikeTask, CronTask, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.policy import method, unknown_method
 from tgscheduler.timetable.tasks import IntervalTask, SingleTask, Task, TriggerTask
 

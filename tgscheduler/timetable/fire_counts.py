@@ -1,11 +1,11 @@
 """Facts about a trigger that the engine needs: whether it may be slow, and how many fire times were missed."""
 
+from tgscheduler.timetable.calendars import Cron, Monthdays, Weekdays
 from tgscheduler.timetable.compose import Between, Trigger, look
-from tgscheduler.timetable.realtime import Interval, Once
+from tgscheduler.timetable.intervals import Interval, Once
 from tgscheduler.timetable.search import STEPS, Search
-from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
 
-_PLAIN = frozenset((Once, Interval, Weekdays, Monthdays, Cron))
+_QUICK = frozenset((Once, Interval, Weekdays, Monthdays, Cron))
 
 
 def is_quick(trigger: object) -> bool:
@@ -14,10 +14,10 @@ def is_quick(trigger: object) -> bool:
     A trigger made of several, or with dates left out, may take many steps. A subclass and a trigger of another package
     may do anything.
     """
-    return type(trigger) in _PLAIN or (type(trigger) is Between and is_quick(trigger.trigger))
+    return type(trigger) in _QUICK or (type(trigger) is Between and is_quick(trigger.trigger))
 
 
-def stretch(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, float, bool]:
+def count_fires(trigger: Trigger, due: float, now: float, most: int) -> tuple[int, float, bool]:
     """Count the fire times in [due, now]; return how many, the last one counted, and whether that is all of them.
 
     ``due`` counts as one, whether the trigger or a caller has set it. Intervals, bounded ones too, are counted by

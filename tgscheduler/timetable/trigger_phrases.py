@@ -12,11 +12,11 @@ from cronsim.explain import explain
 
 from tgscheduler.messages import printable
 from tgscheduler.timetable import cron, zones
+from tgscheduler.timetable.calendars import Cron, Monthdays, Weekdays
 from tgscheduler.timetable.checks import TimeOnDay
 from tgscheduler.timetable.compose import Between, Either, ExceptOn, Trigger, zones_of
 from tgscheduler.timetable.days import NTH, WEEKDAYS, MonthDay
-from tgscheduler.timetable.realtime import Interval, Once
-from tgscheduler.timetable.walltime import Cron, Monthdays, Weekdays
+from tgscheduler.timetable.intervals import Interval, Once
 
 #: Maximum number of characters shown of a name or ``repr`` from outside this package.
 _LONGEST = 100

@@ -58,7 +58,7 @@ class Weekdays(Composable):
             day += _DAY
         return None
 
-    def on_its_day(self, moment: float) -> bool:
+    def on_scheduled_day(self, moment: float) -> bool:
         """Return whether ``moment`` is on one of the days."""
         return zones.wall(moment, self._zone).isoweekday() in self.days
 
@@ -100,7 +100,7 @@ class Monthdays(Composable):
             year, month = (year, month + 1) if month < 12 else (year + 1, 1)
         return None
 
-    def on_its_day(self, moment: float) -> bool:
+    def on_scheduled_day(self, moment: float) -> bool:
         """Return whether ``moment`` is on one of the days."""
         day = zones.wall(moment, self._zone)
         return day.day in days_in(self.days, day.year, day.month)
