@@ -35,8 +35,8 @@ FLOORS = {
     ],
     "F2": ["events", "executors", "executors.stage", "executors.base", "stores.base"],
     "F3": [
-        *("executors.capturing", "executors.child", "executors.sequential", "executors.threaded"),
-        *("executors.bell", "executors.forkedrun", "executors.forked"),
+        *("executors.log_capture", "executors.child", "executors.sequential", "executors.threaded"),
+        *("executors.bell", "executors.forked_child", "executors.forked"),
         *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.connections"),
         *("stores.nodes", "stores.tallies", "stores.line", "stores.reading", "stores.peers", "stores.batch"),
         *("stores.pruning", "stores.totals", "stores.session", "stores.availability", "stores.writer"),

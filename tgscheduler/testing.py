@@ -35,7 +35,7 @@ from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Callback, Events
 from tgscheduler.executors.base import Executor, here
-from tgscheduler.executors.sequential import LONG, SLICE, SequentialExecutor
+from tgscheduler.executors.sequential import SLICE, SLOW_ACTION, SequentialExecutor
 from tgscheduler.executors.stage import Occurrence
 from tgscheduler.timetable.policy import METHODS
 from tgscheduler.timetable.run import Where
@@ -206,7 +206,7 @@ class _InlineExecutor(SequentialExecutor):
         while queue:
             occurrence = queue.popleft()
             if self.run(occurrence, where) and (took := clock._elapsed - began) >= SLICE:
-                if took >= LONG:
+                if took >= SLOW_ACTION:
                     self._warn(occurrence, took)
                 break
         return bool(queue)

@@ -12,7 +12,7 @@ import pytest
 from helpers import noop, running, total, wait_for
 
 from tgscheduler import scheduler as functions
-from tgscheduler.executors import forkedrun
+from tgscheduler.executors import forked_child
 from tgscheduler.scheduler import Scheduler, ThreadedScheduler, method
 
 
@@ -118,7 +118,7 @@ def test_stop_leaves_an_action_that_never_returns_behind(processmethod, caplog):
 
 @pytest.mark.realtime
 def test_stop_ends_children_by_process_group(monkeypatch):
-    monkeypatch.setattr(forkedrun, "TERM_TO_KILL", 0.1)
+    monkeypatch.setattr(forked_child, "TERM_TO_KILL", 0.1)
     scheduler = ThreadedScheduler(stop_timeout=0.1)
     scheduler.add_single_task(stubborn, processmethod=method.forked)
     scheduler.start()

@@ -13,7 +13,7 @@ import time
 import pytest
 from helpers import wait_for
 
-from tgscheduler.executors import forked, forkedrun
+from tgscheduler.executors import forked, forked_child
 from tgscheduler.scheduler import ForkedScheduler, Task, ThreadedScheduler, method
 
 
@@ -159,8 +159,8 @@ def test_the_traceback_comes_back(scheduler):
 @pytest.mark.slow
 @pytest.mark.realtime
 def test_a_child_without_a_sign_of_life_is_ended(scheduler, monkeypatch):
-    monkeypatch.setattr(forkedrun, "SIGN_OF_LIFE", 0.3)
-    monkeypatch.setattr(forkedrun.child, "settle", lambda *args, **kw: time.sleep(60))
+    monkeypatch.setattr(forked_child, "SIGN_OF_LIFE", 0.3)
+    monkeypatch.setattr(forked_child.child, "set_up_child", lambda *args, **kw: time.sleep(60))
     started = time.monotonic()
     run = run_forked(scheduler, int)
     assert (run.state, "a lock held at the fork?" in run.reason) == ("failed", True)
@@ -169,7 +169,7 @@ def test_a_child_without_a_sign_of_life_is_ended(scheduler, monkeypatch):
 
 @pytest.mark.slow
 def test_a_child_that_runs_long_is_warned_about_once(monkeypatch, caplog):
-    monkeypatch.setattr(forkedrun, "LONG", 0.1)
+    monkeypatch.setattr(forked_child, "SLOW_ACTION", 0.1)
     scheduler = ThreadedScheduler()
     scheduler.start()
     assert run_forked(scheduler, time.sleep, 2.5).state == "ok"
@@ -192,7 +192,7 @@ def test_children_are_bounded_and_wait_in_order():
 
 def test_a_fork_that_is_refused_waits_and_is_tried_again(scheduler, monkeypatch, caplog):
     real, refused = os.fork, []
-    monkeypatch.setattr(forked, "AGAIN", 0.02)
+    monkeypatch.setattr(forked, "RETRY_DELAY", 0.02)
 
     def fork():
         if len(refused) < 3:
@@ -210,7 +210,7 @@ def test_a_fork_that_is_refused_waits_and_is_tried_again(scheduler, monkeypatch,
 def test_pipes_that_cannot_be_made_leak_nothing(scheduler, monkeypatch):
     run_forked(scheduler, int, name="first")  # the forker has its own pipe by now
     real, refused = os.pipe, []
-    monkeypatch.setattr(forked, "AGAIN", 0.02)
+    monkeypatch.setattr(forked, "RETRY_DELAY", 0.02)
 
     def pipe():
         if len(refused) < 2:
@@ -286,7 +286,7 @@ def test_without_fork_the_method_is_refused_at_the_call(monkeypatch):
 
 @pytest.mark.realtime
 def test_without_pidfds_children_are_reaped_all_the_same(monkeypatch):
-    monkeypatch.setattr(forkedrun, "_pidfd", lambda pid: None)
+    monkeypatch.setattr(forked_child, "_pidfd", lambda pid: None)
     scheduler = ThreadedScheduler()
     scheduler.start()
     assert run_forked(scheduler, int).state == "ok"

@@ -82,7 +82,7 @@ def test_workers_are_daemons(pool):
 
 @pytest.mark.realtime
 def test_idle_workers_leave_and_one_stays(pool, monkeypatch):
-    monkeypatch.setattr(threaded, "IDLE", 0.05)
+    monkeypatch.setattr(threaded, "IDLE_TIMEOUT", 0.05)
     pool = pool(10)
     barrier = threading.Barrier(10, timeout=5)
     for _ in range(10):

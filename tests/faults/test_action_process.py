@@ -71,7 +71,7 @@ def test_a_forked_action_that_does_not_return_holds_one_child_and_stop_is_bounde
 
 @pytest.mark.slow
 def test_a_sequential_action_that_blocks_is_named_by_health_and_warned_about(monkeypatch, caplog):
-    monkeypatch.setattr(sequential, "LONG", 0.2)
+    monkeypatch.setattr(sequential, "SLOW_ACTION", 0.2)
     monkeypatch.setattr(health, "LAG", 0.2)
     release, scheduler = threading.Event(), ThreadedScheduler()
     with again_on_time(scheduler):

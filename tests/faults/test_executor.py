@@ -16,7 +16,7 @@ from inject import Nth, done, seeded
 from probe import end_of, on_time, run_once
 
 from tgscheduler.clock import Clock
-from tgscheduler.executors import forked, forkedrun
+from tgscheduler.executors import forked, forked_child
 from tgscheduler.executors.threaded import ThreadedExecutor
 from tgscheduler.scheduler import SingleTask, Task, ThreadedScheduler, method
 from tgscheduler.timetable.run import Run
@@ -203,9 +203,9 @@ def test_a_child_that_hangs_in_a_lock_held_at_the_fork_is_ended_at_stop():
 
 @pytest.mark.slow
 def test_a_child_that_hangs_before_its_action_is_ended_and_says_why(monkeypatch):
-    monkeypatch.setattr(forkedrun, "SIGN_OF_LIFE", 0.3)
+    monkeypatch.setattr(forked_child, "SIGN_OF_LIFE", 0.3)
     lock, scheduler = threading.Lock(), ThreadedScheduler()
-    monkeypatch.setattr(forkedrun.child, "settle", lambda *args, **kw: lock.acquire())
+    monkeypatch.setattr(forked_child.child, "set_up_child", lambda *args, **kw: lock.acquire())
     with on_time(scheduler), lock:
         run = run_once(scheduler, int, method="forked")
         assert (run.state, run.reason) == ("failed", "no sign of life for 0 s: a lock held at the fork?")
@@ -265,7 +265,7 @@ def test_the_number_of_a_child_that_somebody_else_has_reaped_is_signalled_no_mor
     first = os.fork()
     if first == 0:
         os._exit(0)
-    kid = forkedrun.Child(first, -1, *occurrence(Task("it", int), Run("it", 0.0)), 0.0)
+    kid = forked_child.Child(first, -1, *occurrence(Task("it", int), Run("it", 0.0)), 0.0)
     os.waitpid(first, 0)
     signalled = []
     killpg, getpgid = os.killpg, os.getpgid

@@ -50,7 +50,7 @@ TESTS = expand(
             executors/test_forked::test_output_larger_than_the_pipe_arrives
             faults/test_action_process::test_five_megabytes_of_output_do_not_block_the_parent
             faults/test_action_process::test_fifty_megabytes_of_output_do_not_block_the_parent
-            executors/test_capturing::test_a_run_in_memory_has_its_lines_too_and_only_the_last_ones
+            executors/test_log_capture::test_a_run_in_memory_has_its_lines_too_and_only_the_last_ones
             """,
         "action: returns what cannot be pickled": """
             faults/test_action_process::test_what_an_action_returns_is_never_looked_at

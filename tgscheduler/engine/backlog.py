@@ -29,7 +29,7 @@ class Backlog(Stage):
         self.hold([occurrence])
 
     def ready(self, now: float) -> list[Occurrence]:
-        """Return those whose time has come; they are held until :meth:`leave` is called for them."""
+        """Return those whose time has come; they are held until :meth:`release` is called for them."""
         found: list[Occurrence] = []
         while self._times and self._times[0][0] <= now:
             found.append(heapq.heappop(self._times)[2])

@@ -174,7 +174,7 @@ class Dispatcher:
         if entry.state is entries.CANCELLED:
             self.backlog.cancel_waiting(run, "its task was cancelled")
             return False
-        return self.backlog.leave(run)
+        return self.backlog.release(run)
 
     # -- coming back ---------------------------------------------------------------------------------------------
 

@@ -183,7 +183,7 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
     """Run the scheduler in the new child until the life pipe is closed, and exit without exit handlers."""
     code = 0
     try:
-        child.settle(report, die_with=None)
+        child.set_up_child(report, die_with=None)
 
         def watch() -> None:
             while os.read(life, 1):

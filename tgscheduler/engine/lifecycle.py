@@ -25,7 +25,7 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.engine.restore import Restore
 from tgscheduler.errors import InvalidValue
 from tgscheduler.events import Events
-from tgscheduler.executors import capturing
+from tgscheduler.executors import log_capture
 from tgscheduler.executors.base import Executor, current_occurrence
 from tgscheduler.interrupts import on_ctrl_c
 from tgscheduler.logs import SafeLogger
@@ -104,7 +104,7 @@ class Lifecycle:
                     executor.close()
                 self._close_store(0.0)
                 raise
-            capturing.begin()
+            log_capture.begin()
             _warn_of_greenlets()
             dispatcher = Dispatcher(
                 self._clock,
@@ -196,7 +196,7 @@ class Lifecycle:
                 dispatcher.cancel_requests()
                 dispatcher.collect()
                 self._close_store(max(2.0, self.store_timeout), _own_run())
-                capturing.end()
+                log_capture.end()
                 self._events.publish("scheduler-stopped")
             self._events.drain(1.0)
             self.loop = self.dispatcher = self._planner.restore = self._stopping_thread = None

@@ -21,7 +21,7 @@ from tgscheduler.engine.planned import PlannedBatch
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
-from tgscheduler.executors import capturing
+from tgscheduler.executors import log_capture
 from tgscheduler.logs import SafeLogger, brief, describe, enable_loggers, package_logger
 
 log = SafeLogger(__name__)
@@ -163,7 +163,7 @@ class Loop:
     def turn(self) -> float | None:
         """Do one turn; return until when to sleep (POSIX seconds), None for no deadline."""
         dispatcher, planner, registry = self.dispatcher, self._planner, self._registry
-        capturing.go_on()
+        log_capture.go_on()
         if package_logger.disabled:
             enable_loggers()
         if len(dispatcher.journal.ended) > dispatcher.collect_threshold:

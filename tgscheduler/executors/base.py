@@ -47,7 +47,7 @@ class Executor(Stage):
         #: Runs that were ended although their action has not returned: it cannot be stopped, and keeps its thread.
         self.abandoned_runs: dict[Run, Occurrence] = {}
         self.events: Events | None = None
-        self._copied = False
+        self._in_forked_child = False
         self.take_context()
 
     def take_context(self) -> None:
@@ -87,7 +87,7 @@ class Executor(Stage):
     def reset_after_fork(self) -> None:
         """In a forked copy: start nothing that waits, and publish no events."""
         super().reset_after_fork()
-        self._copied = True
+        self._in_forked_child = True
         self.events = None
 
     def idle(self, but: Run | None = None) -> bool:

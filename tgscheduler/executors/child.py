@@ -121,7 +121,7 @@ def _cut(value: object, most: int) -> object:
 _handler = PipeHandler()
 
 
-def settle(fd: int, die_with: int | None) -> Pipe:
+def set_up_child(fd: int, die_with: int | None) -> Pipe:
     """Set up a new child and return its pipe. ``die_with``: the parent's process id; the child ends with it."""
     for name in _DEFAULTS:
         if hasattr(signal, name):

@@ -27,7 +27,7 @@ from tgscheduler.errors import NotSupported
 from tgscheduler.executors.base import Executor, here
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.executors.bell import Bell
-from tgscheduler.executors.forkedrun import (
+from tgscheduler.executors.forked_child import (
     TERM_TO_KILL,
     Child,
     be_the_child,
@@ -45,7 +45,7 @@ from tgscheduler.timetable.run import Run
 log = SafeLogger(__name__)
 
 #: A fork or thread that the host has refused is tried again after so many seconds.
-AGAIN = 0.1
+RETRY_DELAY = 0.1
 
 
 class ForkedExecutor(Executor):
@@ -63,10 +63,10 @@ class ForkedExecutor(Executor):
         self._groups: dict[int, float] = {}  # process groups of ended children, and when to KILL what is left in them
         self._thread: threading.Thread | None = None
         self._bell: Bell | None = None
-        self._abandoning = False
-        self._unwanted: dict[Run, str] = {}  # runs that were cancelled while they ran, and why
-        self._again = 0.0
-        self._door = threading.RLock()  # a signal handler may submit in the middle of a start
+        self._terminating = False
+        self._cancelled: dict[Run, str] = {}  # runs that were cancelled while they ran, and why
+        self._retry_at = 0.0
+        self._lock = threading.RLock()  # a signal handler may submit in the middle of a start
 
     @property
     def capacity(self) -> int:
@@ -100,9 +100,9 @@ class ForkedExecutor(Executor):
             return True
         if run not in self.running:
             return False
-        self._unwanted[run] = reason
+        self._cancelled[run] = reason
         if run not in self.running:  # it ended meanwhile
-            self._unwanted.pop(run, None)
+            self._cancelled.pop(run, None)
             return False
         self._wake()
         return True
@@ -113,7 +113,7 @@ class ForkedExecutor(Executor):
 
     def terminate(self, but: Run | None = None) -> None:
         """End what still runs, by process group: TERM, then KILL; return when all are reaped."""
-        self._abandoning = True
+        self._terminating = True
         self._wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -127,7 +127,7 @@ class ForkedExecutor(Executor):
         self._children, self._groups, self._bell = {}, {}, None
 
     def _start_forker(self) -> None:
-        with self._door:
+        with self._lock:
             if self._thread is not None:
                 return
             warm_up()
@@ -140,7 +140,7 @@ class ForkedExecutor(Executor):
                 if self.degraded is None:
                     log.warning("forked runs wait, as there is no thread to fork from: %s", error)
                 self.degraded, self._bell = f"no thread to fork from: {error}", None
-                self._again = clocks.elapsed() + AGAIN
+                self._retry_at = clocks.elapsed() + RETRY_DELAY
                 if bell is not None:
                     bell.close()
             else:
@@ -148,7 +148,7 @@ class ForkedExecutor(Executor):
 
     def recover(self) -> None:
         """Start the forker if it could not be started, or has ended by a fault."""
-        if self._thread is None and self.waiting and not self._closed and clocks.elapsed() >= self._again:
+        if self._thread is None and self.waiting and not self._closed and clocks.elapsed() >= self._retry_at:
             self._start_forker()
 
     def _wake(self) -> None:
@@ -169,8 +169,8 @@ class ForkedExecutor(Executor):
                 self._launch(poller)
                 if self._closed and not self._children and not self._groups:
                     return
-                found = poller.poll(self._patience() * 1000)
-                if self._copied:
+                found = poller.poll(self._poll_timeout() * 1000)
+                if self._in_forked_child:
                     return
                 for fd, _ in found:
                     if fd == bell.fd:
@@ -185,10 +185,10 @@ class ForkedExecutor(Executor):
                 kid.end(signal.SIGKILL)
                 kid.reason = "the thread that watched its process ended by a fault"
                 self._reap(kid, poller, wait=True)
-            self._again, self._thread = clocks.elapsed() + AGAIN, None
+            self._retry_at, self._thread = clocks.elapsed() + RETRY_DELAY, None
         finally:
-            if not self._copied:
-                with self._door:
+            if not self._in_forked_child:
+                with self._lock:
                     if self._bell is bell:  # else another forker has begun
                         self._bell = None
                 bell.close()
@@ -200,12 +200,12 @@ class ForkedExecutor(Executor):
         except queue.Empty:
             pass
 
-    def _patience(self) -> float:
+    def _poll_timeout(self) -> float:
         """Return the timeout of the next poll (seconds)."""
         if self._groups or any(kid.pidfd is None or kid.killed_at for kid in self._children.values()):
             return 0.05
-        if self._queue and clocks.elapsed() < self._again:
-            return AGAIN
+        if self._queue and clocks.elapsed() < self._retry_at:
+            return RETRY_DELAY
         if not self._children:
             return 5.0
         return max(0.0, min(1.0, min(kid.timeout_at for kid in self._children.values()) - clocks.elapsed()))
@@ -213,7 +213,7 @@ class ForkedExecutor(Executor):
     # -- starting ------------------------------------------------------------------------------------------------
 
     def _launch(self, poller: "select.poll") -> None:
-        while self._queue and len(self._children) < self._bound and clocks.elapsed() >= self._again:
+        while self._queue and len(self._children) < self._bound and clocks.elapsed() >= self._retry_at:
             occurrence = self._queue[0]
             entry, run = occurrence
             if self._closed:
@@ -224,14 +224,14 @@ class ForkedExecutor(Executor):
             except forks.Busy:
                 if run in self.running:
                     self._wait_again(occurrence)
-                self._again = clocks.elapsed() + AGAIN
+                self._retry_at = clocks.elapsed() + RETRY_DELAY
                 return
             except OSError as error:  # EAGAIN, ENOMEM, EMFILE: the host is at a limit
                 self._wait_again(occurrence)
                 if self.degraded is None:
                     task_log.warning("%s: cannot fork (%s); it waits and is tried again", run.task, error)
                 self.degraded = f"cannot fork: {error}"
-                self._again = clocks.elapsed() + AGAIN
+                self._retry_at = clocks.elapsed() + RETRY_DELAY
                 return
             self._queue.popleft()
             if kid is None:  # it was cancelled
@@ -292,7 +292,7 @@ class ForkedExecutor(Executor):
                 kid.pidfd = None
             return
         if kid.killed_at is not None:
-            self._groups[kid.pid] = kid.killed_at + kid.patience
+            self._groups[kid.pid] = kid.killed_at + kid.term_to_kill
         for _ in range(64):  # what it wrote before it ended; a grandchild may write for ever
             if kid.outcome is not None or not kid.read():
                 break
@@ -308,14 +308,14 @@ class ForkedExecutor(Executor):
 
     def _finish(self, kid: Child, status: int | None) -> None:
         run, outcome = kid.run, kid.outcome
-        reason = self._unwanted.pop(run, None)
+        reason = self._cancelled.pop(run, None)
         if reason is not None:
             self.finish(run, runs.CANCELLED, reason=reason)
         elif kid.timed_out and outcome is None:
             assert kid.reason is not None
             task_log.warning("%s: %s", run.task, kid.reason)
             self.finish(run, runs.TIMED_OUT, reason=kid.reason, kind=TimeoutError)
-        elif self._abandoning and kid.killed_at and outcome is None:
+        elif self._terminating and kid.killed_at and outcome is None:
             self.finish(run, runs.CANCELLED, reason="stopped; its child was ended")
         elif outcome is not None and outcome["state"] == runs.OK:
             self.finish(run, runs.OK)
@@ -336,7 +336,7 @@ class ForkedExecutor(Executor):
     def _watch(self, poller: "select.poll") -> None:
         now = clocks.elapsed()
         for kid in list(self._children.values()):
-            kid.watch(now, kid.run in self._unwanted, self._abandoning)
+            kid.watch(now, kid.run in self._cancelled, self._terminating)
             if kid.pidfd is None:
                 self._reap(kid, poller)
         for group, kill_at in list(self._groups.items()):

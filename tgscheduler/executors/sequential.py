@@ -11,7 +11,7 @@ from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask
 
 #: A sequential action that takes longer than its interval, and than this (seconds), is warned about: all others waited.
-LONG = 1.0
+SLOW_ACTION = 1.0
 
 #: Maximum time (seconds) of sequential work in one turn, but for an action that takes longer.
 SLICE = 0.005
@@ -41,7 +41,7 @@ class SequentialExecutor(Executor):
         while queue:
             occurrence = queue.popleft()
             if self.run(occurrence, where) and (took := clock.elapsed() - began) >= SLICE:
-                if took >= LONG:
+                if took >= SLOW_ACTION:
                     self._warn(occurrence, took)
                 break
         return bool(queue)

@@ -38,7 +38,7 @@ class Stage:
         if self._closed:
             self.close()
 
-    def leave(self, run: Run) -> bool:
+    def release(self, run: Run) -> bool:
         """Remove a run; return whether it was still held, and not cancelled meanwhile."""
         return self.waiting.pop(run, None) is not None
 

@@ -29,15 +29,15 @@ from tgscheduler.timetable.run import LOST, TIMED_OUT, Run
 log = SafeLogger(__name__)
 
 #: Maximum time (seconds) for which a worker is idle: then it ends, but the last one stays.
-IDLE = 30.0
+IDLE_TIMEOUT = 30.0
 
 #: Interval (seconds) at which the grower checks the queue while work waits. While workers take work from the queue, it
-#: adds workers only at every MOVING-th check.
-LOOK = 0.001
-MOVING = 10
+#: adds workers only at every GROW_EVERY-th check.
+GROW_INTERVAL = 0.001
+GROW_EVERY = 10
 
 
-_Limit = tuple[float, int, int, Occurrence]
+_Deadline = tuple[float, int, int, Occurrence]
 """When a timeout ends (``clock.elapsed``), a number that breaks ties, the attempt, and the occurrence."""
 
 
@@ -53,14 +53,14 @@ class ThreadedExecutor(Executor):
         self._bound = threads
         self._queue: queue.SimpleQueue[Occurrence | None] = queue.SimpleQueue()
         self._bell: clocks.Bell = queue.SimpleQueue()
-        self._door = threading.Lock()  # taken when a worker starts or ends, never in between
+        self._lock = threading.Lock()  # taken when a worker starts or ends, never in between
         self._workers: dict[int, threading.Thread] = {}
         self._idlers: set[int] = set()
-        self._begun: deque[_Limit] = deque()  # workers append runs with a timeout, the loop enforces it
-        self._limits: list[_Limit] = []
-        self._numbers = itertools.count()
+        self._begun: deque[_Deadline] = deque()  # workers append runs with a timeout, the loop enforces it
+        self._deadlines: list[_Deadline] = []
+        self._sequence = itertools.count()
         self._submitted = 0
-        self._pressed = False
+        self._grower_woken = False
         self._number = 0
 
     @property
@@ -87,28 +87,28 @@ class ThreadedExecutor(Executor):
         put = self._queue.put
         for occurrence in occurrences:
             put(occurrence)
-        self._press()
+        self._wake_grower()
         if self._closed:
             self.close()
 
-    def _press(self) -> None:
+    def _wake_grower(self) -> None:
         """Wake the grower if more occurrences wait than there are idle workers."""
-        if not self._pressed and self._queue.qsize() > len(self._idlers):
-            self._pressed = True
+        if not self._grower_woken and self._queue.qsize() > len(self._idlers):
+            self._grower_woken = True
             self._bell.put(None)
 
     def _on_begin(self, occurrence: Occurrence, timeout: float) -> None:
-        self._begun.append((self.clock.elapsed() + timeout, next(self._numbers), occurrence[1].attempt, occurrence))
+        self._begun.append((self.clock.elapsed() + timeout, next(self._sequence), occurrence[1].attempt, occurrence))
         if self.bell is not None:
             self.bell.put(None)
 
     def enforce_timeouts(self, now: float) -> float:
         """End runs past their timeout; each keeps its thread, and counts as abandoned, until its action returns."""
         while self._begun:
-            heapq.heappush(self._limits, self._begun.popleft())
+            heapq.heappush(self._deadlines, self._begun.popleft())
         elapsed = self.clock.elapsed()
-        while self._limits and self._limits[0][0] <= elapsed:
-            _, _, attempt, (entry, run) = heapq.heappop(self._limits)
+        while self._deadlines and self._deadlines[0][0] <= elapsed:
+            _, _, attempt, (entry, run) = heapq.heappop(self._deadlines)
             if run.attempt == attempt and run.ended is None and run in self.running:
                 timeout = entry.policy.timeout
                 thread = run.where.thread if run.where else "?"
@@ -116,7 +116,7 @@ class ThreadedExecutor(Executor):
                     run, TIMED_OUT, f"timed out after {timeout:g} s; {thread} is held until it returns"
                 ):
                     log.warning("%s: timed out after %g s; its action still holds %s", run.task, timeout, thread)
-        return now + self._limits[0][0] - elapsed if self._limits else math.inf
+        return now + self._deadlines[0][0] - elapsed if self._deadlines else math.inf
 
     def close(self) -> None:
         """End waiting occurrences as cancelled, idle workers at once, and busy workers after their run."""
@@ -132,7 +132,7 @@ class ThreadedExecutor(Executor):
                 self.leave_behind(run, f"thread {run.where.thread if run.where else '?'} is left behind")
 
     def _add_worker(self) -> bool:
-        with self._door:
+        with self._lock:
             if self._closed or len(self._workers) >= self._bound:
                 return False
             self._number += 1
@@ -154,13 +154,13 @@ class ThreadedExecutor(Executor):
             self._bell.get()
             looks, step, taken = 0, 1, self._taken()
             while not self._closed:
-                clocks.pause(LOOK)
+                clocks.pause(GROW_INTERVAL)
                 if not self._too_few():
                     break
                 before, taken = taken, self._taken()
                 stuck = taken == before
                 looks += 1
-                if not stuck and looks % MOVING:
+                if not stuck and looks % GROW_EVERY:
                     continue
                 for _ in range(step):
                     if not self._add_worker():
@@ -168,7 +168,7 @@ class ThreadedExecutor(Executor):
                 if self.degraded:
                     clocks.pause(0.2)
                 step = step * 2 if stuck else 1
-            self._pressed = False
+            self._grower_woken = False
             if self._too_few():
                 self._bell.put(None)  # submitted between the last look and the flag
 
@@ -194,7 +194,7 @@ class ThreadedExecutor(Executor):
                 self.run(item, where)
                 item = None  # an idle worker keeps no task alive
         finally:  # also if other code has raised an exception in this thread: its run is lost
-            with self._door:
+            with self._lock:
                 self._workers.pop(me, None)
             if item is not None:
                 self.abandoned_runs.pop(item[1], None)
@@ -207,12 +207,12 @@ class ThreadedExecutor(Executor):
         try:
             while True:
                 try:
-                    return self._queue.get(timeout=IDLE)
+                    return self._queue.get(timeout=IDLE_TIMEOUT)
                 except queue.Empty:
-                    with self._door:
+                    with self._lock:
                         if len(self._idlers) > 1:  # one stays
                             self._idlers.discard(me)
                             return None
         finally:
             self._idlers.discard(me)
-            self._press()  # for occurrences submitted while this worker had one and still counted as idle
+            self._wake_grower()  # for occurrences submitted while this worker had one and still counted as idle

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from tgscheduler import forks
-from tgscheduler.executors import capturing, child
+from tgscheduler.executors import child, log_capture
 from tgscheduler.executors.base import log as task_log
 from tgscheduler.executors.base import perform
 from tgscheduler.executors.stage import Occurrence
@@ -22,7 +22,7 @@ from tgscheduler.timetable.tasks import IntervalTask
 SIGN_OF_LIFE = 30.0
 
 #: A child that runs longer than its interval, and than this, gets one warning.
-LONG = 3600.0
+SLOW_ACTION = 3600.0
 
 #: Seconds from TERM to KILL: when the scheduler stops, and for a run that timed out or was cancelled.
 TERM_TO_KILL = 0.5
@@ -44,11 +44,11 @@ class Child:
         self.outcome: dict[str, Any] | None = None
         self.reason: str | None = None
         self.killed_at: float | None = None
-        self.patience = TERM_TO_KILL
+        self.term_to_kill = TERM_TO_KILL
         task, timeout = entry.task, entry.policy.timeout
         self.timeout_at = math.inf if timeout is None else now + timeout
         self.timed_out = False
-        self.warn_at = now + max(LONG, task.interval if isinstance(task, IntervalTask) else 0.0)
+        self.warn_at = now + max(SLOW_ACTION, task.interval if isinstance(task, IntervalTask) else 0.0)
 
     def end(self, sig: int) -> None:
         """Signal the child's whole process group, or only the child if it is in another group."""
@@ -70,13 +70,13 @@ class Child:
     def watch(self, now: float, cancelled: bool, stopping: bool) -> None:
         """End it when its time is over, its run is cancelled, all runs stop, or it gives no sign of life."""
         if self.killed_at is not None:
-            if now - self.killed_at >= self.patience:
+            if now - self.killed_at >= self.term_to_kill:
                 self.end(signal.SIGKILL)
         elif stopping:
             self.killed_at = now
             self.end(signal.SIGTERM)
         elif now >= self.timeout_at or cancelled:
-            self.killed_at, self.patience = now, QUICK
+            self.killed_at, self.term_to_kill = now, QUICK
             if now >= self.timeout_at:
                 self.timed_out = True
                 self.reason = f"timed out after {now - self.forked_at:.3g} s; its process was ended"
@@ -114,7 +114,7 @@ class Child:
             if not isinstance(message, dict):
                 raise TypeError(f"expected an object, got {type(message).__name__}")
             if "log" in message:
-                capturing.keep(self.run, child.log_in_parent(message["log"]))
+                log_capture.keep(self.run, child.log_in_parent(message["log"]))
             elif "state" in message:
                 self.outcome = message
         except Exception as error:  # its action has written to our pipe
@@ -126,7 +126,7 @@ class Child:
 def be_the_child(occurrence: Occurrence, write: int, parent: int) -> None:
     """Run the action in the new child, send the outcome to the parent, and exit without the parent's exit handlers."""
     try:
-        pipe = child.settle(write, die_with=parent)
+        pipe = child.set_up_child(write, die_with=parent)
         pipe.send()  # the sign of life
         child.forked_run = occurrence[1].task
         failure = perform(occurrence)
