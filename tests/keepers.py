@@ -11,13 +11,13 @@ from tgscheduler.stores import writer
 @pytest.fixture(autouse=True)
 def quick_look(monkeypatch):
     """Let stores look at each other often."""
-    monkeypatch.setattr(writer, "LOOK", 0.03)
+    monkeypatch.setattr(writer, "LOOK_INTERVAL", 0.03)
 
 
 @pytest.fixture
 def impatient(monkeypatch):
     """Do not wait long for another program's transaction."""
-    monkeypatch.setattr(sqlite_store, "PATIENCE", 0.1)
+    monkeypatch.setattr(sqlite_store, "BUSY_TIMEOUT", 0.1)
 
 
 #: Fixtures with the URL of an empty database on a server, and what is special about it.

@@ -3,7 +3,7 @@
 from helpers import wait_for
 
 from tgscheduler import stores
-from tgscheduler.stores.base import Claim, Known
+from tgscheduler.stores.base import Claim, TaskRecord
 from tgscheduler.testing import VirtualClock
 from tgscheduler.timetable.run import Run, Where
 
@@ -44,7 +44,7 @@ def dues(runs):
 
 def is_down(store):
     """Return whether a store's database does not do what it is asked to."""
-    return store.condition().down is not None
+    return store.status().down is not None
 
 
 class Keeper:
@@ -74,9 +74,9 @@ class Keeper:
         wait_for(lambda: len(self.answers) >= before + len(claims), timeout)
         return self.answers[before:]
 
-    def knows(self, store, *names, mark=START, **fields):
+    def knows(self, store, *names, high_water=START, **fields):
         """Save tasks, and wait until they are on record."""
-        store.save([Known(name, "spec", mark=mark, **fields) for name in names])
+        store.save([TaskRecord(name, "spec", high_water=high_water, **fields) for name in names])
         assert store.flush(5)
 
     def execute(self, statement, values=()):

@@ -37,10 +37,10 @@ FLOORS = {
     "F3": [
         *("executors.log_capture", "executors.child", "executors.sequential", "executors.threaded"),
         *("executors.bell", "executors.forked_child", "executors.forked"),
-        *("stores.memory", "stores.statements", "stores.database", "stores.migrating", "stores.connections"),
-        *("stores.nodes", "stores.tallies", "stores.line", "stores.reading", "stores.peers", "stores.batch"),
+        *("stores.memory", "stores.sql", "stores.database", "stores.migrating", "stores.connections"),
+        *("stores.nodes", "stores.run_counts", "stores.write_buffer", "stores.queries", "stores.peers", "stores.batch"),
         *("stores.pruning", "stores.totals", "stores.session", "stores.availability", "stores.writer"),
-        *("stores.lasting", "stores.sqlite_file", "stores.sqlite", "stores.postgres", "stores"),
+        *("stores.database_store", "stores.sqlite_file", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [
         *("engine", "engine.labels", "engine.registry", "engine.planned", "engine.backlog"),
@@ -227,7 +227,7 @@ def test_the_scheduler_comes_without_what_it_may_not_need(code):
     modules = loaded(code)
     assert {"tgscheduler.scheduler", "tgscheduler.startup", "tgscheduler.config"} <= modules
     assert not modules & {"cherrypy", "configobj", "sqlite3", "psycopg", "tzlocal", "multiprocessing"}
-    assert not modules & {"tgscheduler.host", "tgscheduler.stores.lasting"}
+    assert not modules & {"tgscheduler.host", "tgscheduler.stores.database_store"}
 
 
 def test_start_server_brings_the_host():

@@ -18,7 +18,7 @@ _SAME = ("timezone", "threads", "children", "stop_timeout", "history", "store_ti
 _OF_STORE = {
     "days": "history_days",
     "per_task": "history_per_task",
-    "patience": "store_timeout",
+    "timeout": "store_timeout",
     "auto_migrate": "auto_migrate",
 }
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.loads import arguments, conclude
 from tgscheduler import stores
-from tgscheduler.stores.base import Claim, Claimed, Known
-from tgscheduler.stores.lasting import DatabaseStore
+from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
+from tgscheduler.stores.database_store import DatabaseStore
 from tgscheduler.timetable.run import Run, Where
 
 TASKS = 1000
@@ -30,9 +30,9 @@ def go_through(url: str, runs: int) -> dict[str, Any]:
     """Return the figures of a store for ``runs`` runs."""
     store = stores.open(url, days=None, per_task=None)
     assert isinstance(store, DatabaseStore)
-    answers: deque[list[Claimed]] = deque()
+    answers: deque[list[ClaimResult]] = deque()
     store.open(answers.append, lambda condition: None)
-    store.save([Known(f"task {number}", "every second", mark=0.0) for number in range(TASKS)])
+    store.save([TaskRecord(f"task {number}", "every second", high_water=0.0) for number in range(TASKS)])
     store.flush(10)
     place = Where("bench", os.getpid(), "tgscheduler-1")
     began, burnt = time.perf_counter(), time.process_time()

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.loads import arguments, conclude, percentile
 from tgscheduler import stores
-from tgscheduler.stores.base import Claim, Claimed, Known
-from tgscheduler.stores.lasting import NODE, DatabaseStore
+from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
+from tgscheduler.stores.database_store import NODE, DatabaseStore
 from tgscheduler.testing import VirtualClock
 from tgscheduler.timetable.run import Run
 
@@ -65,11 +65,11 @@ def fill(path: Path, runs: int) -> None:
     connection.close()
 
 
-def opened(url: str, clock: VirtualClock, **options: Any) -> tuple[DatabaseStore, "deque[list[Claimed]]"]:
+def opened(url: str, clock: VirtualClock, **options: Any) -> tuple[DatabaseStore, "deque[list[ClaimResult]]"]:
     """Return an open store, and the deque to which it appends results."""
     store = stores.open(url, clock=clock, **options)
     assert isinstance(store, DatabaseStore)
-    answers: deque[list[Claimed]] = deque()
+    answers: deque[list[ClaimResult]] = deque()
     store.open(answers.append, lambda condition: None)
     return store, answers
 
@@ -107,7 +107,7 @@ def pages(store: DatabaseStore, runs: int) -> dict[str, float]:
     }
     found = {name: round(timed(partial(store.runs, **words)) * 1e3, 2) for name, words in asked.items()}
     found["counts"] = round(timed(store.counts) * 1e3, 2)
-    found["tallies of a day"] = round(timed(lambda: store.tallies(middle), 3) * 1e3, 2)
+    found["counts of a day"] = round(timed(lambda: store.counts_by_task(middle), 3) * 1e3, 2)
     return found
 
 
@@ -152,7 +152,7 @@ def main() -> None:
         url = f"sqlite:///{folder}/history.db"
         clock = VirtualClock(BEGIN + runs / TASKS * INTERVAL)
         store, _ = opened(url, clock)
-        store.save([Known(f"task {number}", "") for number in range(TASKS)] + [Known("idle", "")])
+        store.save([TaskRecord(f"task {number}", "") for number in range(TASKS)] + [TaskRecord("idle", "")])
         store.close(10)
         began = time.perf_counter()
         fill(folder / "history.db", runs)
@@ -166,7 +166,7 @@ def main() -> None:
         claims, seconds, left = prune(url, clock, runs, share)
     finally:
         shutil.rmtree(folder)
-    slowest = max(took, key=lambda name: took[name] if name != "tallies of a day" else 0.0)
+    slowest = max(took, key=lambda name: took[name] if name != "counts of a day" else 0.0)
     conclude(
         "history",
         short,

@@ -4,13 +4,13 @@ import pytest
 from keeping import START, claim_of, end, ended
 
 from tgscheduler import stores
-from tgscheduler.stores.base import Claim, Condition, Known
-from tgscheduler.stores.line import BATCH
+from tgscheduler.stores.base import Claim, StoreStatus, TaskRecord
+from tgscheduler.stores.write_buffer import WRITE_BATCH
 from tgscheduler.timetable.run import Run
 
 pytest_plugins = ["postgres", "keepers"]
 
-MANY = 3 * BATCH + 100
+MANY = 3 * WRITE_BATCH + 100
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def sizes(monkeypatch):
 
     def note(store):
         database, sizes = store._database, []
-        for verb in ("many", "select"):
+        for verb in ("execute_many", "select"):
             whole = getattr(database, verb)
             monkeypatch.setattr(
                 database, verb, lambda *args, _whole=whole: (sizes.append(len(args[-1])), _whole(*args))[1]
@@ -32,13 +32,13 @@ def sizes(monkeypatch):
 def test_what_one_call_writes_is_several_transactions(keeper, sizes):
     store = keeper.open()
     found = sizes(store)
-    store.save([Known(f"task {number}", "spec", mark=START) for number in range(MANY)])
+    store.save([TaskRecord(f"task {number}", "spec", high_water=START) for number in range(MANY)])
     claims = [claim_of(f"task {number}", START + 1) for number in range(MANY)]
     keeper.claimed(store, *claims, timeout=30)
     store.record([end(claim.opened[0]) for claim in claims])
     assert store.flush(30)
-    assert max(found) == BATCH
-    assert store.condition() == Condition()
+    assert max(found) == WRITE_BATCH
+    assert store.status() == StoreStatus()
     assert [answer.claim for answer in keeper.answers] == claims
     assert stores.open(keeper.url).counts() == {"ok": MANY}
     assert stores.open(keeper.url).runs(state="running") == []
@@ -64,6 +64,6 @@ def test_what_is_on_record_already_is_not_counted_twice(keeper):
     assert other.flush(5)
     store.record([run])
     assert store.flush(5)
-    assert store.condition() == Condition()
+    assert store.status() == StoreStatus()
     assert keeper.conditions == []
     assert stores.open(keeper.url).counts() == {"ok": 1}

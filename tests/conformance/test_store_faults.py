@@ -24,7 +24,7 @@ def refused(url, **options):
     """Return what an opening says that fails."""
     store = stores.open(url, **options)
     with pytest.raises(StoreError) as caught:
-        store.open(lambda claims: None, lambda condition: None)
+        store.open(lambda claims: None, lambda status: None)
     assert store.close(1) == 0
     text = str(caught.value)
     assert "\n" not in text
@@ -63,7 +63,7 @@ def test_a_url_that_names_no_store_is_refused_without_its_password(url, words):
 
 def test_a_relative_path_starts_at_the_folder(tmp_path):
     store = stores.open("sqlite:///runs.db", folder=tmp_path)
-    store.open(lambda claims: None, lambda condition: None)
+    store.open(lambda claims: None, lambda status: None)
     store.close(5)
     assert (tmp_path / "runs.db").is_file()
 
@@ -74,7 +74,7 @@ def test_a_missing_psycopg_says_what_brings_it(monkeypatch):
         stores.open("postgresql://h/d")
 
 
-@pytest.mark.parametrize("option", [{"days": 0}, {"per_task": -1}, {"buffer": 0}, {"patience": -1.0}])
+@pytest.mark.parametrize("option", [{"days": 0}, {"per_task": -1}, {"buffer": 0}, {"timeout": -1.0}])
 def test_a_bound_that_is_none_is_refused(tmp_path, option):
     with pytest.raises(InvalidValue, match="above 0"):
         stores.open(f"sqlite:///{tmp_path}/x.db", **option)

@@ -11,7 +11,7 @@ from helpers import wait_for
 from keeping import START, Keeper, claim_of, dues, end, ended, is_down
 
 from tgscheduler import stores
-from tgscheduler.stores.base import Condition
+from tgscheduler.stores.base import StoreStatus
 
 pytest_plugins = ["postgres", "keepers"]
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -30,8 +30,8 @@ def test_a_file_that_is_removed_is_put_back_with_all_that_was_in_it(sqlite, tmp_
     assert len(store.runs(limit=1000)) == 500
     store = sqlite.reopened(store)
     assert len(store.runs(limit=1000, before=START + 500)) == 501  # with the one that is open, and lost
-    assert store.load()["a"].mark == START
-    assert len(store.lost()) == 1
+    assert store.load()["a"].high_water == START
+    assert len(store.take_over_orphans()) == 1
     with sqlite3.connect(tmp_path / "runs.db") as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
@@ -61,7 +61,7 @@ def test_a_file_behind_a_symbolic_link_is_put_back_too(sqlite, tmp_path, removed
 
 
 def test_a_file_that_cannot_be_put_back_yet_is_not_given_up(sqlite, tmp_path, monkeypatch):
-    store = sqlite.open(patience=0.2)
+    store = sqlite.open(timeout=0.2)
     store.record([ended("a", START + number) for number in range(100)])
     assert store.flush(5)
     link = os.link
@@ -74,10 +74,10 @@ def test_a_file_that_cannot_be_put_back_yet_is_not_given_up(sqlite, tmp_path, mo
         path.unlink()
     store.record([ended("b", START)])
     wait_for(lambda: is_down(store))
-    assert "cannot be put back yet: [Errno 13] Permission denied" in store.condition().down
+    assert "cannot be put back yet: [Errno 13] Permission denied" in store.status().down
     monkeypatch.setattr(os, "link", link)
     assert store.flush(10)
-    assert store.condition() == Condition()
+    assert store.status() == StoreStatus()
     assert len(store.runs(limit=1000)) == 101
 
 
@@ -108,7 +108,7 @@ def test_a_log_that_is_removed_is_seen_and_what_was_in_it_is_kept(sqlite, tmp_pa
         assert killed.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     killed.close()
     store = sqlite.reopened(store)
-    assert len(store.lost()) == 1
+    assert len(store.take_over_orphans()) == 1
 
 
 def test_a_backup_that_is_put_in_its_place_is_taken_up(sqlite, tmp_path):
@@ -130,10 +130,10 @@ def test_a_backup_that_is_put_in_its_place_is_taken_up(sqlite, tmp_path):
 
 
 def test_a_page_that_is_damaged_while_it_runs(sqlite, tmp_path):
-    store = sqlite.open(patience=0.2)
+    store = sqlite.open(timeout=0.2)
     store.record([ended(f"task {number % 50}", START + number) for number in range(20_000)])
     assert store.flush(10)
-    store = sqlite.reopened(store, patience=0.2)
+    store = sqlite.reopened(store, timeout=0.2)
     good = (tmp_path / "runs.db").read_bytes()
     with (tmp_path / "runs.db").open("r+b") as file:
         for page in range(2, len(good) // 4096, 2):
@@ -141,12 +141,12 @@ def test_a_page_that_is_damaged_while_it_runs(sqlite, tmp_path):
             file.write(os.urandom(2048))
     store.record([ended("a", START + number * 1000) for number in range(50)])
     wait_for(lambda: is_down(store))
-    assert "backup" in store.condition().down
+    assert "backup" in store.status().down
     with (tmp_path / "runs.db").open("r+b") as file:  # what dd(1) did, dd(1) undoes
         file.write(good)
     assert store.flush(10)
     wait_for(lambda: not is_down(store))
-    assert store.condition().buffered == 0
+    assert store.status().buffered == 0
     assert store.counts() == {"ok": 20_050}
 
 
@@ -170,7 +170,7 @@ def test_a_full_disk_and_its_return(tmp_path):
             store.claim([claim])
             store.record([end(claim.opened[0])])
             time.sleep(0.0005)
-        assert "make room" in store.condition().down
+        assert "make room" in store.status().down
         acknowledged = len(keeper.answers)
         assert acknowledged > 10
         for _ in range(200):

@@ -16,7 +16,7 @@ from proxies import Proxy
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError, WrongProcess
-from tgscheduler.stores.base import Condition
+from tgscheduler.stores.base import StoreStatus
 
 pytest_plugins = ["postgres", "keepers"]
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("impatient")
 
 
 def test_a_file_that_is_locked_for_a_while(sqlite, tmp_path):
-    store = sqlite.open(patience=0.2)
+    store = sqlite.open(timeout=0.2)
     sqlite.knows(store, "a")
     holder = sqlite3.connect(tmp_path / "runs.db", isolation_level=None)
     try:
@@ -35,8 +35,8 @@ def test_a_file_that_is_locked_for_a_while(sqlite, tmp_path):
         store.claim([claim])
         store.record([ended("a", START)])
         wait_for(lambda: is_down(store))
-        assert "locked" in store.condition().down
-        assert store.condition().buffered == 2
+        assert "locked" in store.status().down
+        assert store.status().buffered == 2
         assert dues(store.runs()) == [0.0]  # it can be read
         store.record([end(claim.opened[0])])
         holder.execute("ROLLBACK")
@@ -44,14 +44,14 @@ def test_a_file_that_is_locked_for_a_while(sqlite, tmp_path):
         holder.close()
     assert store.flush(10)
     wait_for(lambda: not is_down(store))
-    assert [condition.down is not None for condition in sqlite.conditions] == [True, False]
+    assert [status.down is not None for status in sqlite.conditions] == [True, False]
     assert [answer.granted for answer in sqlite.answers] == [True]
     assert dues(store.runs()) == [1.0, 0.0]
-    assert store.condition() == Condition()
+    assert store.status() == StoreStatus()
 
 
 def test_what_is_beyond_the_buffer_is_dropped_oldest_successes_first_and_the_sums_are_kept(sqlite, tmp_path):
-    store = sqlite.open(patience=0.2, buffer=100)
+    store = sqlite.open(timeout=0.2, buffer=100)
     names = ["a", "b", "c"]
     sqlite.knows(store, *names)
     early = claim_of("a", START + 0.5)
@@ -67,9 +67,9 @@ def test_what_is_beyond_the_buffer_is_dropped_oldest_successes_first_and_the_sum
             store.claim([claim])
             store.record([end(claim.opened[0], "failed" if number % 20 == 0 else "ok")])
             claims.append(claim)
-        condition = store.condition()
-        assert 300 <= condition.dropped <= 400
-        assert condition.buffered < 250
+        status = store.status()
+        assert 300 <= status.dropped <= 400
+        assert status.buffered < 250
         assert store.counts() == {"ok": 381, "failed": 19}
         wait_for(lambda: len(sqlite.answers) > 200)  # of what was dropped nobody waits for an answer
         holder.execute("ROLLBACK")
@@ -79,21 +79,21 @@ def test_what_is_beyond_the_buffer_is_dropped_oldest_successes_first_and_the_sum
     wait_for(lambda: len(sqlite.answers) == 400)
     assert all(answer.granted for answer in sqlite.answers)
     kept = store.runs(limit=1000)
-    assert len(kept) == 400 - condition.dropped
+    assert len(kept) == 400 - status.dropped
     assert len([run for run in kept if run.state == "failed"]) == 19
     assert kept[0].due == START + 399
     reader = stores.open(sqlite.url)
     assert reader.runs(state="running") == []
     assert reader.counts() == store.counts() == {"ok": 381, "failed": 19}
-    assert sum(sum(states.values()) for states in reader.tallies().values()) == 400
+    assert sum(sum(states.values()) for states in reader.counts_by_task().values()) == 400
     known = store.load()
-    assert {name: known[name].mark - START for name in names} == {"a": 399.0, "b": 397.0, "c": 398.0}
+    assert {name: known[name].high_water - START for name in names} == {"a": 399.0, "b": 397.0, "c": 398.0}
     assert sum(known[name].runs for name in names) == 400
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_commit_that_is_not_answered_is_neither_lost_nor_done_twice(keeper, when):
-    store = keeper.open(patience=0.2)
+    store = keeper.open(timeout=0.2)
     keeper.knows(store, "a")
     database, commit = store._database, store._database.commit
     failures = []
@@ -177,7 +177,7 @@ def test_a_server_that_restarts(own_server, mode):
         assert len(keeper.answers) == number
         assert store.counts() == stores.open(keeper.url).counts() == {"ok": number}
         assert len(store.runs(limit=100_000)) == number
-        assert [condition.down is None for condition in keeper.conditions] == [False, True]
+        assert [status.down is None for status in keeper.conditions] == [False, True]
         assert PASSWORD not in str(keeper.conditions)
     finally:
         keeper.close()
@@ -210,7 +210,7 @@ def test_what_cannot_be_written_is_dropped_alone_and_said(keeper, caplog):
     store.record(runs)
     assert store.flush(10)
     assert len(store.runs()) == 19
-    assert store.condition() == Condition(unwritable=1)
+    assert store.status() == StoreStatus(unwritable=1)
     assert "cannot be written" in caplog.text
 
 
@@ -227,12 +227,12 @@ def test_what_cannot_be_written_leaves_nothing_open(keeper, field):
     assert dues(reader.runs(state="ok")) == [3.0, 1.0]
     assert reader.runs(state="running") == []
     assert reader.counts() == {"ok": 2 if field == "count" else 3}
-    assert (store.condition().down, store.condition().unwritable) == (None, 1)
+    assert (store.status().down, store.status().unwritable) == (None, 1)
 
 
 @pytest.mark.slow
 def test_a_slow_database_is_said_and_keeps_nobody_waiting(sqlite):
-    store = sqlite.open(patience=0.1)
+    store = sqlite.open(timeout=0.1)
     commit, slow = store._database.commit, threading.Event()
     store._database.commit = lambda connection: (slow.wait(5), commit(connection))
     began = time.monotonic()
@@ -240,7 +240,7 @@ def test_a_slow_database_is_said_and_keeps_nobody_waiting(sqlite):
     store.claim([claim_of("a", START + 1)])
     assert time.monotonic() - began < 0.05
     wait_for(lambda: is_down(store))
-    assert "no answer for" in store.condition().down
+    assert "no answer for" in store.status().down
     slow.set()
     assert store.flush(5)
     assert not is_down(store)
@@ -274,7 +274,7 @@ def test_a_forked_child_lets_its_parents_connections_alone(keeper, tmp_path):
     if pid == 0:
         said = []
         try:
-            for verb in (store.runs, lambda: store.record([ended("a", START)]), store.tallies, store.load):
+            for verb in (store.runs, lambda: store.record([ended("a", START)]), store.counts_by_task, store.load):
                 try:
                     verb()
                 except WrongProcess:

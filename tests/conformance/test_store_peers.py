@@ -13,7 +13,7 @@ from tgscheduler import stores
 from tgscheduler.clock import Clock
 from tgscheduler.errors import StoreError
 from tgscheduler.stores import peers
-from tgscheduler.stores.base import Claim, Condition
+from tgscheduler.stores.base import Claim, StoreStatus
 from tgscheduler.stores.migrating import migrations, statements
 from tgscheduler.stores.nodes import birth
 from tgscheduler.timetable.run import Run
@@ -75,32 +75,32 @@ def test_a_newcomer_writes_nothing_until_one_that_was_alone_has_noticed_it(keepe
     one = keeper.open()
     keeper.knows(one, "a")
     stuck = Stuck(one)
-    other = keeper.open(patience=0.2)
+    other = keeper.open(timeout=0.2)
     try:
         claim = claim_of("a", START + 1)
         other.claim([claim])
         assert not other.flush(0.3)
         assert not other.alone()
-        assert f"process {os.getpid()} on " in other.condition().down
-        assert "has not noticed this process yet" in other.condition().down
+        assert f"process {os.getpid()} on " in other.status().down
+        assert "has not noticed this process yet" in other.status().down
     finally:
         stuck.free()
     assert other.flush(5)
     assert [answer.claim for answer in keeper.answers] == [claim]
-    assert other.condition().down is None
+    assert other.status().down is None
     assert not one.alone()
 
 
 def test_claims_made_alone_are_on_record_before_a_newcomer_begins(keeper):
-    one = keeper.open(patience=0.2)
+    one = keeper.open(timeout=0.2)
     keeper.knows(one, "a")
     stuck = Stuck(one)
     assert one.alone()  # and so it may start what it claims now
     ours, theirs = claim_of("a", START + 1), claim_of("a", START + 1)
     try:
-        wait_for(lambda: one.condition().down)
+        wait_for(lambda: one.status().down)
         one.claim([ours])
-        other = keeper.open(patience=0.1)
+        other = keeper.open(timeout=0.1)
         other.claim([theirs])
     finally:
         stuck.free()
@@ -127,7 +127,7 @@ def test_one_of_another_machine_that_is_silent_is_waited_for_until_it_cannot_go_
     try:
         monkeypatch.setattr(peers, "_uptime", lambda: now)
         keeper.pretend(one, age=0.0, machine="another")
-        other = keeper.open(patience=0.1)
+        other = keeper.open(timeout=0.1)
         now += peers.BY_ITSELF * peers.GONE_AFTER
         assert not one.alone()
         assert not other.flush(0.2)
@@ -169,7 +169,7 @@ def test_a_run_whose_claim_is_refused_is_in_no_record_and_no_count(keeper, when)
     assert one.flush(5)
     assert [(run.id, run.state) for run in other.runs()] == [(theirs.opened[0].id, "ok")]
     assert stores.open(keeper.url).counts() == {"ok": 1}
-    assert stores.open(keeper.url).tallies() == {"a": {"ok": 1}}
+    assert stores.open(keeper.url).counts_by_task() == {"a": {"ok": 1}}
     assert sum(other.counts().values()) == 0  # what the other has had is read from time to time
 
 
@@ -182,7 +182,7 @@ def test_a_batch_that_is_on_record_as_a_whole_is_nothing(keeper):
     assert one.flush(5)
     other.record([end(same, "lost")])
     assert other.flush(5)
-    assert other.condition() == Condition()
+    assert other.status() == StoreStatus()
     assert stores.open(keeper.url).counts() == {"ok": 1}
 
 
@@ -201,7 +201,7 @@ def test_runs_of_a_process_that_dies_while_another_lives_are_found_by_that(keepe
     assert [(run.due - START, run.state, run.attempt) for run in keeper.orphans] == [
         (number, "running", 1) for number in (0.0, 1.0, 2.0)
     ]
-    assert other.lost() == []
+    assert other.take_over_orphans() == []
 
 
 def test_runs_that_a_process_has_left_open_as_it_ended_are_found_too(keeper):
@@ -215,7 +215,7 @@ def test_a_process_that_lives_is_never_taken_for_gone_on_its_own_machine(keeper)
     one, other = keeper.open(), keeper.open()
     keeper.claimed(one, claim_of("a", START))
     keeper.pretend(one, age=100_000.0, **alive())
-    assert other.lost() == []
+    assert other.take_over_orphans() == []
     assert not other.alone()
     assert other.flush(5)
     assert keeper.orphans == []
@@ -243,12 +243,12 @@ def test_a_further_attempt_of_a_run_that_was_taken_over_is_refused(keeper):
     keeper.claimed(one, claim := claim_of("a", START))
     run = claim.opened[0]
     keeper.execute("UPDATE tg_node SET seen = 0 WHERE id = ?", (one._writer.node,))
-    (lost,) = other.lost() or wait_for(keeper.orphans.copy)
+    (lost,) = other.take_over_orphans() or wait_for(keeper.orphans.copy)
     again = lost.taken_over("its process is gone")
-    (answer,) = keeper.claimed(other, Claim("a", START, START, [again], by_hand=True))
+    (answer,) = keeper.claimed(other, Claim("a", START, START, [again], off_schedule=True))
     assert answer.granted
     run.attempt = 2
-    (answer,) = keeper.claimed(one, Claim("a", START, START, [run], by_hand=True))
+    (answer,) = keeper.claimed(one, Claim("a", START, START, [run], off_schedule=True))
     assert not answer.granted
     one.record([end(run)])
     other.record([end(again, "failed")])
@@ -263,13 +263,13 @@ def test_takeovers_and_attempts_are_on_record_before_they_start(keeper):
     run = claim.opened[0]
     for attempt in (2, 3):
         run.attempt = attempt
-        keeper.claimed(store, Claim("a", START, START, [run], by_hand=True))
+        keeper.claimed(store, Claim("a", START, START, [run], off_schedule=True))
     assert [found.attempt for found in stores.open(keeper.url).runs()] == [3]
     for takeovers in (1, 2):
         store = keeper.reopened(store)
-        (lost,) = store.lost() or wait_for(keeper.orphans.copy)
+        (lost,) = store.take_over_orphans() or wait_for(keeper.orphans.copy)
         again = lost.taken_over("its process is gone")
-        keeper.claimed(store, Claim("a", START, START, [again], by_hand=True))
+        keeper.claimed(store, Claim("a", START, START, [again], off_schedule=True))
         (found,) = stores.open(keeper.url).runs()
         assert (found.attempt, found.takeovers) == (3 + takeovers, takeovers)
         keeper.orphans.clear()
@@ -284,12 +284,12 @@ def test_a_clock_that_is_ahead_of_the_others_claims_nothing_of_the_future_and_sa
     fast.seconds = 3000.0
     wrong = keeper.open(clock=fast)
     now = Clock.now()
-    keeper.knows(right, "a", mark=now - 60)
+    keeper.knows(right, "a", high_water=now - 60)
     (answer,) = keeper.claimed(wrong, claim_of("a", now - 30, now + 2990))
-    assert (answer.granted, answer.early, answer.mark) == (False, True, now - 60)
+    assert (answer.granted, answer.early, answer.high_water) == (False, True, now - 60)
     assert "clock is 3000 s ahead" in caplog.text
-    assert wrong.condition().skew == pytest.approx(3000, abs=2)
-    assert right.condition().skew == 0.0
+    assert wrong.status().skew == pytest.approx(3000, abs=2)
+    assert right.status().skew == 0.0
     (answer,) = keeper.claimed(right, claim_of("a", now))
     assert answer.granted
 
@@ -309,7 +309,7 @@ def test_a_clock_that_is_ahead_alone_goes_by_itself(keeper):
     store = keeper.open(clock=fast)
     (answer,) = keeper.claimed(store, claim_of("a", Clock.now() + 2999))
     assert answer.granted
-    assert store.condition() == Condition()
+    assert store.status() == StoreStatus()
 
 
 # -- an older schema ---------------------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_i
         keeper.open(auto_migrate=False)
     store = keeper.open()
     assert store.load()["a"].runs == 4
-    (lost,) = store.lost() or wait_for(keeper.orphans.copy)
+    (lost,) = store.take_over_orphans() or wait_for(keeper.orphans.copy)
     assert (lost.id, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
     store.record([ended("a", START + 1)])
     assert store.flush(5)

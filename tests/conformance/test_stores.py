@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from keeping import START, Keeper, dues, ended, fields
 
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.stores.base import Condition, Query
+from tgscheduler.stores.base import Query, StoreStatus
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable.run import STATES, Run, Where
 
@@ -30,7 +30,7 @@ def store(request, tmp_path):
 @pytest.fixture(params=[False, True], ids=["at once", "on record"])
 def settle(request, store):
     """Return what lets a store do its work, or what does not: what was recorded is there either way."""
-    return (lambda: store.flush(5)) if request.param and store.lasts else (lambda: True)
+    return (lambda: store.flush(5)) if request.param and store.persistent else (lambda: True)
 
 
 # -- every store -------------------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ def settle(request, store):
 def test_an_empty_store_answers(store):
     assert store.runs() == []
     assert store.counts() == {}
-    assert store.tallies() == {}
+    assert store.counts_by_task() == {}
 
 
 def test_runs_come_newest_due_time_first_whatever_the_order_of_their_ends(store, settle):
@@ -91,9 +91,9 @@ def test_counts_and_tallies_add_up_occurrences(store, settle):
     assert settle()
     store.record([ended("a", START + 3600), ended("a", START + 7200, "failed")])
     assert store.counts() == {"ok": 3, "missed": 5, "failed": 1}
-    assert store.tallies() == {"a": {"ok": 3, "failed": 1}, "b": {"missed": 5}}
-    assert store.tallies(START + 3700) == {"a": {"ok": 1, "failed": 1}, "b": {"missed": 5}}
-    assert store.tallies(START + 10800) == {}
+    assert store.counts_by_task() == {"a": {"ok": 3, "failed": 1}, "b": {"missed": 5}}
+    assert store.counts_by_task(START + 3700) == {"a": {"ok": 1, "failed": 1}, "b": {"missed": 5}}
+    assert store.counts_by_task(START + 10800) == {}
 
 
 @pytest.mark.parametrize(
@@ -162,4 +162,4 @@ def test_text_that_no_database_takes_is_spelled_out(keeper):
     (found,) = store.runs()
     said = (found.task, found.error, found.reason, found.where)
     assert said == ("a\\x00b", "lone \\ud800 half", "nul \\x00", Where("h", 1, "t\\x00"))
-    assert store.condition() == Condition()
+    assert store.status() == StoreStatus()

@@ -4,7 +4,7 @@ import pytest
 from helpers import HOUR, NOON, noop, states
 
 from tgscheduler import stores
-from tgscheduler.stores.base import Claim, Claimed, Known
+from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.run import Run
 
@@ -13,7 +13,7 @@ from tgscheduler.timetable.run import Run
 def other(url):
     """Another process's store at the same database."""
     store = stores.open(url, days=None)
-    store.open(lambda claims: None, lambda condition: None)
+    store.open(lambda claims: None, lambda status: None)
     yield store
     store.close(5)
 
@@ -79,7 +79,7 @@ def test_a_step_of_the_clock_leaves_the_grid_of_a_store_that_others_use_alone(be
 def test_a_mark_in_the_future_is_in_health_until_a_run_is_granted(begin, other):
     scheduler = begin(NOON, lambda each: each.add_cron_task(noop, "*/10 * * * *", taskname="it"))
     scheduler.tick(60)
-    other.save([Known("it", "Cron('*/10 * * * *')", mark=NOON + HOUR)])
+    other.save([TaskRecord("it", "Cron('*/10 * * * *')", high_water=NOON + HOUR)])
     assert other.flush(5)
     scheduler.tick(600)
     [reason] = scheduler.health()["reasons"]
@@ -91,19 +91,21 @@ def test_a_mark_in_the_future_is_in_health_until_a_run_is_granted(begin, other):
 def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, request):
     ran = []
     store = stores.open(url, days=None)
-    claim, condition = store.claim, store.condition
+    claim, status = store.claim, store.status
     scheduler = TickedScheduler(start=NOON, store=store)
     request.addfinalizer(scheduler.stop)
     scheduler.add_interval_task(lambda: ran.append("interval"), HOUR, taskname="it", initialdelay=10)
     scheduler.add_single_task(lambda: ran.append("single"), taskname="once", initialdelay=20)
 
     def refuse(claims):
-        scheduler._lifecycle.dispatcher.claims.on_committed([Claimed(each, False, NOON, early=True) for each in claims])
+        scheduler._lifecycle.dispatcher.claims.on_committed(
+            [ClaimResult(each, False, NOON, early=True) for each in claims]
+        )
 
-    store.claim, store.condition = refuse, lambda: condition()._replace(skew=3000.0)
+    store.claim, store.status = refuse, lambda: status()._replace(skew=3000.0)
     scheduler.tick(HOUR + 60)
     assert ran == []
-    store.claim, store.condition = claim, condition
+    store.claim, store.status = claim, status
     scheduler.tick(60)
     assert sorted(ran) == ["interval", "single"]
     assert [(run.task, run.due - NOON, run.count) for run in scheduler.runs()] == [("once", 20.0, 1), ("it", 10.0, 2)]

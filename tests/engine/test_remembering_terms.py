@@ -177,7 +177,7 @@ def test_the_run_that_stops_its_scheduler_is_on_record_and_it_starts_again(url, 
 
 @pytest.mark.realtime
 def test_a_run_that_waits_for_its_claim_can_be_cancelled_and_a_stop_does_not_wait_for_the_store(url, tmp_path):
-    store = stores.open(url, patience=0.2)
+    store = stores.open(url, timeout=0.2)
     scheduler = ThreadedScheduler(store=store, store_timeout=0.2, on_store_down="pause")
     scheduler.add_interval_task(noop, 0.05, taskname="it")
     scheduler.start()

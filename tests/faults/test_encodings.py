@@ -6,7 +6,7 @@ from keeping import START, Keeper, claim_of, end, ended
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
-from tgscheduler.stores.base import Condition, Known
+from tgscheduler.stores.base import StoreStatus, TaskRecord
 from tgscheduler.testing import TickedScheduler
 
 pytest_plugins = ["postgres", "keepers"]
@@ -48,17 +48,17 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         run.reason = run.error = run.captured_log = TEXT
         plain = ended(TEXT, START + 1)
         store.record([run, plain])
-        store.save([Known("é…", TEXT, mark=START)])
+        store.save([TaskRecord("é…", TEXT, high_water=START)])
         store.rename("é…", "東京")
         assert store.flush(5)
-        assert store.condition() == Condition()
+        assert store.status() == StoreStatus()
         second, first = store.runs(task=TEXT)
         assert second.task == first.task == TEXT
         expected = spelled(TEXT, encoding)
         assert first.where.thread == first.reason == first.error == first.log == expected
         assert store.load().keys() == {expected, spelled("東京", encoding)}
         assert store.load()[spelled("東京", encoding)].spec == expected
-        assert stores.open(url).tallies() == {expected: {"failed": 1, "ok": 1}}
+        assert stores.open(url).counts_by_task() == {expected: {"failed": 1, "ok": 1}}
         assert stores.open(url).runs(state="running") == []
         assert store.runs(task=TEXT, state="running") == []
     finally:
@@ -89,7 +89,7 @@ def test_an_encoding_that_cannot_serve_is_refused_in_one_line(in_encoding):
     with in_encoding("MULE_INTERNAL") as url:
         store = stores.open(url.render_as_string(hide_password=False))
         with pytest.raises(StoreError, match="use a database whose encoding is UTF8") as caught:
-            store.open(lambda claims: None, lambda condition: None)
+            store.open(lambda claims: None, lambda status: None)
         assert "\n" not in str(caught.value)
 
 
@@ -98,5 +98,5 @@ def test_a_server_that_is_read_only_is_refused_in_one_line(postgres_schema, monk
     monkeypatch.setattr(postgres, "_WRITING", postgres._READING)  # as a standby has it
     monkeypatch.setattr(postgres, "_MIGRATING", postgres._READING)
     with pytest.raises(StoreError, match="read-only transaction; the server is a standby") as caught:
-        stores.open(postgres_schema).open(lambda claims: None, lambda condition: None)
+        stores.open(postgres_schema).open(lambda claims: None, lambda status: None)
     assert "\n" not in str(caught.value)

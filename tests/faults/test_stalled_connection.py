@@ -9,7 +9,7 @@ from proxies import Proxy
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
-from tgscheduler.stores.base import Condition
+from tgscheduler.stores.base import StoreStatus
 
 pytest_plugins = ["postgres", "keepers"]
 pytestmark = pytest.mark.slow
@@ -40,7 +40,7 @@ def keeper(proxy, postgres_schema):
 
 
 def test_the_writer_goes_on_over_another_connection(keeper, proxy):
-    store = keeper.open(patience=0.2)
+    store = keeper.open(timeout=0.2)
     keeper.knows(store, "a")
     runs = []
     for number in range(1, 4):
@@ -51,13 +51,13 @@ def test_the_writer_goes_on_over_another_connection(keeper, proxy):
         runs.append(end(claim.opened[0]))
     store.record(runs)
     assert store.flush(5)
-    assert store.condition() == Condition()
+    assert store.status() == StoreStatus()
     assert store.load()["a"].runs == 3
     assert dues(store.runs()) == [3.0, 2.0, 1.0]
 
 
 def test_a_stall_in_the_middle_of_a_transaction_loses_nothing(keeper, proxy):
-    store = keeper.open(patience=0.2)
+    store = keeper.open(timeout=0.2)
     keeper.knows(store, "a")
     many = store._database.many
 
@@ -87,15 +87,15 @@ def test_a_reader_is_told_and_the_next_one_is_answered(keeper, proxy):
         store.runs()
     assert time.monotonic() - began < 3 * BOUND
     assert dues(store.runs()) == [0.0]
-    assert store.tallies() == {"a": {"ok": 1}}
+    assert store.counts_by_task() == {"a": {"ok": 1}}
 
 
 def test_a_server_that_accepts_and_never_answers_is_refused_and_waited_for(keeper, proxy):
-    store = keeper.open(patience=0.2)
+    store = keeper.open(timeout=0.2)
     proxy.silent = True
     proxy.stall()
     store.record([ended("a", START)])
-    wait_for(lambda: store.condition().down is not None)
+    wait_for(lambda: store.status().down is not None)
     began = time.monotonic()
     with pytest.raises(StoreError):
         store.runs()
@@ -104,7 +104,7 @@ def test_a_server_that_accepts_and_never_answers_is_refused_and_waited_for(keepe
     assert time.monotonic() - began < 10
     proxy.silent = False
     assert store.flush(15)
-    wait_for(lambda: store.condition().down is None)
+    wait_for(lambda: store.status().down is None)
     assert dues(store.runs()) == [0.0]
 
 

@@ -7,23 +7,23 @@ from helpers import wait_for
 
 from tgscheduler import stores
 from tgscheduler.stores import totals, writer
-from tgscheduler.stores.base import Claim, Condition
-from tgscheduler.stores.batch import Batch, Contested
+from tgscheduler.stores.base import Claim, StoreStatus
+from tgscheduler.stores.batch import Batch, ClaimConflict
 from tgscheduler.timetable.run import Run
 
 
 def test_a_connection_that_breaks_after_a_contested_batch_costs_no_record(tmp_path, monkeypatch):
     store, answers = stores.open(f"sqlite:///{tmp_path / 'runs.db'}"), []
-    store.open(answers.extend, lambda condition: None)
+    store.open(answers.extend, lambda status: None)
     try:
         assert store.flush(5)
         write, broken = Batch.write, []
 
         def contested(batch, *args):
-            if batch.entries and not broken:
+            if batch.writes and not broken:
                 broken.append(batch)
                 monkeypatch.setattr(store._database, "rollback", failing)
-                raise Contested
+                raise ClaimConflict
             write(batch, *args)
 
         def failing(connection):
@@ -34,7 +34,7 @@ def test_a_connection_that_breaks_after_a_contested_batch_costs_no_record(tmp_pa
         store.claim([Claim("it", 1.0, 1.0, [Run("it", 1.0)])])
         wait_for(lambda: answers)
         assert [answer.granted for answer in answers] == [True]
-        assert store.condition() == Condition()
+        assert store.status() == StoreStatus()
     finally:
         store.close(5)
 
@@ -48,15 +48,15 @@ def test_a_store_that_stands_while_its_totals_are_read_is_down(tmp_path, monkeyp
         return {}
 
     url = f"sqlite:///{tmp_path / 'runs.db'}"
-    store, other = (stores.open(url, patience=0.2) for _ in range(2))
+    store, other = (stores.open(url, timeout=0.2) for _ in range(2))
     try:
         for each in (store, other):
-            each.open(lambda claimed: None, lambda condition: None)
+            each.open(lambda claimed: None, lambda status: None)
         wait_for(lambda: store._writer.peers.others)
         monkeypatch.setattr(totals, "read_totals", read_totals)
         monkeypatch.setattr(writer, "BEAT", 0.05)
         wait_for(counting.is_set)
-        wait_for(lambda: any("no answer for" in (each.condition().down or "") for each in (store, other)))
+        wait_for(lambda: any("no answer for" in (each.status().down or "") for each in (store, other)))
     finally:
         release.set()
         store.close(5)

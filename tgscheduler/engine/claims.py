@@ -20,7 +20,7 @@ from tgscheduler.engine.planned import PlannedBatch, RefusedMark
 from tgscheduler.events import Events
 from tgscheduler.executors.stage import Occurrence, Stage
 from tgscheduler.logs import SafeLogger
-from tgscheduler.stores.base import Claim, Claimed, Condition, LastingStore
+from tgscheduler.stores.base import Claim, ClaimResult, PersistentStore, StoreStatus
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.trigger_phrases import stamp
@@ -116,7 +116,7 @@ class ClaimQueue(Stage):
         self,
         clock: Clock,
         ended: deque[Occurrence],
-        store: LastingStore,
+        store: PersistentStore,
         events: Events,
         timeout: float,
         run_unclaimed: bool,
@@ -127,7 +127,7 @@ class ClaimQueue(Stage):
         self._timeout = timeout
         self._run_unclaimed = run_unclaimed
         self.down = self._clock_ahead = False
-        self._results: deque[list[Claimed]] = deque()
+        self._results: deque[list[ClaimResult]] = deque()
         self._orphans: deque[list[Run]] = deque()
         self._too_early: set[Entry] = set()  # refused as our clock was ahead of the store's; due again after that
         self._future_marks: dict[str, float] = {}  # of tasks that are on record as run until a future time
@@ -139,9 +139,9 @@ class ClaimQueue(Stage):
 
     # -- called in the store's own thread ------------------------------------------------------------------------
 
-    def on_committed(self, claimed: list[Claimed]) -> None:
+    def on_committed(self, results: list[ClaimResult]) -> None:
         """Take the claims that the store has committed."""
-        self._results.append(claimed)
+        self._results.append(results)
         if self.bell is not None:
             self.bell.put(None)
 
@@ -151,7 +151,7 @@ class ClaimQueue(Stage):
         if self.bell is not None:
             self.bell.put(None)
 
-    def on_status(self, status: Condition) -> None:
+    def on_status(self, status: StoreStatus) -> None:
         """Wake the loop, as the store went down or came back."""
         if self.bell is not None:
             self.bell.put(None)
@@ -224,13 +224,13 @@ class ClaimQueue(Stage):
         results = None
         while self._results:
             results = results or ClaimResults()
-            for claimed in self._results.popleft():
-                pending = self._pending.pop(id(claimed.claim), None)
+            for result in self._results.popleft():
+                pending = self._pending.pop(id(result.claim), None)
                 if pending is not None:
-                    self._note_answered(claimed.claim)
-                    self._take(pending, claimed, results)
+                    self._note_answered(result.claim)
+                    self._take(pending, result, results)
                 else:
-                    self._check_late_result(self._timed_out.pop(id(claimed.claim), None), claimed)
+                    self._check_late_result(self._timed_out.pop(id(result.claim), None), result)
         if self._too_early and not self._clock_ahead:
             results = results or ClaimResults()
             results.due_again += self._too_early
@@ -243,7 +243,7 @@ class ClaimQueue(Stage):
         return results
 
     def _publish_status(self) -> None:
-        status = self._store.condition()
+        status = self._store.status()
         down = status.down is not None
         self._clock_ahead = status.skew > 0.0
         if down != self.down:
@@ -258,29 +258,29 @@ class ClaimQueue(Stage):
             if not self.catching_up[claim.task]:
                 del self.catching_up[claim.task]
 
-    def _take(self, pending: PendingClaim, claimed: Claimed, results: ClaimResults) -> None:
-        claim = claimed.claim
-        if claimed.granted:
+    def _take(self, pending: PendingClaim, result: ClaimResult, results: ClaimResults) -> None:
+        claim = result.claim
+        if result.granted:
             results.batch.started += self._leaving(pending.started)
             results.batch.queued += self._leaving(pending.queued)
             results.closed += pending.closed
             if self._future_marks and self._future_marks.pop(claim.task, None) is not None:
                 self._report_future_marks()
             return
-        beyond = claim.until > claimed.mark
+        beyond = claim.until > result.high_water
         for entry, run in self._leaving(pending.occurrences):
-            if claimed.early or not claim.by_hand:
-                results.marks.append(RefusedMark(entry, claimed.mark, beyond, claimed.early))
-            if claimed.early:
+            if result.early or not claim.off_schedule:
+                results.marks.append(RefusedMark(entry, result.high_water, beyond, result.early))
+            if result.early:
                 self._too_early.add(entry)
-            elif not claim.by_hand and beyond and entry not in results.due_again:
+            elif not claim.off_schedule and beyond and entry not in results.due_again:
                 results.due_again.append(entry)
             results.refused.append((entry, run))
         log.debug("%s: due %.3f: %s", claim.task, claim.due, TAKEN)
         now = self.clock.now()
-        if not claimed.early and claimed.mark > now + FUTURE_TOLERANCE and claim.task not in self._future_marks:
-            self._future_marks[claim.task] = claimed.mark
-            log.warning("%s: %s", claim.task, in_the_future(claimed.mark, now))
+        if not result.early and result.high_water > now + FUTURE_TOLERANCE and claim.task not in self._future_marks:
+            self._future_marks[claim.task] = result.high_water
+            log.warning("%s: %s", claim.task, in_the_future(result.high_water, now))
             self._report_future_marks()
 
     def _report_future_marks(self) -> None:
@@ -307,13 +307,13 @@ class ClaimQueue(Stage):
             results.batch.queued += self._leaving(pending.queued)
         return results
 
-    def _check_late_result(self, pending: PendingClaim | None, claimed: Claimed) -> None:
+    def _check_late_result(self, pending: PendingClaim | None, result: ClaimResult) -> None:
         """Warn if a claim was refused after its run had started without it."""
-        if pending is not None and pending.started and not claimed.granted:
+        if pending is not None and pending.started and not result.granted:
             log.warning(
                 "%s: due %.3f has run here while the store did not answer, and in another process as well",
-                claimed.claim.task,
-                claimed.claim.due,
+                result.claim.task,
+                result.claim.due,
             )
 
     def _leaving(self, occurrences: Sequence[Occurrence]) -> list[Occurrence]:
@@ -332,7 +332,7 @@ def in_the_future(mark: float, now: float) -> str:
 
 
 def _is_catch_up(claim: Claim) -> bool:
-    return claim.until > claim.due and not claim.by_hand
+    return claim.until > claim.due and not claim.off_schedule
 
 
 def _size(claim: Claim) -> int:

@@ -10,7 +10,7 @@ from tgscheduler.engine.lifecycle import Lifecycle
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
 from tgscheduler.executors.base import Executor
-from tgscheduler.stores.base import Condition, is_lasting
+from tgscheduler.stores.base import StoreStatus, is_persistent
 
 #: A loop that is this many seconds behind its timetable is degraded.
 LAG = 1.0
@@ -42,16 +42,16 @@ def health(
         reasons.append("the timetable is locked for more than 1 s: a trigger that does not return?")
     reasons += _slow_code(planner, executors, clock)
     store = journal.store
-    condition = store.condition() if is_lasting(store) and loop is not None else Condition()
-    if condition.down is not None:
-        reasons.append(f"the store is down: {condition.down}; {condition.buffered} records wait for it")
-    if condition.dropped:
-        reasons.append(f"{condition.dropped} records were dropped while the store was down")
-    if condition.unwritable:
-        reasons.append(f"{condition.unwritable} records were dropped as the store could not hold them: see the log")
-    if condition.skew:
-        side = "ahead of" if condition.skew > 0 else "behind"
-        reasons.append(f"the clock is {abs(condition.skew):.0f} s {side} the store's, which other processes use too")
+    status = store.status() if is_persistent(store) and loop is not None else StoreStatus()
+    if status.down is not None:
+        reasons.append(f"the store is down: {status.down}; {status.buffered} records wait for it")
+    if status.dropped:
+        reasons.append(f"{status.dropped} records were dropped while the store was down")
+    if status.unwritable:
+        reasons.append(f"{status.unwritable} records were dropped as the store could not hold them: see the log")
+    if status.skew:
+        side = "ahead of" if status.skew > 0 else "behind"
+        reasons.append(f"the clock is {abs(status.skew):.0f} s {side} the store's, which other processes use too")
     for executor in executors:
         capacity = executor.capacity
         if executor.places and executor.waiting and capacity is not None and executor.busy >= capacity:
@@ -73,8 +73,8 @@ def health(
         "abandoned": sum(len(executor.abandoned_runs) for executor in executors),
         "tasks": tasks,
         "next_due": next_due,
-        "buffered": condition.buffered,
-        "dropped": condition.dropped + condition.unwritable,
+        "buffered": status.buffered,
+        "dropped": status.dropped + status.unwritable,
     }
 
 

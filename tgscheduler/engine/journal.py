@@ -122,7 +122,9 @@ class Journal:
     def counts_by_task(self, since: float | None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences in each state; ``since``: due in that hour or later."""
         # Under load a persistent store never answers for one moment.
-        counts, open_runs = self._read(lambda: (self.store.tallies(since), list(self._open)), once=self.store.lasts)
+        counts, open_runs = self._read(
+            lambda: (self.store.counts_by_task(since), list(self._open)), once=self.store.persistent
+        )
         for run in open_runs:
             if since is None or hour(since) <= run.due:
                 states = counts.setdefault(run.task, {})

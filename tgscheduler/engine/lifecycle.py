@@ -29,7 +29,7 @@ from tgscheduler.executors import log_capture
 from tgscheduler.executors.base import Executor, current_occurrence
 from tgscheduler.interrupts import on_ctrl_c
 from tgscheduler.logs import SafeLogger
-from tgscheduler.stores.base import LastingStore, is_lasting
+from tgscheduler.stores.base import PersistentStore, is_persistent
 from tgscheduler.timetable.run import Run
 
 log = SafeLogger(__name__)
@@ -233,7 +233,7 @@ class Lifecycle:
         """Open a persistent store and load its records; raise StoreError if that fails."""
         self._end_closing()
         store = self._journal.store
-        if not is_lasting(store):
+        if not is_persistent(store):
             return None, None
         claims = ClaimQueue(
             self._clock, self._journal.ended, store, self._events, self.store_timeout, self.run_unclaimed
@@ -248,7 +248,7 @@ class Lifecycle:
     def _close_store(self, timeout: float, own: Run | None = None) -> None:
         """Write what is left, for at most ``timeout`` seconds; wait first for ``own``, the run that calls stop."""
         store = self._journal.store
-        if not is_lasting(store):
+        if not is_persistent(store):
             return
         if own is None or not self._journal.is_open(own):
             _close(store, timeout)
@@ -263,7 +263,7 @@ class Lifecycle:
             self._closing = None
             _close(store, timeout)
 
-    def _close_after(self, store: LastingStore, timeout: float, own: Run) -> None:
+    def _close_after(self, store: PersistentStore, timeout: float, own: Run) -> None:
         end = clocks.elapsed() + CLOSE_AFTER_OWN_RUN
         while self._journal.is_open(own) and clocks.elapsed() < end and self._closing is threading.current_thread():
             if own.ended is not None:
@@ -305,7 +305,7 @@ def _warn_of_greenlets() -> None:
         )
 
 
-def _close(store: LastingStore, timeout: float) -> None:
+def _close(store: PersistentStore, timeout: float) -> None:
     lost = store.close(timeout)
     if lost:
         log.error("%d records of runs could not be written before the stop", lost)

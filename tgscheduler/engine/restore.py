@@ -21,7 +21,7 @@ from dataclasses import replace
 from tgscheduler.engine.claims import in_the_future
 from tgscheduler.engine.registry import Registry
 from tgscheduler.logs import SafeLogger
-from tgscheduler.stores.base import Known, LastingStore
+from tgscheduler.stores.base import PersistentStore, TaskRecord
 from tgscheduler.timetable.entry import Entry, Limits
 from tgscheduler.timetable.intervals import Interval
 from tgscheduler.timetable.plan import MAX_CLOCK_ROLLBACK, next_due
@@ -46,21 +46,21 @@ class Restore:
     whose label is known by then.
     """
 
-    def __init__(self, store: LastingStore, registry: Registry) -> None:
+    def __init__(self, store: PersistentStore, registry: Registry) -> None:
         self._store = store
         self._registry = registry
         self._before = store.load()
         #: Seconds by which this process's clock is behind the store's, which decides what is in the future.
         self._behind = store.behind()
-        self._present: dict[str, Known] = {}
-        self._unsaved: dict[str, Known] = {}
+        self._present: dict[str, TaskRecord] = {}
+        self._unsaved: dict[str, TaskRecord] = {}
         self._new: dict[str, Entry] = {}
         #: Runs that were in flight when their process ended.
-        self.orphans: list[Run] = store.lost()
+        self.orphans: list[Run] = store.take_over_orphans()
         all_tasks = self._before.pop(ALL, None)
         if all_tasks is not None:
             registry.paused_until = max(registry.paused_until, all_tasks.paused_until)
-        self._present[ALL] = Known(ALL, "", paused_until=registry.paused_until)
+        self._present[ALL] = TaskRecord(ALL, "", paused_until=registry.paused_until)
         if all_tasks != self._present[ALL]:
             self._unsaved[ALL] = self._present[ALL]
 
@@ -76,93 +76,94 @@ class Restore:
     def restored_due(self, entry: Entry, now: float, due: float | None) -> float | None:
         """Return an entry's first fire time, by its history; ``due`` if it has none. None: it never fires."""
         label = self._registry.label(entry)
-        known = self._take(label) or self._take_over(entry, label)
-        if known is None:
+        record = self._take(label) or self._take_over(entry, label)
+        if record is None:
             if entry.trigger is not None:
                 again = label in self._present
                 self._save_later(self._new_record(entry, label, now, due), at_once=again)
                 if not again and _has_grid(entry):
                     self._new[label] = entry
             return due
-        limits = self._restore_limits(entry, known, now)
+        limits = self._restore_limits(entry, record, now)
         if limits is not None and limits.runs_left == 0:
-            log.info("%s: it has had its %d runs", label, known.runs)
+            log.info("%s: it has had its %d runs", label, record.runs)
             return None
         trigger = entry.trigger
         if trigger is None or (entry.manual_due and due is not None and due >= now):
             return due
-        high_water = self._sound_mark(known, now)
-        if known.spec != spec_of(entry):
-            self._save_later(self._new_record(entry, label, now, due), at_once=high_water < known.mark)
+        high_water = self._sound_mark(record, now)
+        if record.spec != spec_of(entry):
+            self._save_later(self._new_record(entry, label, now, due), at_once=high_water < record.high_water)
             return due if due is None or due > high_water else next_due(entry, trigger, high_water)
         if _has_grid(entry):
-            if known.anchor is None or high_water > now + self._behind or self._is_wrong(known, now, due):
+            if record.anchor is None or high_water > now + self._behind or self._is_wrong(record, now, due):
                 self._save_later(self._new_record(entry, label, now, due), at_once=True)  # its grid begins again
                 return due
-            entry.trigger = trigger = entry.grid(known.anchor)
+            entry.trigger = trigger = entry.grid(record.anchor)
         self._save_later(
-            replace(known, mark=high_water, paused_until=_paused_until(entry)), at_once=high_water < known.mark
+            replace(record, high_water=high_water, paused_until=_paused_until(entry)),
+            at_once=high_water < record.high_water,
         )
         entry.high_water = high_water
         return next_due(entry, trigger, high_water)
 
-    def _sound_mark(self, known: Known, now: float) -> float:
+    def _sound_mark(self, record: TaskRecord, now: float) -> float:
         """Return a task's mark, corrected if a wrong clock has written it."""
-        ahead = known.mark - now - self._behind
+        ahead = record.high_water - now - self._behind
         if ahead <= 0.0:
-            return known.mark
-        if ahead <= MAX_CLOCK_ROLLBACK and known.runs:  # what has run does not run again
-            log.warning("%s: %s", known.name, in_the_future(known.mark, now))
-            return known.mark
+            return record.high_water
+        if ahead <= MAX_CLOCK_ROLLBACK and record.runs:  # what has run does not run again
+            log.warning("%s: %s", record.name, in_the_future(record.high_water, now))
+            return record.high_water
         log.warning(
-            "%s: its last run is on record %.0f s in the future, as a clock was wrong: corrected", known.name, ahead
+            "%s: its last run is on record %.0f s in the future, as a clock was wrong: corrected", record.name, ahead
         )
         return math.nextafter(now, -math.inf)
 
-    def _is_wrong(self, known: Known, now: float, due: float | None) -> bool:
+    def _is_wrong(self, record: TaskRecord, now: float, due: float | None) -> bool:
         """Return whether the first point of a grid is too far in the future; warn if it is."""
-        assert known.anchor is not None
-        ahead = known.anchor - max(now, now if due is None else due) - self._behind
+        assert record.anchor is not None
+        ahead = record.anchor - max(now, now if due is None else due) - self._behind
         if ahead <= GRID_TOLERANCE:
             return False
-        log.warning("%s: it begins %.0f s in the future, as a clock was wrong: it begins now", known.name, ahead)
+        log.warning("%s: it begins %.0f s in the future, as a clock was wrong: it begins now", record.name, ahead)
         return True
 
-    def _take(self, name: str) -> Known | None:
+    def _take(self, name: str) -> TaskRecord | None:
         """Remove and return the record of a name, which the store may spell otherwise."""
         spelled = self._store.spelled(name)
-        known = self._before.pop(spelled, None)
-        if known is None or spelled == name:
-            return known
+        record = self._before.pop(spelled, None)
+        if record is None or spelled == name:
+            return record
         self._rename_orphans(spelled, name)
-        return replace(known, name=name)
+        return replace(record, name=name)
 
     def _rename_orphans(self, old: str, new: str) -> None:
         for run in self.orphans:
             if run.task == old:
                 run.task = new
 
-    def _restore_limits(self, entry: Entry, known: Known, now: float) -> Limits | None:
+    def _restore_limits(self, entry: Entry, record: TaskRecord, now: float) -> Limits | None:
         """Restore an entry's pause and its number of runs left."""
-        if known.paused_until > now:
-            entry.limited().paused_until = known.paused_until
+        if record.paused_until > now:
+            entry.limited().paused_until = record.paused_until
         limits = entry.limits
         if limits is not None and entry.policy.max_runs is not None:
-            limits.runs_left = max(0, entry.policy.max_runs - known.runs)
+            limits.runs_left = max(0, entry.policy.max_runs - record.runs)
         return limits
 
-    def _take_over(self, entry: Entry, label: str) -> Known | None:
+    def _take_over(self, entry: Entry, label: str) -> TaskRecord | None:
         former = options_of(entry.task).formerly
-        known = None if former is None else self._take(former)
-        if known is None or former is None:
+        record = None if former is None else self._take(former)
+        if record is None or former is None:
             return None
         self._store.rename(former, label)
         self._rename_orphans(former, label)
         log.info("%s: it takes over the history of %s", label, former)
-        return replace(known, name=label)
+        return replace(record, name=label)
 
-    def _new_record(self, entry: Entry, label: str, now: float, due: float | None) -> Known:
-        ahead = max(0.0, self._store.condition().skew)  # other processes use the store: its clock counts
+    def _new_record(self, entry: Entry, label: str, now: float, due: float | None) -> TaskRecord:
+        ahead = max(0.0, self._store.status().skew)  # other processes use the store: its clock counts
         anchor = None
         if _has_grid(entry):
             trigger = entry.trigger
@@ -170,14 +171,14 @@ class Restore:
             if ahead and anchor is not None:
                 anchor -= ahead
                 entry.trigger = entry.grid(anchor)
-        return Known(label, spec_of(entry), anchor, math.nextafter(now - ahead, -math.inf), _paused_until(entry))
+        return TaskRecord(label, spec_of(entry), anchor, math.nextafter(now - ahead, -math.inf), _paused_until(entry))
 
-    def _save_later(self, known: Known, at_once: bool = False) -> None:
-        self._present[known.name] = known
+    def _save_later(self, record: TaskRecord, at_once: bool = False) -> None:
+        self._present[record.name] = record
         if at_once:
-            self._store.save([known], back=True)
+            self._store.save([record], back=True)
         else:
-            self._unsaved[known.name] = known
+            self._unsaved[record.name] = record
 
     def flush_saves(self) -> None:
         """Save the records that are new since the last call."""
@@ -193,10 +194,10 @@ class Restore:
         stored = self._store.load()
         adopted = []
         for label, entry in new.items():
-            known, ours = stored.get(self._store.spelled(label)), self._present[label]
-            if known is not None and known.spec == ours.spec and known.anchor not in (None, ours.anchor):
-                self._present[label] = replace(ours, anchor=known.anchor)
-                adopted.append((entry, known.anchor))
+            record, ours = stored.get(self._store.spelled(label)), self._present[label]
+            if record is not None and record.spec == ours.spec and record.anchor not in (None, ours.anchor):
+                self._present[label] = replace(ours, anchor=record.anchor)
+                adopted.append((entry, record.anchor))
         return adopted
 
     def wait_saved(self, timeout: float) -> None:
@@ -208,32 +209,32 @@ class Restore:
 
     def save_pause(self, label: str, until: float) -> None:
         """Save a pause of a task, or of all (ALL), or its end (minus infinity)."""
-        known = self._present.get(label) or self._before.get(self._store.spelled(label)) or Known(label, "")
-        self._present[label] = known = replace(known, name=label, paused_until=until)
-        self._store.save([known])
+        record = self._present.get(label) or self._before.get(self._store.spelled(label)) or TaskRecord(label, "")
+        self._present[label] = record = replace(record, name=label, paused_until=until)
+        self._store.save([record])
 
     def save_resumed(self, labels: Iterable[str]) -> None:
         """Save the end of many pauses."""
-        known = [replace(self._present[label], paused_until=-math.inf) for label in labels if label in self._present]
-        self._present.update((each.name, each) for each in known)
-        if known:
-            self._store.save(known)
+        records = [replace(self._present[label], paused_until=-math.inf) for label in labels if label in self._present]
+        self._present.update((each.name, each) for each in records)
+        if records:
+            self._store.save(records)
 
     def rename(self, old: str, new: str) -> None:
         """Move the history to a new name."""
-        known = self._present.pop(old, None)
-        if known is not None:
-            self._present[new] = replace(known, name=new)
+        record = self._present.pop(old, None)
+        if record is not None:
+            self._present[new] = replace(record, name=new)
         self._store.rename(old, new)
 
     def on_clock_set_back(self, entries: Iterable[Entry], now: float) -> None:
         """Let entries that have never run fire from now on: the clock was set back to before they were added."""
         moved = []
         for entry in entries:
-            known = self._present.get(self._registry.label(entry))
-            if known is not None and known.mark > now and not known.runs and entry.last_run is None:
-                self._present[known.name] = known = replace(known, mark=math.nextafter(now, -math.inf))
-                moved.append(known)
+            record = self._present.get(self._registry.label(entry))
+            if record is not None and record.high_water > now and not record.runs and entry.last_run is None:
+                self._present[record.name] = record = replace(record, high_water=math.nextafter(now, -math.inf))
+                moved.append(record)
         if moved:
             self._store.save(moved, back=True)
 
@@ -241,13 +242,13 @@ class Restore:
         """Save the marks and grids of interval entries that have followed a step of the wall clock."""
         moved = []
         for entry in entries:
-            known = self._present.get(self._registry.label(entry))
+            record = self._present.get(self._registry.label(entry))
             trigger = entry.trigger
-            if known is not None and isinstance(trigger, Interval):
-                anchor = None if known.anchor is None else trigger.anchor
-                known = replace(known, anchor=anchor, mark=max(entry.high_water, known.mark + seconds))
-                self._present[known.name] = known
-                moved.append(known)
+            if record is not None and isinstance(trigger, Interval):
+                anchor = None if record.anchor is None else trigger.anchor
+                record = replace(record, anchor=anchor, high_water=max(entry.high_water, record.high_water + seconds))
+                self._present[record.name] = record
+                moved.append(record)
         if moved:
             self._store.save(moved, back=True)
 

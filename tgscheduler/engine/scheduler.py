@@ -119,7 +119,7 @@ class Scheduler(AddMethods):
         self._threads, self._children = threads, children
         if store is not None:
             self._journal.store = store
-        elif self._journal.store.lasts:
+        elif self._journal.store.persistent:
             self._journal.store = MemoryStore()
         if isinstance(self._journal.store, MemoryStore):
             self._journal.store.bound(history)

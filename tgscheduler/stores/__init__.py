@@ -17,7 +17,7 @@ from tgscheduler.errors import InvalidType, InvalidValue, StoreError
 from tgscheduler.messages import shown
 
 if TYPE_CHECKING:
-    from tgscheduler.stores.lasting import DatabaseStore
+    from tgscheduler.stores.database_store import DatabaseStore
     from tgscheduler.stores.memory import MemoryStore
 
 _SCHEMES = ("memory", "sqlite", "postgresql", "postgresql+psycopg")
@@ -30,7 +30,7 @@ def open(  # not imported by name: callers write stores.open(url)
 
     It can be read at once: ``stores.open("sqlite:///scheduler.db").runs(task="report")``. A relative path starts at
     ``folder`` (None: the current directory). ``options`` are passed to the store: see
-    :class:`tgscheduler.stores.lasting.DatabaseStore` and :class:`tgscheduler.stores.memory.MemoryStore`. Raises
+    :class:`tgscheduler.stores.database_store.DatabaseStore` and :class:`tgscheduler.stores.memory.MemoryStore`. Raises
     InvalidValue for an invalid URL, StoreError if psycopg is missing.
     """
     if not isinstance(url, str):
@@ -41,7 +41,7 @@ def open(  # not imported by name: callers write stores.open(url)
 
         return MemoryStore(**options)
     if scheme == "sqlite":
-        from tgscheduler.stores.lasting import DatabaseStore
+        from tgscheduler.stores.database_store import DatabaseStore
         from tgscheduler.stores.sqlite import SqliteDatabase, path_of
 
         return DatabaseStore(SqliteDatabase(path_of(url, folder)), **options)
@@ -50,7 +50,7 @@ def open(  # not imported by name: callers write stores.open(url)
             import psycopg  # noqa: F401
         except ImportError:
             raise StoreError("store: PostgreSQL needs psycopg: pip install 'tgscheduler[postgres]' brings it") from None
-        from tgscheduler.stores.lasting import DatabaseStore
+        from tgscheduler.stores.database_store import DatabaseStore
         from tgscheduler.stores.postgres import PostgresDatabase
 
         return DatabaseStore(PostgresDatabase(f"postgresql:{url.partition(':')[2]}"), **options)

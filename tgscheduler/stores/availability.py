@@ -6,8 +6,8 @@ from tgscheduler import clock as clocks
 class Availability:
     """What the thread that writes has found; other threads may read it at any moment."""
 
-    def __init__(self, name: str, patience: float) -> None:
-        self._name, self._patience = name, patience
+    def __init__(self, name: str, timeout: float) -> None:
+        self._name, self._patience = name, timeout
         self.reset()
 
     def reset(self) -> None:

@@ -1,6 +1,6 @@
 """The store protocol: what a store records of runs and tasks.
 
-A store that ``lasts`` outlives the process: it claims occurrences before they start, and has the tasks on record at the
+A persistent store outlives the process: it claims occurrences before they start, and has the tasks on record at the
 next start. The memory store does not outlive it, and records ended runs only.
 
 ::
@@ -71,7 +71,7 @@ class Query(NamedTuple):
         return found[: self.limit]
 
 
-class Readable:
+class QueryMixin:
     """Gives a store its ``runs``, which takes a Query or its fields as keywords."""
 
     def runs(
@@ -114,7 +114,7 @@ def _after(runs: list[Run], run: Run) -> list[Run]:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TaskRecord:
     """The record of a task in a store; it outlives the process that registered the task."""
 
     name: str
@@ -124,7 +124,7 @@ class Known:
     anchor: float | None = None
     #: High-water mark: the last due time that was claimed, or the time of registration. It goes back only if the wall
     #: clock does.
-    mark: float = -math.inf
+    high_water: float = -math.inf
     #: End of its pause (minus infinity: it is not paused; infinity: until it is resumed).
     paused_until: float = -math.inf
     #: Number of runs opened by claims, for ``max_runs``.
@@ -135,7 +135,7 @@ class Claim(NamedTuple):
     """A claim of a task's occurrences from ``due`` to ``until``, from one decision: granted as a whole or not at all.
 
     It is granted if the task's high-water mark is before ``due``; the mark then moves to ``until``. A mark that is more
-    than three hours in the future comes from a wrong clock, and is ignored. A claim ``by_hand`` is outside the
+    than three hours in the future comes from a wrong clock, and is ignored. A claim ``off_schedule`` is outside the
     timetable: it moves no mark, and is refused only if another process has taken over its run.
     """
 
@@ -146,10 +146,10 @@ class Claim(NamedTuple):
     opened: Sequence[Run] = ()
     #: Runs that were missed or skipped; they end with the claim.
     closed: Sequence[Run] = ()
-    by_hand: bool = False
+    off_schedule: bool = False
 
 
-class Claimed(NamedTuple):
+class ClaimResult(NamedTuple):
     """The result of a claim: whether it was granted, and the high-water mark in the store.
 
     ``early``: it was refused because it lies in the future by the store's clock.
@@ -157,11 +157,11 @@ class Claimed(NamedTuple):
 
     claim: Claim
     granted: bool
-    mark: float
+    high_water: float
     early: bool = False
 
 
-class Condition(NamedTuple):
+class StoreStatus(NamedTuple):
     """Status of a store: why it is down (None: it is not) and since when (POSIX seconds), buffered and dropped records.
 
     ``unwritable``: number of records that the database refuses; ``skew``: seconds by which the clock is ahead of the
@@ -179,23 +179,23 @@ class Condition(NamedTuple):
 class Store(Protocol):
     """Records runs that have ended. Methods take many at a time; only the loop's thread writes, any thread reads."""
 
-    #: Whether it outlives the process, and so is a :class:`LastingStore`.
-    lasts: bool
+    #: Whether it outlives the process, and so is a :class:`PersistentStore`.
+    persistent: bool
 
     def record(self, runs: Sequence[Run]) -> None:
         """Record runs that have ended."""
 
     def runs(self, query: Query) -> list[Run]:
-        """Return the runs that match a query, newest due time first; :class:`Readable` also takes keywords."""
+        """Return the runs that match a query, newest due time first; :class:`QueryMixin` also takes keywords."""
 
     def counts(self) -> dict[str, int]:
         """Return the number of occurrences ever recorded in each state."""
 
-    def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
+    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later."""
 
 
-class LastingStore(Store, Protocol):
+class PersistentStore(Store, Protocol):
     """A store that outlives the process.
 
     Only :meth:`open`, :meth:`close`, ``load``, ``lost``, ``flush`` and the methods that read wait for the database;
@@ -205,16 +205,16 @@ class LastingStore(Store, Protocol):
 
     def open(
         self,
-        answer: Callable[[list[Claimed]], None],
-        changed: Callable[[Condition], None],
+        on_claimed: Callable[[list[ClaimResult]], None],
+        on_status: Callable[[StoreStatus], None],
         clock: Clock | None = None,
-        orphans: Callable[[list[Run]], None] | None = None,
+        on_orphans: Callable[[list[Run]], None] | None = None,
     ) -> None:
         """Connect, migrate and start the writer; raise StoreError if that fails.
 
         The writer's thread calls ``answer`` with the results of committed claims, ``changed`` when the store goes down
-        or comes back, ``orphans`` with runs like those of :meth:`lost` that are found later. ``clock`` replaces the
-        store's clock from now on.
+        or comes back, ``orphans`` with runs like those of :meth:`take_over_orphans` that are found later. ``clock``
+        replaces the store's clock from now on.
         """
 
     def close(self, timeout: float) -> int:
@@ -223,13 +223,13 @@ class LastingStore(Store, Protocol):
     def spelled(self, name: str) -> str:
         """Return a task's name as it is on record: characters that the database cannot hold are escaped."""
 
-    def load(self) -> dict[str, Known]:
+    def load(self) -> dict[str, TaskRecord]:
         """Return the record of every task, by name."""
 
-    def lost(self) -> list[Run]:
+    def take_over_orphans(self) -> list[Run]:
         """Return the runs in flight of processes that are gone, as running; they belong to this process from then on.
 
-        Each must be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
+        Each must be recorded as lost, or taken over: claimed again off schedule as an opened run of the same id.
         """
 
     def alone(self) -> bool:
@@ -244,7 +244,7 @@ class LastingStore(Store, Protocol):
         A granted claim records its ``closed`` runs at once; its ``opened`` runs are recorded when they have ended.
         """
 
-    def save(self, tasks: Sequence[Known], back: bool = False) -> None:
+    def save(self, tasks: Sequence[TaskRecord], back: bool = False) -> None:
         """Record tasks: a new one as given, a known one without ``runs``, which the claims count.
 
         The mark of a known one moves back, and its anchor moves while its spec is the same, only if ``back`` is true:
@@ -257,10 +257,10 @@ class LastingStore(Store, Protocol):
     def flush(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
 
-    def condition(self) -> Condition:
+    def status(self) -> StoreStatus:
         """Return the status of the store."""
 
 
-def is_lasting(store: Store) -> TypeGuard[LastingStore]:
+def is_persistent(store: Store) -> TypeGuard[PersistentStore]:
     """Return whether a store outlives the process."""
-    return store.lasts
+    return store.persistent

@@ -1,4 +1,4 @@
-"""One transaction: it writes a batch of entries of the write buffer, and collects their results.
+"""One transaction: it writes a batch of writes of the write buffer, and collects their results.
 
 ::
 
@@ -16,81 +16,81 @@ from itertools import groupby
 from typing import Any
 
 from tgscheduler.messages import clean
-from tgscheduler.stores import statements as sql
-from tgscheduler.stores.base import Claim, Claimed, Known
+from tgscheduler.stores import sql
+from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import CLAIMS, DROPPED, GIVE_UP, RENAME, RUNS, SAVES, SAVES_BACK, TAKE, Entry
 from tgscheduler.stores.peers import take_over
-from tgscheduler.stores.statements import Many
-from tgscheduler.stores.tallies import Tallies
+from tgscheduler.stores.run_counts import RunCounts
+from tgscheduler.stores.sql import Many
+from tgscheduler.stores.write_buffer import CLAIMS, DROPPED, GIVE_UP, RENAME, RUNS, SAVES, SAVES_BACK, TAKE, Write
 from tgscheduler.timetable.run import Run
 
 #: A high-water mark further in the future than this (seconds) comes from a wrong clock.
 WRONG = 3 * 3600.0
 
 
-class Contested(Exception):
+class ClaimConflict(Exception):
     """Another process was first, with a claim or with a run's end: the batch must be written again, with checks."""
 
 
 class Batch:
     """The content of one transaction."""
 
-    def __init__(self, node: int, host: str, number: int, entries: Sequence[Entry], skipped: set[int]) -> None:
-        self.node, self.host, self.number, self.entries = node, host, number, entries
+    def __init__(self, node: int, host: str, number: int, writes: Sequence[Write], skipped: set[int]) -> None:
+        self.node, self.host, self.number, self.writes = node, host, number, writes
         self._skipped = skipped
         #: Results of the claims, to be reported once the batch is committed.
-        self.answers: list[Claimed] = []
+        self.results: list[ClaimResult] = []
         #: Runs that ended with a granted claim.
         self.closed: list[Run] = []
         #: Runs that do not count: already on record (another node recorded them as lost), or their claim was refused.
-        self.doubles: list[Run] = []
+        self.duplicates: list[Run] = []
         #: Open runs taken over from processes that are gone.
         self.orphans: list[Run] = []
         #: No claim is granted beyond this moment: it would come from a clock that is ahead.
         self.latest = math.inf
         #: Whether to check which claims are refused and which runs are already on record, which is rare.
-        self.careful = False
+        self.check_conflicts = False
 
     def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
         """Write the batch in the caller's transaction; ``ids``: row ids of known tasks, by name."""
-        self.answers, self.closed, self.doubles, self.orphans = [], [], [], []
-        parts = groupby(self.entries, lambda entry: entry.kind if entry.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
-        for kind, entries in parts:
+        self.results, self.closed, self.duplicates, self.orphans = [], [], [], []
+        parts = groupby(self.writes, lambda write: write.kind if write.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
+        for kind, writes in parts:
             if kind == RENAME:
-                for old, new in (entry.items for entry in entries):
+                for old, new in (write.items for write in writes):
                     old_name, new_name = clean(old, database.encoding), clean(new, database.encoding)
                     database.execute(connection, sql.RENAME, (new_name, old_name, new_name))
                     ids.pop(old, None)
             elif kind == RUNS:
-                self._write_runs(database, connection, ids, now, list(entries))
+                self._write_runs(database, connection, ids, now, list(writes))
             else:
-                tasks = [task for entry in entries for task in entry.items]
+                tasks = [task for write in writes for task in write.items]
                 self._save(database, connection, tasks, sql.SAVES if kind == SAVES else sql.SAVES_BACK)
-        for entry in self.entries:
-            if entry.kind == GIVE_UP:
+        for write in self.writes:
+            if write.kind == GIVE_UP:
                 database.execute(connection, "UPDATE tg_node SET alone = 0 WHERE id = ?", (self.node,))
-            elif entry.kind == TAKE:
-                self.orphans += take_over(database, connection, self.node, entry.items)
+            elif write.kind == TAKE:
+                self.orphans += take_over(database, connection, self.node, write.items)
 
-    def _save(self, database: Database, connection: Any, tasks: Sequence[Known], statement: Many) -> None:
+    def _save(self, database: Database, connection: Any, tasks: Sequence[TaskRecord], statement: Many) -> None:
         encoding = database.encoding
         for part in rounds((clean(task.name, encoding), task) for task in tasks):
             rows = [
-                (name, clean(task.spec, encoding), task.anchor, task.mark, task.paused_until, task.runs)
+                (name, clean(task.spec, encoding), task.anchor, task.high_water, task.paused_until, task.runs)
                 for name, task in part
             ]
-            database.many(connection, statement, rows)
+            database.execute_many(connection, statement, rows)
 
     def _write_runs(
-        self, database: Database, connection: Any, ids: dict[str, int], now: float, entries: list[Entry]
+        self, database: Database, connection: Any, ids: dict[str, int], now: float, writes: list[Write]
     ) -> None:
-        claims = [claim for entry in entries if entry.kind == CLAIMS for claim in entry.items]
-        ended: list[Run] = [run for entry in entries if entry.kind == RUNS for run in entry.items]
-        dropped = [entry.items for entry in entries if entry.kind == DROPPED]
+        claims = [claim for write in writes if write.kind == CLAIMS for claim in write.items]
+        ended: list[Run] = [run for write in writes if write.kind == RUNS for run in write.items]
+        dropped = [write.items for write in writes if write.kind == DROPPED]
         names = {claim.task for claim in claims}.union([run.task for run in ended])
         for rest in dropped:
-            names.update(rest.opened, (task for task, _, _ in rest.tallies.sums))
+            names.update(rest.opened, (task for task, _, _ in rest.counts.sums))
         self._identify(database, connection, ids, names)
 
         granted = self._claim(database, connection, ids, now, claims)
@@ -105,85 +105,87 @@ class Batch:
             for run in claim.opened
             if run.number not in here and run.number not in self._skipped
         ]
-        if opened and database.many(connection, sql.OPENS, opened) != len(opened) and not self.careful:
-            raise Contested
-        tallies = Tallies()
+        if opened and database.execute_many(connection, sql.OPENS, opened) != len(opened) and not self.check_conflicts:
+            raise ClaimConflict
+        counts = RunCounts()
         gone: list[tuple[int | None]] = []
         for rest in dropped:
-            tallies.merge(rest.tallies)
+            counts.merge(rest.counts)
             gone += [(number,) for number in rest.ids]
             if rest.opened:
-                database.many(connection, sql.COUNTED, [(ids[task], count) for task, count in rest.opened.items()])
+                database.execute_many(
+                    connection, sql.COUNTED, [(ids[task], count) for task, count in rest.opened.items()]
+                )
         if ended:
             ended = self._record(database, connection, ids, ended)
             gone += [(run.number,) for run in ended]
         if gone:
-            database.many(connection, sql.CLOSES, gone)
-        tallies.add(ended)
-        if tallies.sums:
-            database.many(connection, sql.TALLIES, tallies.rows(ids))
+            database.execute_many(connection, sql.CLOSES, gone)
+        counts.add(ended)
+        if counts.sums:
+            database.execute_many(connection, sql.COUNTS, counts.rows(ids))
 
     def _claim(
         self, database: Database, connection: Any, ids: dict[str, int], now: float, claims: Sequence[Claim]
     ) -> list[Claim]:
         """Move the marks; return the granted claims, and add all results to ``answers`` in the order of the claims."""
         refused: dict[int, float] = {}  # id() of the claim -> the mark in the store
-        timed = [claim for claim in claims if not claim.by_hand]
+        timed = [claim for claim in claims if not claim.off_schedule]
         early = {id(claim) for claim in timed if claim.until > self.latest} if self.latest < math.inf else set()
         if timed:
             database.lock_tasks(connection, sorted({ids[claim.task] for claim in timed}))
         if early:
             asked = [(ids[claim.task],) for claim in timed if id(claim) in early]
-            marks = dict(database.select(connection, sql.MARKS, asked))
-            refused.update((id(claim), marks[ids[claim.task]]) for claim in timed if id(claim) in early)
-        if self.careful:
+            high_waters = dict(database.select(connection, sql.MARKS, asked))
+            refused.update((id(claim), high_waters[ids[claim.task]]) for claim in timed if id(claim) in early)
+        if self.check_conflicts:
             refused.update(self._overtaken(database, connection, claims))
         for part in rounds((ids[claim.task], claim) for claim in timed if id(claim) not in early):
             rows = [(task, claim.until, len(claim.opened), claim.due, now + WRONG) for task, claim in part]
-            if self.careful:
-                marks = dict(database.select(connection, sql.REFUSED, rows))
-                refused.update({id(claim): marks[task] for task, claim in part if task in marks})
-                rows = [row for row in rows if row[0] not in marks]
-            if rows and database.many(connection, sql.MOVES, rows) != len(rows):
-                raise Contested
+            if self.check_conflicts:
+                high_waters = dict(database.select(connection, sql.REFUSED, rows))
+                refused.update({id(claim): high_waters[task] for task, claim in part if task in high_waters})
+                rows = [row for row in rows if row[0] not in high_waters]
+            if rows and database.execute_many(connection, sql.MOVES, rows) != len(rows):
+                raise ClaimConflict
         granted = []
         for claim in claims:
-            mark = refused.get(id(claim))
-            known = claim.until if mark is None else mark
-            self.answers.append(Claimed(claim, mark is None, known, id(claim) in early))
-            if mark is None:
+            high_water = refused.get(id(claim))
+            on_record = claim.until if high_water is None else high_water
+            self.results.append(ClaimResult(claim, high_water is None, on_record, id(claim) in early))
+            if high_water is None:
                 granted.append(claim)
         return granted
 
     def _overtaken(self, database: Database, connection: Any, claims: Sequence[Claim]) -> dict[int, float]:
         """Return the claims of further attempts that are refused, as another process has taken over their run."""
-        asked = [(run.number, run.attempt) for claim in claims if claim.by_hand for run in claim.opened]
+        asked = [(run.number, run.attempt) for claim in claims if claim.off_schedule for run in claim.opened]
         taken = {number for (number,) in database.select(connection, sql.OVERTAKEN, asked)} if asked else set()
         return {
             id(claim): -math.inf
             for claim in claims
-            if claim.by_hand and any(run.number in taken for run in claim.opened)
+            if claim.off_schedule and any(run.number in taken for run in claim.opened)
         }
 
     def _without_refused(self, ended: list[Run]) -> list[Run]:
         """Return the ended runs whose claim was not refused; another process records the occurrences of the others."""
-        refused = {run.number for answer in self.answers if not answer.granted for run in answer.claim.opened}
+        refused = {run.number for result in self.results if not result.granted for run in result.claim.opened}
         if not refused and min((run.number for run in ended), default=0) >= 0:
             return ended
-        self.doubles += [run for run in ended if run.number < 0 or run.number in refused]
+        self.duplicates += [run for run in ended if run.number < 0 or run.number in refused]
         return [run for run in ended if run.number >= 0 and run.number not in refused]
 
     def _record(self, database: Database, connection: Any, ids: dict[str, int], ended: list[Run]) -> list[Run]:
         """Write ended runs; return those that were not on record yet."""
-        if self.careful:
-            doubles = {
-                number for (number,) in database.select(connection, sql.DOUBLES, [(run.number,) for run in ended])
+        if self.check_conflicts:
+            duplicates = {
+                number for (number,) in database.select(connection, sql.DUPLICATES, [(run.number,) for run in ended])
             }
-            self.doubles += [run for run in ended if run.number in doubles]
-            ended = [run for run in ended if run.number not in doubles]
+            self.duplicates += [run for run in ended if run.number in duplicates]
+            ended = [run for run in ended if run.number not in duplicates]
         rows = [self._row(run, ids[run.task], database.encoding) for run in ended]
-        if rows and database.many(connection, sql.RUNS, rows) != len(rows):
-            raise Contested
+        if rows and database.execute_many(connection, sql.RUNS, rows) != len(rows):
+            raise ClaimConflict
         return ended
 
     def _row(self, run: Run, task: int, encoding: str) -> tuple[Any, ...]:
@@ -211,7 +213,7 @@ class Batch:
         found = dict(database.select(connection, sql.IDS, asked))
         if len(found) < len(asked):
             unknown = [(name, "", None, -math.inf, -math.inf, 0) for (name,) in asked if name not in found]
-            database.many(connection, sql.NAMES, unknown)
+            database.execute_many(connection, sql.NAMES, unknown)
             found = dict(database.select(connection, sql.IDS, asked))
         ids.update((name, found[cleaned]) for name, cleaned in missing.items())
 

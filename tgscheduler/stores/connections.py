@@ -45,7 +45,7 @@ class Connections:
         connections = list(self._all.values())
         for connection in connections:  # for ever: to be freed would close it
             never_free(connection)
-        self._database.leave(connections)
+        self._database.abandon_connections(connections)
 
     def connect(self, now: float) -> Any:
         """Return a connection that writes, to the database with all migrations; ``now`` is POSIX seconds."""

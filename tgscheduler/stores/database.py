@@ -4,7 +4,7 @@ import ctypes
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from tgscheduler.stores.statements import Many
+from tgscheduler.stores.sql import Many
 
 
 class Database(Protocol):
@@ -19,7 +19,7 @@ class Database(Protocol):
     #: SQL expression for the time by its own clock, in POSIX seconds.
     clock: str
     #: Format that names an index in a FROM clause, empty if the database chooses the right one by itself.
-    hint: str
+    index_hint: str
     errors: tuple[type[Exception], ...]
     #: Python's name of the encoding of its text; known from the first connection on.
     encoding: str
@@ -36,7 +36,7 @@ class Database(Protocol):
     def close(self, connection: Any) -> None:
         """Disconnect."""
 
-    def leave(self, connections: Sequence[Any]) -> None:
+    def abandon_connections(self, connections: Sequence[Any]) -> None:
         """Abandon a parent's connections in its forked child: neither use nor close them."""
 
     def begin(self, connection: Any) -> None:
@@ -48,13 +48,13 @@ class Database(Protocol):
     def commit(self, connection: Any) -> None:
         """Commit; if this raises, the caller must look up whether the transaction was committed."""
 
-    def tidy(self, connection: Any, rows: int) -> bool:
+    def maintain(self, connection: Any, rows: int) -> bool:
         """Maintain the files, now and then; ``rows``: number of rows written or removed since the last call.
 
         Return whether that took time.
         """
 
-    def is_tidying(self) -> bool:
+    def maintaining(self) -> bool:
         """Return whether the files are being maintained, so that pruning should wait."""
 
     def rollback(self, connection: Any) -> None:
@@ -75,7 +75,7 @@ class Database(Protocol):
     def insert(self, connection: Any, sql: str, values: Sequence[Any]) -> int:
         """Insert a row; return its id."""
 
-    def many(self, connection: Any, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
+    def execute_many(self, connection: Any, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
         """Execute a statement for many rows; return the number of rows that it changed."""
 
     def select(self, connection: Any, statement: Many, rows: Sequence[Sequence[Any]]) -> list[Any]:

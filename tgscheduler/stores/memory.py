@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Sequence
 
-from tgscheduler.stores.base import Query, Readable, hour
+from tgscheduler.stores.base import Query, QueryMixin, hour
 from tgscheduler.timetable.run import Run
 
 
-class MemoryStore(Readable):
+class MemoryStore(QueryMixin):
     """Keeps the last ``history`` runs until the process ends."""
 
-    lasts = False
+    persistent = False
 
     def __init__(self, history: int = 10_000) -> None:
         self._runs: deque[Run] = deque(maxlen=history)
@@ -41,11 +41,11 @@ class MemoryStore(Readable):
         """Return the number of occurrences ever recorded in each state, those of dropped runs included."""
         return self._counts.copy()
 
-    def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
+    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences among the kept runs in each state."""
-        tallies: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for run in self._runs.copy():
             if since is None or hour(since) <= run.due:
-                states = tallies.setdefault(run.task, {})
+                states = counts.setdefault(run.task, {})
                 states[run.state] = states.get(run.state, 0) + run.count
-        return tallies
+        return counts

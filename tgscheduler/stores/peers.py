@@ -16,15 +16,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from tgscheduler.clock import Clock
-from tgscheduler.stores import reading
-from tgscheduler.stores import statements as sql
+from tgscheduler.stores import queries, sql
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import BEAT, GONE_AFTER, LEFT, Process, is_alive, is_gone
 from tgscheduler.timetable.run import Run
 
 #: Interval (seconds) between looks at the other processes, and between those while waiting for one of them.
-LOOK = 1.0
-LOOK_SOON = 0.02
+LOOK_INTERVAL = 1.0
+WAITING_LOOK_INTERVAL = 0.02
 #: Share of GONE_AFTER for which a process may start runs without claims after it last saw that it is alone.
 BY_ITSELF = 0.8
 #: Minimum time (seconds) for another process to notice this one: it may be alive although it seems gone.
@@ -108,13 +107,13 @@ class Peers:
             database.lock_nodes(connection)
             values = (self.node, process.number, process.birth)
             if not self.node or not database.execute(connection, again, values):
-                self.node, fresh = enrol(database, connection, process, begun), True
+                self.node, fresh = register_node(database, connection, process, begun), True
             self.process = process
             self._begin_alone(connection)
             database.commit(connection)
         except BaseException:
             self.node = 0
-            self.forget()
+            self.reset()
             database.rollback(connection)
             raise
         self._alone = self.on_record
@@ -124,7 +123,7 @@ class Peers:
         }
         return fresh
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Forget what was on record about this process: the database is another one, or a backup."""
         self._alone = self.on_record = self.ending = False
 
@@ -201,13 +200,15 @@ class Peers:
         return [peer for peer in self._read(connection) if peer.holds and self._is_gone(peer)]
 
 
-def enrol(
+def register_node(
     database: Database, connection: Any, process: Process, begun: float, batch: int = 0, number: int | None = None
 ) -> int:
     """Register a process that writes; return its node number."""
     if number is None:
-        return database.insert(connection, sql.ENROL.format(clock=database.clock), (*process, begun, batch))
-    return database.insert(connection, sql.ENROL_AS.format(clock=database.clock), (number, *process, begun, batch))
+        return database.insert(connection, sql.REGISTER_NODE.format(clock=database.clock), (*process, begun, batch))
+    return database.insert(
+        connection, sql.REGISTER_NODE_AS.format(clock=database.clock), (number, *process, begun, batch)
+    )
 
 
 def take_over(database: Database, connection: Any, me: int, peers: Sequence[Peer]) -> list[Run]:
@@ -220,8 +221,8 @@ def take_over(database: Database, connection: Any, me: int, peers: Sequence[Peer
         database.lock_node(connection, peer.node)
         query = "SELECT 1 FROM tg_node WHERE id = ? AND abs(seen - ?) < 0.001"
         if database.rows(connection, query, (peer.node, peer.seen)):
-            found = database.rows(connection, reading.TAKE, (me, peer.node))
+            found = database.rows(connection, queries.TAKE, (me, peer.node))
             database.execute(connection, "UPDATE tg_node SET seen = ?, alone = 0 WHERE id = ?", (LEFT, peer.node))
             place = peer.process.host, peer.process.number
-            runs += [reading.open_run((*row[:7], *place)) for row in found]
+            runs += [queries.open_run((*row[:7], *place)) for row in found]
     return sorted(runs, key=lambda run: (run.due, run.id or 0))

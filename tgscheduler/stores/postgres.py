@@ -20,7 +20,7 @@ from tgscheduler.clock import elapsed
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.forks import no_fork
 from tgscheduler.messages import without
-from tgscheduler.stores.statements import Many
+from tgscheduler.stores.sql import Many
 
 #: Connection parameters that the URL may override (seconds; ``tcp_user_timeout``: milliseconds).
 _DEFAULTS: dict[str, str | int] = {
@@ -119,7 +119,7 @@ class PostgresDatabase:
     """A database of a PostgreSQL server."""
 
     dialect = "postgres"
-    hint = ""
+    index_hint = ""
     locked = " FOR UPDATE"
     clock = "extract(epoch FROM clock_timestamp())::double precision"
     encoding = "utf-8"
@@ -178,7 +178,7 @@ class PostgresDatabase:
         except psycopg.Error:  # the server closed it first
             pass
 
-    def leave(self, connections: Sequence[_Connection]) -> None:
+    def abandon_connections(self, connections: Sequence[_Connection]) -> None:
         """Abandon a parent's connections in its forked child: closing them properly would end the parent's sessions."""
         for connection in connections:
             try:
@@ -203,11 +203,11 @@ class PostgresDatabase:
         connection.execute("COMMIT")
         connection.bound = min(connection.bound, _Connection.bound)
 
-    def tidy(self, connection: _Connection, rows: int) -> bool:
+    def maintain(self, connection: _Connection, rows: int) -> bool:
         """Do nothing: the server vacuums."""
         return False
 
-    def is_tidying(self) -> bool:
+    def maintaining(self) -> bool:
         """Return False: the server vacuums."""
         return False
 
@@ -237,7 +237,7 @@ class PostgresDatabase:
         """Insert a row; return its id."""
         return int(self.rows(connection, f"{sql} RETURNING id", values)[0][0])
 
-    def many(self, connection: _Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
+    def execute_many(self, connection: _Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
         """Execute a statement for many rows; return the number of rows that it changed."""
         return _ask(connection, _text(statement), _columns(statement, rows)).rowcount if rows else 0
 

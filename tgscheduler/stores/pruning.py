@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tgscheduler.clock import elapsed
-from tgscheduler.stores import statements as sql
+from tgscheduler.stores import sql
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.tallies import spread
+from tgscheduler.stores.run_counts import roll_up
 
 DAY = 86400.0
 #: Days for which sums by hour are kept; sums by day are kept forever.
@@ -31,17 +31,17 @@ class Pruner:
 
     def due(self, now: float) -> float:
         """Return the seconds until the next step; ``now`` is the monotonic clock's."""
-        return max(0.005 if self._database.is_tidying() else 0.0, self._next - now)
+        return max(0.005 if self._database.maintaining() else 0.0, self._next - now)
 
     def step(self, connection: Any, now: float) -> None:
         """Do one small step; ``now`` is the wall clock's."""
         erased, self._erased = self._erased, 0
-        if self._database.tidy(connection, erased) or self._database.is_tidying():
+        if self._database.maintain(connection, erased) or self._database.maintaining():
             return
         began = elapsed()
         if not self._stages:
             self._task = 0
-            self._stages = [self._spread, self._old, self._many, self._sums, self._nodes]
+            self._stages = [self._roll_up, self._old, self._many, self._sums, self._nodes]
         more = self._stages[0](connection, now)
         took = elapsed() - began
         if took > TARGET:
@@ -52,14 +52,14 @@ class Pruner:
             del self._stages[0]
         self._next = elapsed() + (took if self._stages else REST)  # at most half of an idle writer's time
 
-    def _spread(self, connection: Any, now: float) -> bool:
+    def _roll_up(self, connection: Any, now: float) -> bool:
         """Move new sums into those of their hour, of their day and of all time, in one transaction."""
         database = self._database
         database.begin(connection)
         new = database.rows(connection, sql.NEW_SUMS + database.locked, (STEP,))
         if new:
-            database.many(connection, sql.TALLIES, spread(new))
-            database.many(connection, sql.SPREAD, [row[:3] for row in new])
+            database.execute_many(connection, sql.COUNTS, roll_up(new))
+            database.execute_many(connection, sql.ROLL_UP, [row[:3] for row in new])
         database.commit(connection)
         return len(new) == STEP
 
@@ -96,7 +96,7 @@ class Pruner:
         found = self._database.rows(connection, page, values)
         if found:
             self._database.begin(connection)
-            self._database.many(connection, sql.ERASES, found)
+            self._database.execute_many(connection, sql.ERASES, found)
             self._database.commit(connection)
             self._erased += len(found)
         return len(found) >= int(values[-1])

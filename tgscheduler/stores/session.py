@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tgscheduler.errors import WrongProcess
-from tgscheduler.stores import statements as sql
-from tgscheduler.stores.batch import Batch, Contested
+from tgscheduler.stores import sql
+from tgscheduler.stores.batch import Batch, ClaimConflict
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import Entry
 from tgscheduler.stores.nodes import LEFT, Process
-from tgscheduler.stores.peers import Peers, enrol
+from tgscheduler.stores.peers import Peers, register_node
+from tgscheduler.stores.write_buffer import Write
 
 
 class Session:
@@ -80,18 +80,18 @@ class Session:
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    def write(self, entries: Sequence[Entry], skipped: set[int]) -> Batch:
+    def write(self, entries: Sequence[Write], skipped: set[int]) -> Batch:
         """Write a batch, in a transaction that is still to be committed or rolled back."""
         peers = self._peers
         host = peers.process.host if peers.process else ""
         batch = Batch(peers.node, host, self.next_number, entries, skipped)
         try:
             self._send(batch)
-        except Contested:
+        except ClaimConflict:
             self.roll_back()
             if self.connection is None:  # it broke in that
                 self.reconnect()
-            batch.careful = True
+            batch.check_conflicts = True
             self._send(batch)
         return batch
 
@@ -132,14 +132,14 @@ class Session:
         """Put our row right: the database is not the one that it was; a backup was restored, perhaps."""
         database, connection, peers = self._database, self.connection, self._peers
         assert peers.process is not None
-        peers.forget()
+        peers.reset()
         query = "SELECT host, machine, process, birth FROM tg_node WHERE id = ?"
         found = database.rows(connection, query, (peers.node,))
         if found and Process(*found[0]) == peers.process:
             step = sql.STEP_ANYHOW.format(clock=database.clock)
             return database.rows(connection, step, (batch.number, peers.local_time(), peers.node))
         number = None if found else peers.node
-        peers.node = batch.node = enrol(database, connection, peers.process, now, batch.number, number)
+        peers.node = batch.node = register_node(database, connection, peers.process, now, batch.number, number)
         return []
 
 

@@ -19,14 +19,14 @@ from tgscheduler.errors import InvalidValue, StoreError, WrongProcess
 from tgscheduler.forks import no_fork
 from tgscheduler.messages import shown
 from tgscheduler.stores.database import never_free
+from tgscheduler.stores.sql import Many
 from tgscheduler.stores.sqlite_file import DatabaseFile, Identity, Moved
-from tgscheduler.stores.statements import Many
 
 #: How long a statement waits for another process's transaction (seconds).
-PATIENCE = 2.0
+BUSY_TIMEOUT = 2.0
 #: Number of rows after which a checkpoint moves the log to the file. SQLite itself would do it within a COMMIT, and
 #: claims would wait for the disk; it still does when the log has grown to ``_LONGEST_LOG`` pages.
-_UNTIDY = 2000
+_MAINTENANCE_DUE = 2000
 _LONG, _LONGEST_LOG = 4000, 40_000
 #: Maximum number of rows of a statement.
 ROWS = 256
@@ -46,7 +46,7 @@ class SqliteDatabase:
     """A database in a file."""
 
     dialect = "sqlite"
-    hint = " INDEXED BY {}"
+    index_hint = " INDEXED BY {}"
     locked = ""
     clock = "((julianday('now') - 2440587.5) * 86400.0)"
     encoding = "utf-8"
@@ -58,9 +58,9 @@ class SqliteDatabase:
         self.path = Path(path).absolute()
         self._file = DatabaseFile(self.path)
         self.name = self._file.name
-        self._untidy = self._log = 0
-        self._tidying: threading.Thread | None = None
-        self._tidier: sqlite3.Connection | None = None
+        self._needs_maintenance = self._log = 0
+        self._maintenance_thread: threading.Thread | None = None
+        self._maintenance_connection: sqlite3.Connection | None = None
         self._writing: sqlite3.Connection | None = None
 
     # -- connecting ---------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class SqliteDatabase:
             )
         connection = sqlite3.connect(
             self._file.uri, uri=True, isolation_level=None, check_same_thread=False,
-            cached_statements=256, timeout=PATIENCE,
+            cached_statements=256, timeout=BUSY_TIMEOUT,
         )  # fmt: skip
         try:
             if writing:
@@ -107,25 +107,25 @@ class SqliteDatabase:
         return connection
 
     def hurry(self, connection: sqlite3.Connection, seconds: float) -> None:
-        """Do nothing: a call waits at most PATIENCE seconds, and only for a lock."""
+        """Do nothing: a call waits at most BUSY_TIMEOUT seconds, and only for a lock."""
 
     def close(self, connection: sqlite3.Connection) -> None:
         """Disconnect."""
         if connection is self._file.kept:
             return
-        if self._tidying is not None and self._tidying is not threading.current_thread():
-            self._tidying.join(PATIENCE)
+        if self._maintenance_thread is not None and self._maintenance_thread is not threading.current_thread():
+            self._maintenance_thread.join(BUSY_TIMEOUT)
         try:
             with no_fork:
                 connection.close()
         except sqlite3.Error:  # its transaction cannot be ended: the file or the disk is gone
             pass
 
-    def leave(self, connections: Sequence[Any]) -> None:
+    def abandon_connections(self, connections: Sequence[Any]) -> None:
         """Abandon a parent's connections in its forked child: neither use nor close them."""
         if connections:
             _inherited.add(self._file.opened or self._file.identity)
-            for hidden in (self._tidier, self._file.kept):
+            for hidden in (self._maintenance_connection, self._file.kept):
                 if hidden is not None:
                     never_free(hidden)
             for descriptor in self._file.descriptors():
@@ -153,38 +153,40 @@ class SqliteDatabase:
         """Commit; if this raises, the caller must look up whether the transaction was committed."""
         connection.execute("COMMIT")
 
-    def tidy(self, connection: sqlite3.Connection, rows: int) -> bool:
+    def maintain(self, connection: sqlite3.Connection, rows: int) -> bool:
         """Move what was written from the log to the file, after enough rows.
 
         A separate thread does it while the writer goes on. The log restarts only when nothing is left in it: so if it
         has grown long, this call moves what has been added meanwhile. Return whether it did.
         """
-        self._untidy += rows
-        if self.is_tidying():
+        self._needs_maintenance += rows
+        if self.maintaining():
             return False
         if self._log > _LONG:
             self._log = 0
             self.rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
             return True
-        if self._untidy >= _UNTIDY:
-            self._untidy = 0
-            self._tidying = threading.Thread(target=self._check_point, name="tgscheduler-store-tidy", daemon=True)
-            self._tidying.start()
+        if self._needs_maintenance >= _MAINTENANCE_DUE:
+            self._needs_maintenance = 0
+            self._maintenance_thread = threading.Thread(
+                target=self._check_point, name="tgscheduler-store-tidy", daemon=True
+            )
+            self._maintenance_thread.start()
         return False
 
-    def is_tidying(self) -> bool:
+    def maintaining(self) -> bool:
         """Return whether the log is being moved to the file, so that pruning should wait."""
-        return self._tidying is not None and self._tidying.is_alive()
+        return self._maintenance_thread is not None and self._maintenance_thread.is_alive()
 
     def _check_point(self) -> None:
         try:
-            connection = self._tidier = self.connect(writing=False)
+            connection = self._maintenance_connection = self.connect(writing=False)
             try:
                 self.execute(connection, "PRAGMA query_only = 0")
                 for _ in range(2):  # little is left for the second time
                     [(_, self._log, _)] = self.rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
             finally:
-                self._tidier = None
+                self._maintenance_connection = None
                 with no_fork:
                     connection.close()
         except (sqlite3.Error, OSError):  # the writer will report the error
@@ -216,7 +218,7 @@ class SqliteDatabase:
         return int(connection.execute(f"{sql} RETURNING id", values).fetchall()[0][0])
 
     @no_fork
-    def many(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
+    def execute_many(self, connection: sqlite3.Connection, statement: Many, rows: Sequence[Sequence[Any]]) -> int:
         """Execute a statement for many rows; return the number of rows that it changed."""
         return sum(connection.execute(*part).rowcount for part in _parts(statement, rows))
 
@@ -289,7 +291,7 @@ def _text(statement: Many, size: int) -> str:
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
     """Put the file in WAL mode; while another process does the same, SQLite raises "locked" without waiting."""
-    end = elapsed() + PATIENCE
+    end = elapsed() + BUSY_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tgscheduler.stores import statements as sql
+from tgscheduler.stores import sql
 from tgscheduler.stores.batch import Batch
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import DROPPED, RUNS
+from tgscheduler.stores.write_buffer import DROPPED, RUNS
 from tgscheduler.timetable.run import Run
 
 
@@ -23,16 +23,16 @@ class Totals:
     def add(self, batch: Batch) -> None:
         """Add what a batch has written, now that it is committed."""
         written = self._written
-        for entry in batch.entries:
+        for entry in batch.writes:
             if entry.kind == RUNS:
                 _add_counts(written, entry.items)
             elif entry.kind == DROPPED:
-                for (_, _, state), (count, _, _) in entry.items.tallies.sums.items():
+                for (_, _, state), (count, _, _) in entry.items.counts.sums.items():
                     written[state] = written.get(state, 0) + int(count)
         closed = self.closed.copy()
         for counts in (written, closed):
             _add_counts(counts, batch.closed)
-            _add_counts(counts, batch.doubles, -1)
+            _add_counts(counts, batch.duplicates, -1)
         self.closed = closed  # as a whole: readers take no lock
 
     def read_others(self, database: Database, connection: Any) -> None:

@@ -5,7 +5,7 @@
     claims, saves, renames      at once; those that arrive during a transaction go into the next one
     ended runs                  with the next of those, or within 100 ms
     nothing                     a heartbeat every 10 s, a look at other processes every second; a step of pruning
-    an error                    reconnect, with growing delays; down after two failures, or one that took ``patience``
+    an error                    reconnect, with growing delays; down after two failures, or one that took ``timeout``
 
 See :mod:`tgscheduler.stores.session` for a transaction whose COMMIT was not answered.
 """
@@ -20,34 +20,34 @@ from typing import Any
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.stores.availability import Availability
-from tgscheduler.stores.base import Claim, Claimed, Condition
+from tgscheduler.stores.base import Claim, ClaimResult, StoreStatus
 from tgscheduler.stores.batch import Batch
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import BATCH, CLAIMS, FLUSH, GIVE_UP, TAKE, Entry, Line
 from tgscheduler.stores.nodes import BEAT
-from tgscheduler.stores.peers import AHEAD, LOOK, LOOK_SOON, Peers
+from tgscheduler.stores.peers import AHEAD, LOOK_INTERVAL, WAITING_LOOK_INTERVAL, Peers
 from tgscheduler.stores.pruning import Pruner
 from tgscheduler.stores.session import Session
 from tgscheduler.stores.totals import Totals
+from tgscheduler.stores.write_buffer import CLAIMS, FLUSH, GIVE_UP, TAKE, WRITE_BATCH, Write, WriteBuffer
 from tgscheduler.timetable.run import Run
 
 log = logging.getLogger(__name__)
 
 _SLOWEST = 2.0
-#: Minimum time (seconds) from the beginning of a transaction to the next, so that entries share a transaction.
+#: Minimum time (seconds) from the beginning of a transaction to the next, so that writes share a transaction.
 _PACE = 0.002
 #: Interval (seconds) between steps of pruning while claims never cease.
 _SHARE = 0.25
 
 
 class Writer:
-    """Writes the entries of a write buffer."""
+    """Writes the writes of a write buffer."""
 
-    def __init__(self, database: Database, line: Line, clock: Clock, patience: float, pruner: Pruner) -> None:
-        self._database, self._line, self.clock, self._pruner = database, line, clock, pruner
-        self._answer: Callable[[list[Claimed]], None] = lambda claims: None
-        self._changed: Callable[[Condition], None] = lambda condition: None
-        self._orphans: Callable[[list[Run]], None] = lambda runs: None
+    def __init__(self, database: Database, buffer: WriteBuffer, clock: Clock, timeout: float, pruner: Pruner) -> None:
+        self._database, self._buffer, self.clock, self._pruner = database, buffer, clock, pruner
+        self._on_claimed: Callable[[list[ClaimResult]], None] = lambda claims: None
+        self._on_status: Callable[[StoreStatus], None] = lambda status: None
+        self._on_orphans: Callable[[list[Run]], None] = lambda runs: None
         self._thread: threading.Thread | None = None
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._rung = False
@@ -55,14 +55,14 @@ class Writer:
         self.peers = Peers(database, clock)
         self.session = Session(database, self.peers)
         self.totals = Totals()
-        self._availability = Availability(database.name, patience)
+        self._availability = Availability(database.name, timeout)
         #: Set unless another process has to take note of this one first.
         self.admitted = threading.Event()
         self.admitted.set()
         self._looked = self._counted = 0.0
         self._taking: set[int] = set()
         self._wrong = False
-        self._limit, self._narrow = BATCH, 0
+        self._limit, self._narrow = WRITE_BATCH, 0
         self._wrote = self._pruned = self._began = 0.0
 
     # -- from other threads -------------------------------------------------------------------------------------------
@@ -71,13 +71,13 @@ class Writer:
         self,
         connection: Any,
         connect: Callable[[], Any],
-        answer: Callable[[list[Claimed]], None],
-        changed: Callable[[Condition], None],
-        orphans: Callable[[list[Run]], None],
+        result: Callable[[list[ClaimResult]], None],
+        on_status: Callable[[StoreStatus], None],
+        on_orphans: Callable[[list[Run]], None],
     ) -> None:
         """Write with this connection, and with those of ``connect`` when it breaks."""
         self.session.start(connection, connect)
-        self._answer, self._changed, self._orphans = answer, changed, orphans
+        self._on_claimed, self._on_status, self._on_orphans = result, on_status, on_orphans
         self._looked = self._counted = clocks.elapsed()
         self._taking.clear()
         self._admit()
@@ -106,7 +106,7 @@ class Writer:
         if self._thread is not None:
             self._thread.join(timeout + 0.05)
 
-    def forget(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked copy: write nothing, also where a host has replaced the thread by what a fork copies."""
         self._close_by = 0.0
         self.session.reset_after_fork()
@@ -116,13 +116,13 @@ class Writer:
         """Whether the thread is alive."""
         return self._thread is not None and self._thread.is_alive()
 
-    def condition(self) -> Condition:
+    def status(self) -> StoreStatus:
         """Return how the database is, also while it keeps the thread waiting."""
         down, since = self._availability.outage(self.clock.now())
         if down is None and (awaited := self.peers.awaited) is not None:
             down = f"{self._database.name}: {awaited} has not noticed this process yet"
-        line = self._line
-        return Condition(down, since, line.records, line.dropped, line.unwritable, self._skew())
+        buffer = self._buffer
+        return StoreStatus(down, since, buffer.records, buffer.dropped, buffer.unwritable, self._skew())
 
     def _skew(self) -> float:
         """Return by how many seconds the clock is ahead of the database's, 0.0 if that does no harm."""
@@ -149,16 +149,16 @@ class Writer:
     def _is_over(self) -> bool:
         if self._close_by is None:
             return False
-        return clocks.elapsed() > self._close_by or not (len(self._line) or self.session.in_doubt)
+        return clocks.elapsed() > self._close_by or not (len(self._buffer) or self.session.in_doubt)
 
     def _turn(self) -> None:
         """Write a batch, or do maintenance, or sleep until there is work."""
         now = clocks.elapsed()
-        if now >= self._looked + (LOOK if self.admitted.is_set() else LOOK_SOON):
+        if now >= self._looked + (LOOK_INTERVAL if self.admitted.is_set() else WAITING_LOOK_INTERVAL):
             self._look()
             now = clocks.elapsed()
-        due = self._line.due(now) if self.admitted.is_set() else None
-        look = self._looked + (LOOK if self.admitted.is_set() else LOOK_SOON) - now
+        due = self._buffer.due(now) if self.admitted.is_set() else None
+        look = self._looked + (LOOK_INTERVAL if self.admitted.is_set() else WAITING_LOOK_INTERVAL) - now
         beat = self._wrote + BEAT - now
         prune = self._pruner.due(now)
         troubled = bool(self.session.in_doubt or self._availability.down)
@@ -201,15 +201,15 @@ class Writer:
         if self.session.connection is None:
             self._reconnect()
         session = self.session
-        entries = self._line.take(session.next_number, self._limit) if self.admitted.is_set() else []
+        writes = self._buffer.take(session.next_number, self._limit) if self.admitted.is_set() else []
         try:
-            batch = session.write(entries, self._line.skipped)
+            batch = session.write(writes, self._buffer.skipped)
         except Exception as error:
-            self._line.give_back(entries)
+            self._buffer.give_back(writes)
             session.roll_back()
-            if not self._database.is_data(error) or not entries:
+            if not self._database.is_data(error) or not writes:
                 raise
-            self._suspect(entries, error)
+            self._suspect(writes, error)
             return
         session.commit(batch)
         self._committed(batch)
@@ -217,34 +217,34 @@ class Writer:
     def _committed(self, batch: Batch) -> None:
         self._wrote = clocks.elapsed()
         self.totals.add(batch)
-        self._line.done(batch.entries)
-        self._database.tidy(self.session.connection, sum(entry.records for entry in batch.entries))
+        self._buffer.done(batch.writes)
+        self._database.maintain(self.session.connection, sum(write.records for write in batch.writes))
         if self._narrow:
             self._narrow -= 1
-            self._limit = self._limit if self._narrow else BATCH
+            self._limit = self._limit if self._narrow else WRITE_BATCH
         if self._availability.succeed():
             log.warning("%s is back; what was held back is being written", self._database.name)
-            self._tell(self._changed, self.condition())
-        if batch.answers:
-            for answer in batch.answers:
-                if not answer.granted:
-                    self._disown(answer)
-            self._tell(self._answer, batch.answers)
-        for entry in batch.entries:
-            if entry.kind == FLUSH:
-                entry.items.set()
-            elif entry.kind == GIVE_UP:
+            self._call_back(self._on_status, self.status())
+        if batch.results:
+            for result in batch.results:
+                if not result.granted:
+                    self._disown(result)
+            self._call_back(self._on_claimed, batch.results)
+        for write in batch.writes:
+            if write.kind == FLUSH:
+                write.items.set()
+            elif write.kind == GIVE_UP:
                 self.peers.on_record = self.peers.ending = False
-            elif entry.kind == TAKE:
-                self._taking.difference_update(peer.node for peer in entry.items)
+            elif write.kind == TAKE:
+                self._taking.difference_update(peer.node for peer in write.items)
         if batch.orphans:
-            self._tell(self._orphans, batch.orphans)
+            self._call_back(self._on_orphans, batch.orphans)
 
-    def _disown(self, answer: Claimed) -> None:
+    def _disown(self, result: ClaimResult) -> None:
         """Mark the runs of a refused claim, so that their end is never recorded."""
-        for run in answer.claim.opened:
+        for run in result.claim.opened:
             run.number = -abs(run.number)
-        if answer.early and not self._wrong:
+        if result.early and not self._wrong:
             self._wrong = True
             log.warning(
                 "%s: this process's clock is %.0f s ahead of the database's, and no other's is: what comes due early "
@@ -253,20 +253,20 @@ class Writer:
                 self.peers.ahead,
             )
 
-    def _suspect(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Find the entry that cannot be written, and write the others."""
-        entry = entries[0]
-        if len(entries) > 1:
-            self._limit, self._narrow = 1, len(entries)
-        elif isinstance(entry.items, list) and len(entry.items) > 1:
-            self._line.single_out(entry)
-            self._limit, self._narrow = 1, len(entry.items)
+    def _suspect(self, writes: Sequence[Write], error: Exception) -> None:
+        """Find the write that cannot be written, and write the others."""
+        write = writes[0]
+        if len(writes) > 1:
+            self._limit, self._narrow = 1, len(writes)
+        elif isinstance(write.items, list) and len(write.items) > 1:
+            self._buffer.single_out(write)
+            self._limit, self._narrow = 1, len(write.items)
         else:
-            log.error("%s: dropped, as it cannot be written: %r (%s)", self._database.name, entry.items, error)
-            self._line.strike(entry)
-            if entry.kind == CLAIMS:
+            log.error("%s: dropped, as it cannot be written: %r (%s)", self._database.name, write.items, error)
+            self._buffer.strike(write)
+            if write.kind == CLAIMS:
                 alone = self.peers.may_start_anyway()
-                self._tell(self._answer, [Claimed(claim, alone, claim.until) for claim in entry.items])
+                self._call_back(self._on_claimed, [ClaimResult(claim, alone, claim.until) for claim in write.items])
 
     # -- the connection -----------------------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class Writer:
         if session.is_committed(batch):
             self._committed(batch)
         else:
-            self._line.give_back(batch.entries)
+            self._buffer.give_back(batch.writes)
 
     def _failed(self, error: Exception) -> None:
         """Remember that the database does not do what it is asked to, say so, and wait a while."""
@@ -289,12 +289,12 @@ class Writer:
         text = self._database.describe(error)
         if availability.fail(text, now, self.clock.now()):
             log.warning("%s; what is to be written waits for it", text)
-            self._tell(self._changed, self.condition())
+            self._call_back(self._on_status, self.status())
         elif availability.down is None:
             log.info("%s; once more", text)
-        forgotten = self._line.forgotten
+        forgotten = self._buffer.dropped_claims
         if forgotten:
-            self._tell(self._answer, [Claimed(claim, True, claim.until) for claim in drain(forgotten)])
+            self._call_back(self._on_claimed, [ClaimResult(claim, True, claim.until) for claim in drain(forgotten)])
         until = now + min(_SLOWEST, 0.025 * 2 ** min(availability.failures, 10))
         while (left := until - clocks.elapsed()) > 0 and not self._is_over():
             closing = self._close_by is not None
@@ -313,17 +313,17 @@ class Writer:
         gone = [peer for peer in peers.look(self.session.connection) if peer.node not in self._taking]
         if gone:
             self._taking.update(peer.node for peer in gone)
-            self._line.append(Entry(TAKE, tuple(gone), 0, self._looked))
+            self._buffer.append(Write(TAKE, tuple(gone), 0, self._looked))
         if peers.others and peers.on_record and not peers.ending:
             peers.ending = True  # no run starts without its claim any more, and earlier claims are in the buffer
-            self._line.append(Entry(GIVE_UP, None, 0, self._looked))
+            self._buffer.append(Write(GIVE_UP, None, 0, self._looked))
         if abs(peers.ahead) <= AHEAD:
             self._wrong = False
         self._availability.busy = None
         self._admit()
 
     def _admit(self) -> None:
-        """Let entries be written, unless another process must notice this one first."""
+        """Let writes be written, unless another process must notice this one first."""
         if self.peers.awaited is None:
             self.admitted.set()
         else:
@@ -335,17 +335,17 @@ class Writer:
         if self.session.connection is not None and self.peers.others:
             self.totals.read_others(self._database, self.session.connection)
 
-    def _tell(self, what: Callable[[Any], None], argument: Any) -> None:
+    def _call_back(self, what: Callable[[Any], None], argument: Any) -> None:
         try:
             what(argument)
         except Exception:
             log.exception("%s: a callback of the store failed", self._database.name)
 
 
-def drain(line: deque[Claim]) -> Iterator[Claim]:
+def drain(buffer: deque[Claim]) -> Iterator[Claim]:
     """Yield the claims of a deque, and remove them."""
     try:
         while True:
-            yield line.popleft()
+            yield buffer.popleft()
     except IndexError:
         pass

@@ -74,8 +74,8 @@ RUNS = _insert(
     "iiffitiffititttt", "(id) DO NOTHING",
 )  # fmt: skip
 #: Those of them that are already on record: another node recorded them as lost.
-DOUBLES = Many("SELECT id FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
-TALLIES = _insert(
+DUPLICATES = Many("SELECT id FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
+COUNTS = _insert(
     "tg_count", "span, begin, task_id, state, count, seconds, longest", "tiitiff",
     "(span, begin, task_id, state) DO UPDATE SET count = tg_count.count + excluded.count, "
     "seconds = tg_count.seconds + excluded.seconds, "
@@ -85,21 +85,23 @@ ERASES = Many("DELETE FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
 
 RENAME = "UPDATE tg_task SET name = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM tg_task WHERE name = ?)"
 #: ``{clock}`` is the time by the database's own clock: no process relies on the clock of another one.
-ENROL = "INSERT INTO tg_node (host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, {clock})"
-ENROL_AS = (
+REGISTER_NODE = (
+    "INSERT INTO tg_node (host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, {clock})"
+)
+REGISTER_NODE_AS = (
     "INSERT INTO tg_node (id, host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, ?, {clock})"
 )
 AHEAD = "ahead = coalesce(CAST(? AS double precision) - {clock}, 0)"
 STEP = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? AND batch = ? RETURNING seen, ahead"  # noqa: S608
 STEP_ANYHOW = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? RETURNING seen, ahead"  # noqa: S608
 ALONE = f"UPDATE tg_node SET alone = ?, {AHEAD} WHERE id = ? RETURNING ahead"  # noqa: S608
-KNOWN = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
+TASK_RECORDS = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
 #: New sums, by hour: the few rows that a batch adds to, until they are rolled up into hour, day and all time.
 NEW_SUMS = (
     "SELECT begin, task_id, state, count, seconds, longest FROM tg_count WHERE span = 'new' "
     "ORDER BY begin, task_id, state LIMIT ?"
 )
-SPREAD = Many(
+ROLL_UP = Many(
     "DELETE FROM tg_count WHERE span = 'new' "
     "AND (begin, task_id, state) IN (SELECT v.column1, v.column2, v.column3 FROM {v})",
     "iit",

@@ -9,7 +9,7 @@ from keeping import START, claim_of, dues, end, ended, fields
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
-from tgscheduler.stores.base import Claim, Claimed, Known
+from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.timetable.run import Run
 
 pytest_plugins = ["postgres", "keepers"]
@@ -27,12 +27,12 @@ def test_a_claim_is_granted_while_the_mark_is_before_it(keeper):
         claim_of("a", START + 1, START + 3), claim_of("a", START + 3), claim_of("a", START + 4), claim_of("b", START),
     )  # fmt: skip
     assert keeper.claimed(store, first, again, next_, other) == [
-        Claimed(first, True, START + 3), Claimed(again, False, START + 3), Claimed(next_, True, START + 4),
-        Claimed(other, False, START),
+        ClaimResult(first, True, START + 3), ClaimResult(again, False, START + 3), ClaimResult(next_, True, START + 4),
+        ClaimResult(other, False, START),
     ]  # fmt: skip
-    known = store.load()
-    assert (known["a"].mark, known["a"].runs) == (START + 4, 2)
-    assert (known["b"].mark, known["b"].runs) == (START, 0)
+    record = store.load()
+    assert (record["a"].high_water, record["a"].runs) == (START + 4, 2)
+    assert (record["b"].high_water, record["b"].runs) == (START, 0)
     assert dues(stores.open(keeper.url).runs(state="running")) == [4.0, 3.0]
 
 
@@ -40,26 +40,26 @@ def test_a_claim_of_a_task_that_nobody_saved_is_granted(keeper):
     store = keeper.open()
     (answer,) = keeper.claimed(store, claim_of("a", START))
     assert answer.granted
-    assert store.load()["a"] == Known("a", "", None, START, -math.inf, 1)
+    assert store.load()["a"] == TaskRecord("a", "", None, START, -math.inf, 1)
 
 
 def test_a_mark_more_than_three_hours_ahead_does_not_count(keeper):
     store = keeper.open()
-    keeper.knows(store, "a", mark=START + 4 * 3600)
-    keeper.knows(store, "b", mark=START + 2 * 3600)
+    keeper.knows(store, "a", high_water=START + 4 * 3600)
+    keeper.knows(store, "b", high_water=START + 2 * 3600)
     assert [answer.granted for answer in keeper.claimed(store, claim_of("a", START), claim_of("b", START))] == [
         True,
         False,
     ]
-    assert store.load()["a"].mark == START
+    assert store.load()["a"].high_water == START
 
 
 def test_what_is_asked_for_by_hand_is_granted_and_moves_no_mark(keeper):
     store = keeper.open()
-    keeper.knows(store, "a", mark=START + 10)
-    (answer,) = keeper.claimed(store, claim_of("a", START, by_hand=True))
+    keeper.knows(store, "a", high_water=START + 10)
+    (answer,) = keeper.claimed(store, claim_of("a", START, off_schedule=True))
     assert answer.granted
-    assert (store.load()["a"].mark, store.load()["a"].runs) == (START + 10, 0)
+    assert (store.load()["a"].high_water, store.load()["a"].runs) == (START + 10, 0)
     assert dues(stores.open(keeper.url).runs()) == [0.0]
 
 
@@ -72,7 +72,7 @@ def test_what_ends_with_a_claim_is_on_record_where_it_is_granted(keeper):
     )
     assert [(run.state, run.count) for run in store.runs()] == [("missed", 4)]
     assert store.counts() == {"missed": 4}
-    assert store.tallies() == {"a": {"missed": 4}}
+    assert store.counts_by_task() == {"a": {"missed": 4}}
 
 
 def test_claims_come_back_in_order_however_many(keeper):
@@ -85,7 +85,7 @@ def test_claims_come_back_in_order_however_many(keeper):
     assert store.flush(20)
     assert [answer.claim for answer in keeper.answers] == claims
     assert all(answer.granted for answer in keeper.answers)
-    assert sum(known.runs for known in store.load().values()) == 3000
+    assert sum(record.runs for record in store.load().values()) == 3000
 
 
 def test_an_opened_run_is_one_record_from_its_claim_to_its_end(keeper):
@@ -150,33 +150,33 @@ def test_two_stores_never_have_one_occurrence_both(keeper):
 
 def test_what_is_known_of_tasks_comes_back_bit_by_bit(keeper):
     store = keeper.open()
-    known = {
-        "a": Known("a", "every 0.1 s", 1 / 3, START + 0.1, math.inf, 3),
-        "b": Known("b", "café ☕", None, -math.inf, -math.inf, 0),
+    record = {
+        "a": TaskRecord("a", "every 0.1 s", 1 / 3, START + 0.1, math.inf, 3),
+        "b": TaskRecord("b", "café ☕", None, -math.inf, -math.inf, 0),
     }
-    store.save(list(known.values()))
+    store.save(list(record.values()))
     assert store.flush(5)
-    assert store.load() == known
-    assert keeper.reopened(store).load() == known
+    assert store.load() == record
+    assert keeper.reopened(store).load() == record
 
 
 def test_a_known_task_keeps_its_runs_and_its_mark_does_not_go_back_unless_it_is_told_to(keeper):
     store = keeper.open()
     keeper.claimed(store, claim_of("a", START + 5))
-    store.save([Known("a", "new", 1.0, START, 2.0, 99)])
+    store.save([TaskRecord("a", "new", 1.0, START, 2.0, 99)])
     assert store.flush(5)
-    assert store.load() == {"a": Known("a", "new", 1.0, START + 5, 2.0, 1)}
-    store.save([Known("a", "new", 1.0, START)], back=True)
-    store.save([Known("a", "newer", 1.0, START - 1)])
+    assert store.load() == {"a": TaskRecord("a", "new", 1.0, START + 5, 2.0, 1)}
+    store.save([TaskRecord("a", "new", 1.0, START)], back=True)
+    store.save([TaskRecord("a", "newer", 1.0, START - 1)])
     assert store.flush(5)
-    assert store.load() == {"a": Known("a", "newer", 1.0, START, -math.inf, 1)}
+    assert store.load() == {"a": TaskRecord("a", "newer", 1.0, START, -math.inf, 1)}
 
 
 def test_a_task_saved_twice_at_once_is_as_the_second_says(keeper):
     store = keeper.open()
-    store.save([Known("a", "one", mark=START + 1), Known("a", "two", mark=START)])
+    store.save([TaskRecord("a", "one", high_water=START + 1), TaskRecord("a", "two", high_water=START)])
     assert store.flush(5)
-    assert store.load() == {"a": Known("a", "two", mark=START + 1)}
+    assert store.load() == {"a": TaskRecord("a", "two", high_water=START + 1)}
 
 
 def test_a_renamed_task_takes_its_history_with_it(keeper):
@@ -188,8 +188,8 @@ def test_a_renamed_task_takes_its_history_with_it(keeper):
     assert store.flush(5)
     assert dues(store.runs(task="new")) == [2.0, 1.0]
     assert dues(store.runs(task="old")) == [3.0]
-    assert store.load()["new"].mark == START
-    assert store.tallies() == {"new": {"ok": 2}, "old": {"ok": 1}}
+    assert store.load()["new"].high_water == START
+    assert store.counts_by_task() == {"new": {"ok": 2}, "old": {"ok": 1}}
 
 
 def test_a_rename_to_a_known_name_or_of_an_unknown_one_does_nothing(keeper):
@@ -211,7 +211,7 @@ def test_what_was_recorded_is_there_at_the_next_opening(keeper):
     store = keeper.reopened(store)
     assert len(store.runs(limit=1000)) == 101
     assert store.counts() == {"failed": 200}
-    assert store.tallies(START) == {"a": {"failed": 200}}
+    assert store.counts_by_task(START) == {"a": {"failed": 200}}
     store.record([ended("a", START + 200)])
     assert store.counts() == {"failed": 200, "ok": 1}
 
@@ -238,7 +238,7 @@ def test_a_store_is_read_without_being_opened(keeper):
     (run,) = reader.runs(task="a", since=START, limit=1)
     assert run.due == START + 0.1
     assert reader.counts() == {"ok": 1}
-    assert reader.tallies() == {"a": {"ok": 1}}
+    assert reader.counts_by_task() == {"a": {"ok": 1}}
     assert reader.load()["a"].name == "a"
     with pytest.raises(StoreError, match="open"):
         reader.record([ended("a", START)])
@@ -249,19 +249,19 @@ def test_runs_of_a_process_that_is_gone_are_lost_once_and_then_ours(keeper):
     claims = [claim_of("a", START + number) for number in range(3)]
     keeper.claimed(gone, *claims)
     store = keeper.open()
-    assert store.lost() == []  # its process lives
+    assert store.take_over_orphans() == []  # its process lives
     assert dues(store.runs()) == [2.0, 1.0, 0.0]  # and has them
     assert gone.close(5) == 0
-    lost = store.lost() or wait_for(keeper.orphans.copy)  # it looks for them as well
+    lost = store.take_over_orphans() or wait_for(keeper.orphans.copy)  # it looks for them as well
     assert [(run.id, run.state, run.due) for run in lost] == [
         (claim.opened[0].id, "running", claim.due) for claim in claims
     ]
-    assert store.lost() == []
+    assert store.take_over_orphans() == []
     assert store.runs() == []
     lost[0].state, lost[0].ended, lost[0].reason = "lost", START + 9, "its process is gone"
     store.record(lost[:1])
     lost[1].attempt = 2
-    (answer,) = keeper.claimed(store, Claim("a", lost[1].due, lost[1].due, lost[1:2], by_hand=True))
+    (answer,) = keeper.claimed(store, Claim("a", lost[1].due, lost[1].due, lost[1:2], off_schedule=True))
     assert answer.granted
     found = {run.due - START: (run.state, run.attempt) for run in stores.open(keeper.url).runs()}
     assert found == {0.0: ("lost", 1), 1.0: ("running", 2), 2.0: ("running", 1)}
@@ -273,9 +273,9 @@ def test_a_process_of_another_machine_is_gone_after_a_minute_by_the_databases_cl
     store = keeper.open()
     keeper.clock.advance(1000.0)  # a process's own clock has no say
     keeper.pretend(silent, age=50.0, machine="another")
-    assert store.lost() == []
+    assert store.take_over_orphans() == []
     keeper.pretend(silent, age=61.0, machine="another")
-    lost = store.lost()
+    lost = store.take_over_orphans()
     assert len(lost) == 1
     lost[0].state, lost[0].ended = "lost", START + 61
     store.record(lost)
@@ -285,7 +285,7 @@ def test_a_process_of_another_machine_is_gone_after_a_minute_by_the_databases_cl
     late.number = lost[0].id
     silent.record([late])  # it was there after all: the first record stays
     assert silent.flush(5)
-    assert silent.condition().down is None
+    assert silent.status().down is None
     reader = stores.open(keeper.url)
     assert sorted(run.state for run in reader.runs()) == ["lost", "ok"]
     assert reader.counts() == {"lost": 1, "ok": 1}
@@ -300,7 +300,7 @@ def test_of_two_that_start_only_one_has_what_was_lost(keeper):
     found = [None] * 4
 
     def start(place):
-        found[place] = starting[place].lost()
+        found[place] = starting[place].take_over_orphans()
 
     threads = [threading.Thread(target=start, args=(place,)) for place in range(4)]
     for thread in threads:
@@ -322,9 +322,9 @@ def test_readers_never_see_a_run_twice_or_not_at_all(keeper):
     def look():
         while not over.is_set():
             before = store.counts().get("ok", 0)
-            runs, tallies = len(store.runs(limit=100_000)), store.tallies().get("a", {}).get("ok", 0)
+            runs, counts = len(store.runs(limit=100_000)), store.counts_by_task().get("a", {}).get("ok", 0)
             after = store.counts().get("ok", 0)
-            seen.append(before <= runs <= after and before <= tallies <= after)
+            seen.append(before <= runs <= after and before <= counts <= after)
 
     reader = threading.Thread(target=look)
     reader.start()
@@ -358,7 +358,7 @@ def test_what_is_too_old_is_removed_and_still_counted(keeper):
     wait_for(lambda: len(store.runs()) == 11)
     assert min(run.due for run in store.runs()) == START - 10 * DAY
     assert store.counts() == {"ok": 21}
-    assert store.tallies()["b"] == {"ok": 1}
+    assert store.counts_by_task()["b"] == {"ok": 1}
 
 
 def test_of_each_task_the_newest_are_kept(keeper):
@@ -382,7 +382,7 @@ def test_sums_are_the_same_before_and_after_they_are_spread(keeper):
     since = [None, START + 7200, START + 86 * DAY]
 
     def look():
-        return [store.tallies(moment) for moment in since], store.counts()
+        return [store.counts_by_task(moment) for moment in since], store.counts()
 
     def new():
         with store._connections.reading() as connection:
@@ -401,6 +401,6 @@ def test_sums_of_hours_become_sums_of_days_after_60_days(keeper):
     store.record([ended("a", START), ended("a", START + 3600)])
     keeper.clock.advance(62 * DAY)
     store = keeper.reopened(store, days=None)
-    assert store.tallies(START + 3600) == {"a": {"ok": 2}}
-    assert store.tallies(START + DAY) == {}
+    assert store.counts_by_task(START + 3600) == {"a": {"ok": 2}}
+    assert store.counts_by_task(START + DAY) == {}
     keeper.reopened(store)

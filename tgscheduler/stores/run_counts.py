@@ -8,7 +8,7 @@ from tgscheduler.timetable.run import Run
 Row = tuple[str, int, int, str, int, float, float]
 
 
-class Tallies:
+class RunCounts:
     """Sums of runs by task, hour and state: [count, seconds, longest]."""
 
     __slots__ = ("sums",)
@@ -31,7 +31,7 @@ class Tallies:
                 if took > found[2]:
                     found[2] = took
 
-    def merge(self, other: "Tallies") -> None:
+    def merge(self, other: "RunCounts") -> None:
         """Add the sums of another Tallies."""
         for key, (count, seconds, longest) in other.sums.items():
             found = self.sums.setdefault(key, [0, 0.0, 0.0])
@@ -47,7 +47,7 @@ class Tallies:
         )
 
 
-def spread(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
+def roll_up(new: Iterable[tuple[int, int, str, int, float, float]]) -> list[Row]:
     """Return rows by hour, by day and of all time, from new sums: (hour, task, state, count, seconds, longest)."""
     rows: dict[tuple[str, int, int, str], list[float]] = {}
     for hour, task, state, count, seconds, longest in new:

@@ -22,7 +22,7 @@ TAKE = f"UPDATE tg_open SET node_id = ? WHERE node_id = ? RETURNING {OPEN_COLUMN
 TASK_ID = "SELECT id FROM tg_task WHERE name = ?"
 
 
-def ended_page(query: Query, task: int | None, hint: str) -> tuple[str, list[Any]]:
+def ended_page(query: Query, task: int | None, index_hint: str) -> tuple[str, list[Any]]:
     """Return the statement for a page of ended runs, and its values; ``hint``: the database's format of an index."""
     where, values = _bounds(query, task)
     if task is not None:
@@ -34,7 +34,7 @@ def ended_page(query: Query, task: int | None, hint: str) -> tuple[str, list[Any
         values.append(query.state)
         if query.state != OK:
             where.append("r.state <> 'ok'")  # the condition of the partial index
-    return _page(f"{_ENDED}{hint.format(index)}", where, values, query)
+    return _page(f"{_ENDED}{index_hint.format(index)}", where, values, query)
 
 
 def open_page(query: Query, task: int | None, node: int | None) -> tuple[str, list[Any]]:

@@ -15,17 +15,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tgscheduler.stores.base import Claim
-from tgscheduler.stores.tallies import Tallies
+from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.timetable.run import OK, Run
 
 CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH, TAKE, GIVE_UP = range(9)
 #: Delay (seconds) of ended runs, so that one transaction writes many of them.
 LINGER = 0.05
 #: Maximum number of rows of a transaction; a claim with more rows is a transaction of its own.
-BATCH = 1024
+WRITE_BATCH = 1024
 
 
-class Entry:
+class Write:
     """One write: the items of a call, or a part of them."""
 
     __slots__ = ("at", "batch", "items", "kind", "records")
@@ -43,22 +43,22 @@ class Entry:
         return (len(self.items.ids) if self.kind == DROPPED else self.records) or 1
 
 
-class Dropped:
-    """What remains of dropped runs: their tallies, the counts for ``max_runs``, and the open rows to remove."""
+class DroppedRuns:
+    """What remains of dropped runs: their counts, the counts for ``max_runs``, and the open rows to remove."""
 
     def __init__(self) -> None:
-        self.tallies = Tallies()
+        self.counts = RunCounts()
         self.opened: dict[str, int] = {}
         self.ids: list[int] = []
 
-    def split(self) -> "Dropped":
+    def split(self) -> "DroppedRuns":
         """Split off as many open rows as one transaction may remove."""
-        part = Dropped()
-        part.ids, self.ids = self.ids[:BATCH], self.ids[BATCH:]
+        part = DroppedRuns()
+        part.ids, self.ids = self.ids[:WRITE_BATCH], self.ids[WRITE_BATCH:]
         return part
 
 
-class Line:
+class WriteBuffer:
     """The write buffer of a database."""
 
     def __init__(self, bound: int) -> None:
@@ -70,107 +70,107 @@ class Line:
         #: Ids of dropped runs whose claim is still to be written: the claim does not open them.
         self.skipped: set[int] = set()
         #: Claims that were dropped with their runs: they are reported as granted.
-        self.forgotten: deque[Claim] = deque()
-        self._entries: deque[Entry] = deque()
+        self.dropped_claims: deque[Claim] = deque()
+        self._writes: deque[Write] = deque()
         self._taken = 0
         self._appended = self._done = 0  # records; one thread writes each counter
         self._ended = self._ended_done = 0
-        self._moving = threading.Lock()  # held while entries are taken, removed or dropped; never in a database call
+        self._moving = threading.Lock()  # held while writes are taken, removed or dropped; never in a database call
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._writes)
 
     @property
     def records(self) -> int:
         """Number of claimed and ended runs in the buffer."""
         return max(0, self._appended - self._done)
 
-    def append(self, entry: Entry) -> None:
-        """Append an entry."""
-        self._appended += entry.records
-        if entry.kind == RUNS:
-            self._ended += entry.records
-        self._entries.append(entry)
+    def append(self, write: Write) -> None:
+        """Append an write."""
+        self._appended += write.records
+        if write.kind == RUNS:
+            self._ended += write.records
+        self._writes.append(write)
 
-    def copy(self) -> list[Entry]:
-        """Return a copy of the entries."""
-        return list(self._entries.copy())
+    def copy(self) -> list[Write]:
+        """Return a copy of the writes."""
+        return list(self._writes.copy())
 
     def due(self, now: float) -> float | None:
         """Return the seconds until the next batch is to be written, None if nothing waits."""
-        entries = self._entries
-        for place in range(len(entries)):
+        writes = self._writes
+        for place in range(len(writes)):
             try:
-                kind = entries[place].kind
+                kind = writes[place].kind
             except IndexError:  # dropped meanwhile
                 return 0.0
             if kind != RUNS or place == 64:
                 return 0.0
         try:
-            return entries[0].at + LINGER - now
+            return writes[0].at + LINGER - now
         except IndexError:
             return None
 
-    def take(self, batch: int, limit: int = BATCH) -> list[Entry]:
-        """Return the oldest entries, at most ``limit`` rows unless the first has more; they stay in the buffer."""
+    def take(self, batch: int, limit: int = WRITE_BATCH) -> list[Write]:
+        """Return the oldest writes, at most ``limit`` rows unless the first has more; they stay in the buffer."""
         with self._moving:
-            first = self._entries[0] if self._entries else None
-            while first is not None and first.kind == DROPPED and len(first.items.ids) > BATCH:
-                self._entries.appendleft(Entry(DROPPED, first.items.split(), 0, first.at))
-            taken: list[Entry] = []
+            first = self._writes[0] if self._writes else None
+            while first is not None and first.kind == DROPPED and len(first.items.ids) > WRITE_BATCH:
+                self._writes.appendleft(Write(DROPPED, first.items.split(), 0, first.at))
+            taken: list[Write] = []
             rows = 0
-            for entry in self._entries.copy():
-                rows += entry.rows
+            for write in self._writes.copy():
+                rows += write.rows
                 if taken and rows > limit:
                     break
-                entry.batch = batch
-                taken.append(entry)
+                write.batch = batch
+                taken.append(write)
             self._taken = len(taken)
             return taken
 
-    def give_back(self, entries: Iterable[Entry]) -> None:
-        """Make taken entries wait again: their transaction was certainly not committed."""
+    def give_back(self, writes: Iterable[Write]) -> None:
+        """Make taken writes wait again: their transaction was certainly not committed."""
         with self._moving:
-            for entry in entries:
-                entry.batch = None
+            for write in writes:
+                write.batch = None
             self._taken = 0
 
-    def done(self, entries: Sequence[Entry]) -> None:
-        """Remove the entries that were taken: they are on record."""
+    def done(self, writes: Sequence[Write]) -> None:
+        """Remove the writes that were taken: they are on record."""
         with self._moving:
-            for entry in entries:
-                self._entries.popleft()
-                self._done += entry.records
-                if entry.kind == RUNS:
-                    self._ended_done += entry.records
-                elif self.skipped and entry.kind == CLAIMS:
-                    self.skipped.difference_update(run.number for claim in entry.items for run in claim.opened)
+            for write in writes:
+                self._writes.popleft()
+                self._done += write.records
+                if write.kind == RUNS:
+                    self._ended_done += write.records
+                elif self.skipped and write.kind == CLAIMS:
+                    self.skipped.difference_update(run.number for claim in write.items for run in claim.opened)
             self._taken = 0
 
-    def single_out(self, entry: Entry) -> None:
-        """Split the first entry into one per run or claim: one of them cannot be written."""
+    def single_out(self, write: Write) -> None:
+        """Split the first write into one per run or claim: one of them cannot be written."""
         with self._moving:
-            self._entries.popleft()
-            for item in reversed(entry.items):
-                records = _records(item) if entry.kind == CLAIMS else 1
-                self._entries.appendleft(Entry(entry.kind, [item], records, entry.at))
+            self._writes.popleft()
+            for item in reversed(write.items):
+                records = _records(item) if write.kind == CLAIMS else 1
+                self._writes.appendleft(Write(write.kind, [item], records, write.at))
 
-    def strike(self, entry: Entry) -> None:
-        """Remove the first entry, which cannot be written.
+    def strike(self, write: Write) -> None:
+        """Remove the first write, which cannot be written.
 
         For an ended run its sums are written instead; if they cannot be written either, only its open row is removed.
         """
-        self.done([entry])
-        self.unwritable += entry.records
-        rest = Dropped()
-        if entry.kind == RUNS:
-            rest.tallies.add(entry.items)
-            rest.ids = [run.number for run in entry.items]
-        elif entry.kind == DROPPED and entry.items.tallies.sums:
-            rest.ids = entry.items.ids
+        self.done([write])
+        self.unwritable += write.records
+        rest = DroppedRuns()
+        if write.kind == RUNS:
+            rest.counts.add(write.items)
+            rest.ids = [run.number for run in write.items]
+        elif write.kind == DROPPED and write.items.counts.sums:
+            rest.ids = write.items.ids
         if rest.ids:
             with self._moving:
-                self._entries.appendleft(Entry(DROPPED, rest, 0, entry.at))
+                self._writes.appendleft(Write(DROPPED, rest, 0, write.at))
 
     def excess(self) -> int:
         """Return the number of ended runs beyond the bound."""
@@ -186,9 +186,9 @@ class Line:
             self._moving.release()
 
     def _drop(self, many: int) -> None:
-        entries = list(self._entries)
-        taken, waiting = entries[: self._taken], entries[self._taken :]
-        runs = [run for entry in waiting if entry.kind == RUNS for run in entry.items]
+        writes = list(self._writes)
+        taken, waiting = writes[: self._taken], writes[self._taken :]
+        runs = [run for write in waiting if write.kind == RUNS for run in write.items]
         gone = {id(run): run for run in [run for run in runs if run.state == OK][:many]}
         if len(gone) < many:
             gone.update((id(run), run) for run in [run for run in runs if run.state != OK][: many - len(gone)])
@@ -196,48 +196,48 @@ class Line:
             rest = waiting[0]
             waiting = waiting[1:]
         else:
-            rest = Entry(DROPPED, Dropped(), 0, waiting[0].at if waiting else 0.0)
-        kept = [entry for entry in waiting if entry.kind != RUNS or self._thin(entry, gone)]
+            rest = Write(DROPPED, DroppedRuns(), 0, waiting[0].at if waiting else 0.0)
+        kept = [write for write in waiting if write.kind != RUNS or self._thin(write, gone)]
         kept = self._without_claims(kept, {run.id or 0 for run in gone.values()}, rest.items)
-        rest.items.tallies.add(gone.values())
-        self._entries = deque([*taken, rest, *kept])
+        rest.items.counts.add(gone.values())
+        self._writes = deque([*taken, rest, *kept])
         self.dropped += len(gone)
 
-    def _thin(self, entry: Entry, gone: dict[int, Run]) -> bool:
-        left = [run for run in entry.items if id(run) not in gone]
-        self._appended -= entry.records - len(left)
-        self._ended -= entry.records - len(left)
-        entry.items, entry.records = left, len(left)
+    def _thin(self, write: Write, gone: dict[int, Run]) -> bool:
+        left = [run for run in write.items if id(run) not in gone]
+        self._appended -= write.records - len(left)
+        self._ended -= write.records - len(left)
+        write.items, write.records = left, len(left)
         return bool(left)
 
-    def _without_claims(self, waiting: list[Entry], gone: set[int], rest: Dropped) -> list[Entry]:
+    def _without_claims(self, waiting: list[Write], gone: set[int], rest: DroppedRuns) -> list[Write]:
         """Drop the claims whose runs were all dropped, except the last of each task, which moves its mark."""
         later: set[str] = set()
-        kept: list[Entry] = []
+        kept: list[Write] = []
         unseen = set(gone) | self.skipped
         gone = unseen.copy()
-        for entry in reversed(waiting):
-            if entry.kind != CLAIMS:
-                kept.append(entry)
+        for write in reversed(waiting):
+            if write.kind != CLAIMS:
+                kept.append(write)
                 continue
             claims: list[Claim] = []
-            for claim in reversed(entry.items):
+            for claim in reversed(write.items):
                 ids = {run.id or 0 for run in claim.opened}
                 unseen -= ids
-                if ids and not claim.closed and ids <= gone and (claim.by_hand or claim.task in later):
-                    if not claim.by_hand:
+                if ids and not claim.closed and ids <= gone and (claim.off_schedule or claim.task in later):
+                    if not claim.off_schedule:
                         rest.opened[claim.task] = rest.opened.get(claim.task, 0) + len(ids)
                     self.skipped -= ids
-                    self.forgotten.append(claim)
+                    self.dropped_claims.append(claim)
                     continue
                 self.skipped |= ids & gone
-                later |= set() if claim.by_hand else {claim.task}
+                later |= set() if claim.off_schedule else {claim.task}
                 claims.insert(0, claim)
             records = sum(map(_records, claims))
-            self._appended -= entry.records - records
-            entry.items, entry.records = claims, records
+            self._appended -= write.records - records
+            write.items, write.records = claims, records
             if claims:
-                kept.append(entry)
+                kept.append(write)
         rest.ids.extend(unseen - self.skipped)
         return kept[::-1]
 
@@ -246,21 +246,21 @@ def _records(claim: Claim) -> int:
     return len(claim.opened) + len(claim.closed)
 
 
-def portions(kind: int, items: Sequence[Any], at: float) -> Iterator[Entry]:
-    """Yield entries of at most BATCH rows for the items of one call; a claim is never split."""
+def portions(kind: int, items: Sequence[Any], at: float) -> Iterator[Write]:
+    """Yield writes of at most WRITE_BATCH rows for the items of one call; a claim is never split."""
     if kind != CLAIMS:
-        for place in range(0, len(items), BATCH):
-            part = list(items[place : place + BATCH])
-            yield Entry(kind, part, len(part) if kind == RUNS else 0, at)
+        for place in range(0, len(items), WRITE_BATCH):
+            part = list(items[place : place + WRITE_BATCH])
+            yield Write(kind, part, len(part) if kind == RUNS else 0, at)
         return
     claims: list[Claim] = []
     records = 0
     for claim in items:
         many = _records(claim)
-        if claims and records + many > BATCH:
-            yield Entry(kind, claims, records, at)
+        if claims and records + many > WRITE_BATCH:
+            yield Write(kind, claims, records, at)
             claims, records = [], 0
         claims.append(claim)
         records += many
     if claims:
-        yield Entry(kind, claims, records, at)
+        yield Write(kind, claims, records, at)

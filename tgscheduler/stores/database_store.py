@@ -3,7 +3,7 @@
 ::
 
     claim, save, rename, record --> write buffer --> the writer's thread --> database --> answer(claims)
-    runs, tallies               <-- what is on record, and what is still in the write buffer
+    runs, counts               <-- what is on record, and what is still in the write buffer
     counts                      <-- numbers in memory
 """
 
@@ -18,17 +18,27 @@ from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.messages import clean
-from tgscheduler.stores import reading
-from tgscheduler.stores import statements as sql
-from tgscheduler.stores.base import Claim, Claimed, Condition, Known, Query, Readable, hour
+from tgscheduler.stores import queries, sql
+from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord, hour
 from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.line import CLAIMS, DROPPED, FLUSH, RENAME, RUNS, SAVES, SAVES_BACK, Entry, Line, portions
 from tgscheduler.stores.nodes import this_process
 from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
-from tgscheduler.stores.tallies import Tallies
+from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.stores.totals import read_totals
+from tgscheduler.stores.write_buffer import (
+    CLAIMS,
+    DROPPED,
+    FLUSH,
+    RENAME,
+    RUNS,
+    SAVES,
+    SAVES_BACK,
+    Write,
+    WriteBuffer,
+    portions,
+)
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.run import Run
 
@@ -36,15 +46,15 @@ from tgscheduler.timetable.run import Run
 NODE = 1 << 36
 
 
-class DatabaseStore(Readable):
+class DatabaseStore(QueryMixin):
     """Stores runs and tasks in a database; one thread writes.
 
     Retention: runs of the last ``days`` (None: no bound), and of each task the newest ``per_task`` (None: no bound).
-    It is down if the database fails twice in a row, or does not answer for ``patience`` seconds; then up to ``buffer``
+    It is down if the database fails twice in a row, or does not answer for ``timeout`` seconds; then up to ``buffer``
     ended runs wait in memory. Without :meth:`open` it is read-only.
     """
 
-    lasts = True
+    persistent = True
 
     def __init__(
         self,
@@ -55,19 +65,19 @@ class DatabaseStore(Readable):
         days: float | None = 90.0,
         per_task: int | None = 10_000,
         buffer: int = 10_000,
-        patience: float = 2.0,
+        timeout: float = 2.0,
     ) -> None:
-        for name, value in (("days", days), ("per_task", per_task), ("buffer", buffer), ("patience", patience)):
+        for name, value in (("days", days), ("per_task", per_task), ("buffer", buffer), ("timeout", timeout)):
             if value is not None and not value > 0:
                 raise InvalidValue(f"{name}: expected a number above 0{_or_none(name)}, got {value!r}")
         self._database = database
         self._clock = Clock() if clock is None else clock
-        self._patience = patience
+        self._timeout = timeout
         self._connections = Connections(database, auto_migrate)
-        self._line = Line(buffer)
-        self._writer = Writer(database, self._line, self._clock, patience, Pruner(database, days, per_task))
+        self._buffer = WriteBuffer(buffer)
+        self._writer = Writer(database, self._buffer, self._clock, timeout, Pruner(database, days, per_task))
         self._recorded: dict[str, int] = {}
-        self._numbers: Iterator[int] = itertools.count(1)
+        self._run_ids: Iterator[int] = itertools.count(1)
         _stores.add(self)
 
     def __repr__(self) -> str:
@@ -82,14 +92,14 @@ class DatabaseStore(Readable):
 
     def open(
         self,
-        answer: Callable[[list[Claimed]], None],
-        changed: Callable[[Condition], None],
+        on_claimed: Callable[[list[ClaimResult]], None],
+        on_status: Callable[[StoreStatus], None],
         clock: Clock | None = None,
-        orphans: Callable[[list[Run]], None] | None = None,
+        on_orphans: Callable[[list[Run]], None] | None = None,
     ) -> None:
         """Connect, migrate and start the writer; raise StoreError if that fails.
 
-        If another process was alone with the database, wait at most ``patience`` seconds until it has noticed this one.
+        If another process was alone with the database, wait at most ``timeout`` seconds until it has noticed this one.
         """
         self._connections.check_process()
         if clock is not None:
@@ -100,19 +110,19 @@ class DatabaseStore(Readable):
             self._database.prepare()
             connection = self._connect()
             try:
-                self._enrol(connection)
+                self._register_node(connection)
             except BaseException:
                 self._connections.disconnect(connection)
                 raise
         self._connections.opened = True
-        self._writer.start(connection, self._connect, answer, changed, orphans or _leave)
-        self._writer.admitted.wait(self._patience)
+        self._writer.start(connection, self._connect, on_claimed, on_status, on_orphans or _ignore_orphans)
+        self._writer.admitted.wait(self._timeout)
 
-    def _enrol(self, connection: Any) -> None:
+    def _register_node(self, connection: Any) -> None:
         writer = self._writer
         if writer.peers.come(connection, this_process(), self._clock.now()):
             writer.session.restart_numbers()
-            self._numbers = itertools.count(writer.node * NODE + 1)
+            self._run_ids = itertools.count(writer.node * NODE + 1)
         writer.totals.read_others(self._database, connection)
 
     def _connect(self) -> Any:
@@ -126,7 +136,7 @@ class DatabaseStore(Readable):
             self._writer.stop(timeout)
             self._connections.opened = False
         self._connections.disconnect_idle()
-        return self._line.records
+        return self._buffer.records
 
     # -- writing ------------------------------------------------------------------------------------------------------
 
@@ -139,14 +149,14 @@ class DatabaseStore(Readable):
         return max(0.0, -self._writer.peers.ahead)
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Have claims committed; ``answer`` brings them back, in order."""
+        """Have claims committed; ``on_claimed`` brings them back, in order."""
         self._connections.check_open()
         for claim in claims:
             for runs in (claim.opened, claim.closed):
                 for run in runs:
                     if run.id is None:
-                        run.number = next(self._numbers)
-        self._hand_in_all(CLAIMS, claims)
+                        run.number = next(self._run_ids)
+        self._submit_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
         """Remember runs that have ended."""
@@ -156,52 +166,52 @@ class DatabaseStore(Readable):
         counts = self._recorded.copy()
         for run in runs:
             if run.id is None:
-                run.number = next(self._numbers)
+                run.number = next(self._run_ids)
             counts[run.state] = counts.get(run.state, 0) + run.count
-        line = self._line
-        idle = not len(line)
-        for entry in portions(RUNS, runs, clocks.elapsed()):
-            line.append(entry)
+        buffer = self._buffer
+        idle = not len(buffer)
+        for write in portions(RUNS, runs, clocks.elapsed()):
+            buffer.append(write)
         self._recorded = counts
         if idle:
             self._writer.ring()
-        if line.excess() > 0 and self.condition().down is not None:
-            line.shorten()
+        if buffer.excess() > 0 and self.status().down is not None:
+            buffer.shorten()
 
-    def save(self, tasks: Sequence[Known], back: bool = False) -> None:
+    def save(self, tasks: Sequence[TaskRecord], back: bool = False) -> None:
         """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
         self._connections.check_open()
-        self._hand_in_all(SAVES_BACK if back else SAVES, tasks)
+        self._submit_all(SAVES_BACK if back else SAVES, tasks)
 
     def rename(self, old: str, new: str) -> None:
         """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
         self._connections.check_open()
-        self._hand_in(RENAME, (old, new))
+        self._submit(RENAME, (old, new))
 
     def flush(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
         self._connections.check_open()
         written = threading.Event()
-        self._hand_in(FLUSH, written)
+        self._submit(FLUSH, written)
         return written.wait(timeout)
 
-    def _hand_in(self, kind: int, what: Any) -> None:
-        self._line.append(Entry(kind, what, 0, clocks.elapsed()))
+    def _submit(self, kind: int, what: Any) -> None:
+        self._buffer.append(Write(kind, what, 0, clocks.elapsed()))
         self._writer.ring()
 
-    def _hand_in_all(self, kind: int, items: Sequence[Any]) -> None:
-        for entry in portions(kind, items, clocks.elapsed()):
-            self._line.append(entry)
+    def _submit_all(self, kind: int, items: Sequence[Any]) -> None:
+        for write in portions(kind, items, clocks.elapsed()):
+            self._buffer.append(write)
         self._writer.ring()
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def condition(self) -> Condition:
+    def status(self) -> StoreStatus:
         """Return the status of the store."""
-        return self._writer.condition()
+        return self._writer.status()
 
     def _find(self, query: Query) -> list[Run]:
-        waiting = [run for entry in self._line.copy() if entry.kind == RUNS for run in entry.items]
+        waiting = [run for write in self._buffer.copy() if write.kind == RUNS for run in write.items]
         with self._connections.reading() as connection:
             found = self._read_page(connection, query)
         if query.task is not None:
@@ -215,17 +225,17 @@ class DatabaseStore(Readable):
         database, found = self._database, {}
         task = None
         if query.task is not None:
-            ids = database.rows(connection, reading.TASK_ID, (self.spelled(query.task),))
+            ids = database.rows(connection, queries.TASK_ID, (self.spelled(query.task),))
             if not ids:
                 return {}
             task = ids[0][0]
-        if query.state in reading.OPEN_STATES:
+        if query.state in queries.OPEN_STATES:
             node = self._writer.node if self._connections.opened else None
-            rows = database.rows(connection, *reading.open_page(query, task, node))
-            found = {row[0]: reading.open_run(row) for row in rows}
-        if query.state not in reading.UNENDED:
-            rows = database.rows(connection, *reading.ended_page(query, task, database.hint))
-            found.update((row[0], reading.ended_run(row)) for row in rows)
+            rows = database.rows(connection, *queries.open_page(query, task, node))
+            found = {row[0]: queries.open_run(row) for row in rows}
+        if query.state not in queries.UNENDED:
+            rows = database.rows(connection, *queries.ended_page(query, task, database.index_hint))
+            found.update((row[0], queries.ended_run(row)) for row in rows)
         return found
 
     def counts(self) -> dict[str, int]:
@@ -235,7 +245,7 @@ class DatabaseStore(Readable):
                 return read_totals(self._database, connection)
         return self._writer.totals.with_recorded(self._recorded)
 
-    def tallies(self, since: float | None = None) -> dict[str, dict[str, int]]:
+    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later.
 
         If ``since`` is before the last 60 days, it is rounded down to the day: counts by hour are kept no longer.
@@ -245,35 +255,35 @@ class DatabaseStore(Readable):
             span, begin = "hour", int(hour(since))
             if since < self._clock.now() - (HOURS_KEPT - 1) * DAY:
                 span, begin = "day", begin // 86400 * 86400
-        entries = self._line.copy()
+        writes = self._buffer.copy()
         with self._connections.reading() as connection:
             rows = self._database.rows(connection, sql.SUMS, (span, begin, begin, self._writer.node))
-        tallies: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         written = 0
         for task, state, count in rows:
             if task is None:
                 written = int(count)
             else:
-                tallies.setdefault(task, {})[state] = int(count)
-        for (task, due, state), (count, _, _) in _waiting(entries, written).sums.items():
+                counts.setdefault(task, {})[state] = int(count)
+        for (task, due, state), (count, _, _) in _waiting(writes, written).sums.items():
             if since is None or due >= begin:
-                states = tallies.setdefault(self.spelled(task), {})
+                states = counts.setdefault(self.spelled(task), {})
                 states[state] = states.get(state, 0) + int(count)
-        return tallies
+        return counts
 
     def spelled(self, name: str) -> str:
         """Return a task's name as it is on record: characters that the database cannot hold are escaped."""
         return clean(name, self._database.encoding)
 
-    def load(self) -> dict[str, Known]:
+    def load(self) -> dict[str, TaskRecord]:
         """Return what is known of every task, by name."""
         with self._connections.reading() as connection:
-            return {row[0]: Known(*row) for row in self._database.rows(connection, sql.KNOWN)}
+            return {row[0]: TaskRecord(*row) for row in self._database.rows(connection, sql.TASK_RECORDS)}
 
-    def lost(self) -> list[Run]:
+    def take_over_orphans(self) -> list[Run]:
         """Return the runs in flight of processes that are gone, as running; they belong to this process from then on.
 
-        Each must be recorded as lost, or taken over: claimed again by hand as an opened run of the same id.
+        Each must be recorded as lost, or taken over: claimed again off schedule as an opened run of the same id.
         """
         self._connections.check_open()
         database, me = self._database, self._writer.node
@@ -292,23 +302,23 @@ class DatabaseStore(Readable):
 
     def _in_child(self) -> None:
         """Be inert in a forked child: whatever is open belongs to the parent."""
-        self._writer.forget()
+        self._writer.reset_after_fork()
         self._connections.reset_after_fork()
 
 
-def _waiting(entries: Sequence[Entry], written: int) -> Tallies:
-    """Return the sums of the entries that transactions up to number ``written`` have not written."""
-    tallies = Tallies()
-    for entry in entries:
-        if entry.batch is None or entry.batch > written:
-            if entry.kind == RUNS:
-                tallies.add(entry.items)
-            elif entry.kind == DROPPED:
-                tallies.merge(entry.items.tallies)
-    return tallies
+def _waiting(writes: Sequence[Write], written: int) -> RunCounts:
+    """Return the sums of the writes that transactions up to number ``written`` have not written."""
+    counts = RunCounts()
+    for write in writes:
+        if write.batch is None or write.batch > written:
+            if write.kind == RUNS:
+                counts.add(write.items)
+            elif write.kind == DROPPED:
+                counts.merge(write.items.counts)
+    return counts
 
 
-def _leave(runs: list[Run]) -> None:
+def _ignore_orphans(runs: list[Run]) -> None:
     """Ignore runs whose process is gone."""
 
 
