@@ -34,7 +34,7 @@ def main() -> None:
         "day",
         short,
         {
-            "the books add up at each hour": adds_up,
+            "the journal adds up at each hour": adds_up,
             "memory of the last hour within 1 MiB of the first": abs(traced[-1] - traced[0]) < 1 << 20,
             "under ten minutes": took < 600,
         },

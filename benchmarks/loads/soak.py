@@ -52,7 +52,7 @@ def main() -> None:
         "soak",
         short,
         {
-            "the books add up": adds_up and sum(map(counts.__getitem__, ENDS)) == sum(counts.values()),
+            "the journal adds up": adds_up and sum(map(counts.__getitem__, ENDS)) == sum(counts.values()),
             "one in a hundred failed": counts["failed"] == (next(numbers) - 1) // 100,
             "resident memory grows by less than 8 MiB": last["resident"] - first["resident"] < 8 << 20,
             "threads within the bound and six": most_threads <= BOUND + 6,

@@ -35,7 +35,7 @@ def main() -> None:
         short,
         {
             "each fire is one run": ran[0] == expected,
-            "the books add up": sum(counts.values()) == counts["ok"] == expected,
+            "the journal adds up": sum(counts.values()) == counts["ok"] == expected,
             "under a minute": took < 60,
         },
         days=days,

@@ -99,11 +99,11 @@ def test_dates_are_looked_at_and_missed_occurrences_counted_without_the_lock(eng
     engine.add_task(int, sometimes, taskname="except")
     engine.add_task(int, either(sometimes, Interval(5000)), taskname="either")
     engine.add_cron_task(int, "* * * * *", taskname="cron")
-    engine.add_cron_task(int, "* * * * *", taskname="terms", jitter=5)
+    engine.add_cron_task(int, "* * * * *", taskname="jitter", jitter=5)
     engine.tick(DAY)
     engine.clock.advance(DAY)
     engine.tick()
-    assert [engine.runs(name)[0].count for name in ("cron", "terms")] == [1440, 1440]
+    assert [engine.runs(name)[0].count for name in ("cron", "jitter")] == [1440, 1440]
     assert entry_of(engine.get_task("cron")).limits is None
     assert locked.count(False) > 10
     assert not any(locked)

@@ -8,9 +8,9 @@ from named import expand, missing
 PROMISES = expand(
     {
         "Each occurrence is accounted for.": """
-            engine/test_books::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
-            engine/test_books::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
-            engine/test_books::test_counts_name_every_state_and_add_up_to_what_came_due
+            engine/test_journal_invariant::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
+            engine/test_journal_invariant::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
+            engine/test_journal_invariant::test_counts_name_every_state_and_add_up_to_what_came_due
             engine/test_loop::test_a_task_that_still_runs_is_not_started_again_and_the_reason_names_its_run
             """,
         "No drift.": """
@@ -36,7 +36,7 @@ PROMISES = expand(
         "Bounded.": """
             executors/test_threaded::test_three_hundred_that_are_due_at_once_run_a_hundred_at_a_time_in_order
             executors/test_forked::test_children_are_bounded_and_wait_in_order
-            engine/test_books::test_history_is_bounded_and_counts_are_not
+            engine/test_journal_invariant::test_history_is_bounded_and_counts_are_not
             engine/test_lifecycle::test_stop_leaves_an_action_that_never_returns_behind
             engine/test_lifecycle::test_stop_ends_children_by_process_group
             """,
@@ -110,7 +110,7 @@ TESTS = expand(
             host/test_plugin::test_start_stop_start_in_one_process
             guide/test_promises::test_jobs_are_scheduled_anew_at_each_start
             host/test_store::test_runs_and_pauses_outlive_the_server
-            engine/test_remembering::test_what_a_calendar_task_missed_while_nothing_ran_is_up_to_its_misfire_policy
+            engine/test_restore::test_what_a_calendar_task_missed_while_nothing_ran_is_up_to_its_misfire_policy
             """,
         "The process is killed, and there is a store": """
             engine/test_shared_store::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so

@@ -77,8 +77,8 @@ TESTS = expand(
         "action: calls the API": """
             faults/test_action_calls::test_an_action_may_call_every_verb_within_two_seconds
             faults/test_action_calls::test_in_a_forked_run_each_verb_is_an_error_that_says_why
-            engine/test_steering::test_each_verb_answers_from_inside_an_action
-            engine/test_steering::test_in_a_forked_run_each_verb_is_an_error
+            engine/test_control::test_each_verb_answers_from_inside_an_action
+            engine/test_control::test_in_a_forked_run_each_verb_is_an_error
             faults/test_action_calls::test_a_forked_run_that_stops_its_copy_of_the_scheduler_stops_nothing
             engine/test_lifecycle::test_an_action_may_stop_its_scheduler
             """,
@@ -160,8 +160,8 @@ TESTS = expand(
             faults/test_loop_clock::test_while_a_hundred_thousand_are_due_adding_and_cancelling_answer
             """,
         "loop: storms of add, cancel, rename": """
-            engine/test_books::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
-            engine/test_books::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
+            engine/test_journal_invariant::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
+            engine/test_journal_invariant::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
             engine/test_state_machine::test_anything_in_any_order_books_each_occurrence_once
             engine/test_names::test_get_tasks_is_a_new_dict
             """,

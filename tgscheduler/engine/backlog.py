@@ -18,13 +18,13 @@ class Backlog(Stage):
     def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
         super().__init__(clock, ended)
         self._times: list[tuple[float, int, Occurrence]] = []
-        self._numbers = itertools.count()
+        self._sequence = itertools.count()
         #: When the first of them is released (POSIX seconds), infinity if none waits for a time.
         self.earliest = math.inf
 
     def hold_until(self, moment: float, occurrence: Occurrence) -> None:
         """Hold an occurrence until ``moment``."""
-        heapq.heappush(self._times, (moment, next(self._numbers), occurrence))
+        heapq.heappush(self._times, (moment, next(self._sequence), occurrence))
         self.earliest = self._times[0][0]
         self.hold([occurrence])
 

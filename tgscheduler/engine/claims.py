@@ -74,7 +74,7 @@ class PendingClaim:
             parts.append(part)
         return parts
 
-    def make_claim(self, beside_timetable: bool) -> Claim:
+    def make_claim(self, off_schedule: bool) -> Claim:
         """Return the claim for all its runs."""
         opened = [run for _, run in self.occurrences]
         runs = [*opened, *self.closed] if self.closed else opened
@@ -83,7 +83,7 @@ class PendingClaim:
             due, until = first.due, first.until
         else:
             due, until = min(run.due for run in runs), max(run.until for run in runs)
-        self.claim = Claim(first.task, due, until, opened, self.closed, beside_timetable)
+        self.claim = Claim(first.task, due, until, opened, self.closed, off_schedule)
         return self.claim
 
     @property
@@ -164,7 +164,7 @@ class ClaimQueue(Stage):
         return self._runs_pending >= MAX_PENDING_RUNS
 
     @property
-    def patience_left(self) -> float:
+    def timeout_left(self) -> float:
         """Seconds until the oldest claim times out and its runs start without it, infinity if none will."""
         if not self._pending or not self._starts_unclaimed:
             return math.inf
@@ -180,7 +180,7 @@ class ClaimQueue(Stage):
         """Wait until the store has answered all claims, for virtual clocks; return whether there was any."""
         return bool(self._pending) and self._store.flush(10.0)
 
-    def submit(self, batch: PlannedBatch, beside_timetable: bool = False) -> None:
+    def submit(self, batch: PlannedBatch, off_schedule: bool = False) -> None:
         """Submit claims for planned runs to the store, and empty the batch."""
         started, queued, closed = batch.started, batch.queued, batch.closed
         batch.started, batch.queued, batch.closed = [], [], []
@@ -191,7 +191,7 @@ class ClaimQueue(Stage):
         claims: dict[object, PendingClaim] = {}
 
         def claim_of(run: Run) -> PendingClaim:
-            key = id(run) if beside_timetable else run.task
+            key = id(run) if off_schedule else run.task
             found = claims.get(key)
             if found is None:
                 found = claims[key] = PendingClaim(now)
@@ -208,7 +208,7 @@ class ClaimQueue(Stage):
         made: list[Claim] = []
         for whole in claims.values():
             for pending in whole.parts():
-                claim = pending.make_claim(beside_timetable or pending.is_unnamed_one_shot)
+                claim = pending.make_claim(off_schedule or pending.is_unnamed_one_shot)
                 self._pending[id(claim)] = pending
                 self._runs_pending += _size(claim)
                 if _is_catch_up(claim):
@@ -261,14 +261,14 @@ class ClaimQueue(Stage):
     def _take(self, pending: PendingClaim, result: ClaimResult, results: ClaimResults) -> None:
         claim = result.claim
         if result.granted:
-            results.batch.started += self._leaving(pending.started)
-            results.batch.queued += self._leaving(pending.queued)
+            results.batch.started += self._release(pending.started)
+            results.batch.queued += self._release(pending.queued)
             results.closed += pending.closed
             if self._future_marks and self._future_marks.pop(claim.task, None) is not None:
                 self._report_future_marks()
             return
         beyond = claim.until > result.high_water
-        for entry, run in self._leaving(pending.occurrences):
+        for entry, run in self._release(pending.occurrences):
             if result.early or not claim.off_schedule:
                 results.marks.append(RefusedMark(entry, result.high_water, beyond, result.early))
             if result.early:
@@ -303,8 +303,8 @@ class ClaimQueue(Stage):
             pending = self._timed_out[key] = self._pending.pop(key)
             assert pending.claim is not None
             self._note_answered(pending.claim)
-            results.batch.started += self._leaving(pending.started)
-            results.batch.queued += self._leaving(pending.queued)
+            results.batch.started += self._release(pending.started)
+            results.batch.queued += self._release(pending.queued)
         return results
 
     def _check_late_result(self, pending: PendingClaim | None, result: ClaimResult) -> None:
@@ -316,7 +316,7 @@ class ClaimQueue(Stage):
                 result.claim.due,
             )
 
-    def _leaving(self, occurrences: Sequence[Occurrence]) -> list[Occurrence]:
+    def _release(self, occurrences: Sequence[Occurrence]) -> list[Occurrence]:
         """Remove and return those that were not cancelled meanwhile."""
         leave = self.waiting.pop
         return [occurrence for occurrence in occurrences if leave(occurrence[1], None) is not None]

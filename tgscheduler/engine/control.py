@@ -58,7 +58,7 @@ class Control:
         """Pause one task; return whether that changed anything."""
         end, restore = self._moment(until), self._planner.restore
         with self._registry.lock:
-            entry = self._known("pause", task)
+            entry = self._require_entry("pause", task)
             limits = entry.limited()
             changed, limits.paused_until = limits.paused_until != end, end
             self._put_again([entry])
@@ -74,7 +74,7 @@ class Control:
         """End the pause of one task; return whether it was paused."""
         restore = self._planner.restore
         with self._registry.lock:
-            entry = self._known("resume", task)
+            entry = self._require_entry("resume", task)
             limits = entry.limits
             if limits is None or limits.paused_until <= self._clock.now():
                 return False
@@ -143,7 +143,7 @@ class Control:
         if loop is None or dispatcher is None or not self._planner.started:
             raise InvalidValue(f"run_now: the scheduler does not run, and so {task!r} cannot; start it first")
         with self._registry.lock:
-            entry = self._known("run_now", task)
+            entry = self._require_entry("run_now", task)
             run = Run(self._registry.label(entry), self._clock.now())
             run.reason = "by hand"
         dispatcher.request(entry, run)
@@ -175,7 +175,7 @@ class Control:
         check_trigger(trigger)
         now, registry = self._clock.now(), self._registry
         with registry.lock:
-            entry = self._known("reschedule_task", task)
+            entry = self._require_entry("reschedule_task", task)
         try:
             due = trigger.next_after(now)  # without the lock: it may be a custom one
             if due is not None and not now < due < math.inf:
@@ -262,7 +262,7 @@ class Control:
             raise InvalidValue(f"until: expected a moment to come, got {until!r}")
         return end
 
-    def _known(self, verb: str, task: Any) -> Entry:
+    def _require_entry(self, verb: str, task: Any) -> Entry:
         """Return the entry of a task of this scheduler; raise InvalidValue or InvalidType if there is none.
 
         The caller holds the lock.

@@ -157,7 +157,7 @@ class Dispatcher:
 
     def release_ready(self, now: float) -> None:
         """Start the retries whose time has come; with a persistent store each is claimed before it starts."""
-        started = [occurrence for occurrence in self.backlog.ready(now) if self._leaves_backlog(occurrence)]
+        started = [occurrence for occurrence in self.backlog.ready(now) if self._release_from_backlog(occurrence)]
         if started:
             batch = PlannedBatch()
             batch.requested = PlannedBatch()
@@ -166,10 +166,10 @@ class Dispatcher:
 
     def _release_held(self, occurrence: Occurrence) -> None:
         """Submit an occurrence that the backlog has held, unless it was cancelled meanwhile."""
-        if self._leaves_backlog(occurrence):
+        if self._release_from_backlog(occurrence):
             self._submit([occurrence])
 
-    def _leaves_backlog(self, occurrence: Occurrence) -> bool:
+    def _release_from_backlog(self, occurrence: Occurrence) -> bool:
         entry, run = occurrence
         if entry.state is entries.CANCELLED:
             self.backlog.cancel_waiting(run, "its task was cancelled")

@@ -109,7 +109,7 @@ class _ChildProcess:
         try:
             for _ in range(2):
                 pipes += forks.pipe()
-            life_read, self._life, report_read, report = pipes
+            life_read, self._lifeline, report_read, report = pipes
             self.pid = forks.fork(keep=(life_read, report), standing=0.0)
         except BaseException:  # the host is at a limit
             for fd in pipes:
@@ -149,7 +149,7 @@ class _ChildProcess:
             return self._status is None
 
     def stop(self, timeout: float) -> None:
-        life, self._life = self._life, -1
+        life, self._lifeline = self._lifeline, -1
         if life >= 0:
             forks.close(life)
         for bound, sig in ((timeout + 2.0, signal.SIGTERM), (0.5, signal.SIGKILL), (5.0, None)):

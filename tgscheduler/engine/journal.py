@@ -15,7 +15,7 @@ from tgscheduler.stores.base import Query, Store, hour
 from tgscheduler.timetable.run import STATES, Run
 
 #: Maximum number of ended runs that one call records.
-BATCH = 1024
+RECORD_BATCH = 1024
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class Journal:
         if self._unrecorded:
             closed, self._unrecorded = [*self._unrecorded, *closed], []
         take = self.ended.popleft  # no other thread pops: it is at least as long as when its length was read
-        batch = [take() for _ in range(min(len(self.ended), BATCH))]
+        batch = [take() for _ in range(min(len(self.ended), RECORD_BATCH))]
         self._version += 1
         try:
             close = self._open.pop

@@ -223,7 +223,7 @@ class Loop:
             self._placements.place_slowly(slow, now, batch)
             dispatch(batch)  # a trigger that failed is recorded
         for entry, due in batch.to_ask:
-            planner.ask(entry, due, now, batch)
+            planner.plan_slowly(entry, due, now, batch)
             dispatch(batch)
         for entry in batch.to_reschedule:
             planner.call_reschedule(entry)
@@ -233,7 +233,7 @@ class Loop:
         dispatcher = self.dispatcher
         deadline = min(deadline, now + COLLECT_INTERVAL, dispatcher.backlog.earliest)
         if dispatcher.claims is not None:
-            deadline = min(deadline, now + dispatcher.claims.patience_left)
+            deadline = min(deadline, now + dispatcher.claims.timeout_left)
         for executor in self._elsewhere:
             if executor.enforces_timeouts:
                 deadline = min(deadline, executor.enforce_timeouts(now))

@@ -4,7 +4,7 @@
 
     begin, place_batch     at a start: all that wait, batch by batch
     place_all              after a step of the clock
-    place_slowly           entries with a slow trigger, without the lock; :meth:`ask_first` does so at an add
+    place_slowly           entries with a slow trigger, without the lock; :meth:`find_first_slowly` does so at an add
     put_again              after a claim that was refused
     adopt_anchor           when another process has begun the grid
 """

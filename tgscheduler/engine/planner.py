@@ -3,7 +3,7 @@
 ::
 
     plan(now, batch)      what is due, at most 256 entries: plan.decide -> Agenda.put, under the engine's lock
-    ask(entry, ...)       the same without the lock, for what may take long
+    plan_slowly(...)       the same without the lock, for what may take long
     place(entry, ...)     a first fire time, at an add or a start
     schedule(entry, due)  into the agenda, with jitter and pause; the loop is woken if it would sleep too long
 
@@ -168,7 +168,7 @@ class Planner:
         if itself and not (started and entry.task.method == method.sequential):
             batch.to_reschedule.append(entry)
 
-    def ask(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> None:
+    def plan_slowly(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> None:
         """Plan an entry without the lock, as that may take long."""
         label, limits = self.name_of(entry), entry.limits
         paused_until = max(-math.inf if limits is None else limits.paused_until, self._registry.paused_until)
@@ -275,7 +275,7 @@ class Planner:
     def place(self, entry: Entry, delay: float | None, now: float, asked: Placement | None = None) -> None:
         """Give an entry its first fire time, under the lock; before the start it waits for that.
 
-        ``asked``: what a slow trigger has answered (:meth:`Placements.ask_first`).
+        ``asked``: what a slow trigger has answered (:meth:`Placements.find_first_slowly`).
         """
         if not self.started:
             if entry.ticket is not None:

@@ -49,20 +49,20 @@ class Restore:
     def __init__(self, store: PersistentStore, registry: Registry) -> None:
         self._store = store
         self._registry = registry
-        self._before = store.load()
+        self._loaded = store.load()
         #: Seconds by which this process's clock is behind the store's, which decides what is in the future.
         self._behind = store.behind()
-        self._present: dict[str, TaskRecord] = {}
+        self._current: dict[str, TaskRecord] = {}
         self._unsaved: dict[str, TaskRecord] = {}
         self._new: dict[str, Entry] = {}
         #: Runs that were in flight when their process ended.
         self.orphans: list[Run] = store.take_over_orphans()
-        all_tasks = self._before.pop(ALL, None)
+        all_tasks = self._loaded.pop(ALL, None)
         if all_tasks is not None:
             registry.paused_until = max(registry.paused_until, all_tasks.paused_until)
-        self._present[ALL] = TaskRecord(ALL, "", paused_until=registry.paused_until)
-        if all_tasks != self._present[ALL]:
-            self._unsaved[ALL] = self._present[ALL]
+        self._current[ALL] = TaskRecord(ALL, "", paused_until=registry.paused_until)
+        if all_tasks != self._current[ALL]:
+            self._unsaved[ALL] = self._current[ALL]
 
     @property
     def alone(self) -> bool:
@@ -71,7 +71,7 @@ class Restore:
 
     def orphaned_names(self) -> list[str]:
         """Return the names that have a history, but no task any more."""
-        return sorted(self._before)
+        return sorted(self._loaded)
 
     def restored_due(self, entry: Entry, now: float, due: float | None) -> float | None:
         """Return an entry's first fire time, by its history; ``due`` if it has none. None: it never fires."""
@@ -79,7 +79,7 @@ class Restore:
         record = self._take(label) or self._take_over(entry, label)
         if record is None:
             if entry.trigger is not None:
-                again = label in self._present
+                again = label in self._current
                 self._save_later(self._new_record(entry, label, now, due), at_once=again)
                 if not again and _has_grid(entry):
                     self._new[label] = entry
@@ -132,7 +132,7 @@ class Restore:
     def _take(self, name: str) -> TaskRecord | None:
         """Remove and return the record of a name, which the store may spell otherwise."""
         spelled = self._store.spelled(name)
-        record = self._before.pop(spelled, None)
+        record = self._loaded.pop(spelled, None)
         if record is None or spelled == name:
             return record
         self._rename_orphans(spelled, name)
@@ -174,7 +174,7 @@ class Restore:
         return TaskRecord(label, spec_of(entry), anchor, math.nextafter(now - ahead, -math.inf), _paused_until(entry))
 
     def _save_later(self, record: TaskRecord, at_once: bool = False) -> None:
-        self._present[record.name] = record
+        self._current[record.name] = record
         if at_once:
             self._store.save([record], back=True)
         else:
@@ -194,9 +194,9 @@ class Restore:
         stored = self._store.load()
         adopted = []
         for label, entry in new.items():
-            record, ours = stored.get(self._store.spelled(label)), self._present[label]
+            record, ours = stored.get(self._store.spelled(label)), self._current[label]
             if record is not None and record.spec == ours.spec and record.anchor not in (None, ours.anchor):
-                self._present[label] = replace(ours, anchor=record.anchor)
+                self._current[label] = replace(ours, anchor=record.anchor)
                 adopted.append((entry, record.anchor))
         return adopted
 
@@ -209,31 +209,31 @@ class Restore:
 
     def save_pause(self, label: str, until: float) -> None:
         """Save a pause of a task, or of all (ALL), or its end (minus infinity)."""
-        record = self._present.get(label) or self._before.get(self._store.spelled(label)) or TaskRecord(label, "")
-        self._present[label] = record = replace(record, name=label, paused_until=until)
+        record = self._current.get(label) or self._loaded.get(self._store.spelled(label)) or TaskRecord(label, "")
+        self._current[label] = record = replace(record, name=label, paused_until=until)
         self._store.save([record])
 
     def save_resumed(self, labels: Iterable[str]) -> None:
         """Save the end of many pauses."""
-        records = [replace(self._present[label], paused_until=-math.inf) for label in labels if label in self._present]
-        self._present.update((each.name, each) for each in records)
+        records = [replace(self._current[label], paused_until=-math.inf) for label in labels if label in self._current]
+        self._current.update((each.name, each) for each in records)
         if records:
             self._store.save(records)
 
     def rename(self, old: str, new: str) -> None:
         """Move the history to a new name."""
-        record = self._present.pop(old, None)
+        record = self._current.pop(old, None)
         if record is not None:
-            self._present[new] = replace(record, name=new)
+            self._current[new] = replace(record, name=new)
         self._store.rename(old, new)
 
     def on_clock_set_back(self, entries: Iterable[Entry], now: float) -> None:
         """Let entries that have never run fire from now on: the clock was set back to before they were added."""
         moved = []
         for entry in entries:
-            record = self._present.get(self._registry.label(entry))
+            record = self._current.get(self._registry.label(entry))
             if record is not None and record.high_water > now and not record.runs and entry.last_run is None:
-                self._present[record.name] = record = replace(record, high_water=math.nextafter(now, -math.inf))
+                self._current[record.name] = record = replace(record, high_water=math.nextafter(now, -math.inf))
                 moved.append(record)
         if moved:
             self._store.save(moved, back=True)
@@ -242,12 +242,12 @@ class Restore:
         """Save the marks and grids of interval entries that have followed a step of the wall clock."""
         moved = []
         for entry in entries:
-            record = self._present.get(self._registry.label(entry))
+            record = self._current.get(self._registry.label(entry))
             trigger = entry.trigger
             if record is not None and isinstance(trigger, Interval):
                 anchor = None if record.anchor is None else trigger.anchor
                 record = replace(record, anchor=anchor, high_water=max(entry.high_water, record.high_water + seconds))
-                self._present[record.name] = record
+                self._current[record.name] = record
                 moved.append(record)
         if moved:
             self._store.save(moved, back=True)

@@ -1,4 +1,4 @@
-"""What a store that outlives the process makes of tasks with terms, of steering, and of a clock that is stepped."""
+"""What a persistent store makes of tasks with options, of pauses and moves, and of a clock that is stepped."""
 
 import math
 import sqlite3
