@@ -124,8 +124,8 @@ def rows(document, marker):
 
 def fixtures_plugin():
     """Return how pytest is told of our fixtures: not at all where the package is installed, as it finds them itself."""
-    installed = any(plugin.value == "tgscheduler.fixtures" for plugin in entry_points(group="pytest11"))
-    return () if installed else ("-p", "tgscheduler.fixtures")
+    installed = any(plugin.value == "tgscheduler.pytest_plugin" for plugin in entry_points(group="pytest11"))
+    return () if installed else ("-p", "tgscheduler.pytest_plugin")
 
 
 def flaky(ticked, failures, seconds=0.0, error=ValueError):

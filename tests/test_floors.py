@@ -52,8 +52,8 @@ FLOORS = {
         *("engine.adding", "engine.scheduler", "engine.forked"),
     ],
     "F5": [
-        *("startup", "configlogging", "configfile", "config", "building", "scheduler", "testing", "rehearsal", ""),
-        "fixtures",
+        *("startup", "configlogging", "configfile", "config", "settings", "scheduler", "testing", "rehearsal", ""),
+        "pytest_plugin",
     ],
     "F6": ["host.plugin", "host", "host.server"],
 }

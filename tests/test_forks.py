@@ -83,7 +83,7 @@ def test_a_fork_of_the_application_waits_a_bounded_time_for_a_call_that_stands(c
 
 
 def test_a_fork_of_ours_is_refused_while_a_call_stands_but_not_for_ever(call, monkeypatch):
-    monkeypatch.setattr(forks, "PATIENCE", 0.01)
+    monkeypatch.setattr(forks, "CALL_TIMEOUT", 0.01)
     monkeypatch.setattr(forks, "LONGEST", 0.01)
     with pytest.raises(forks.Busy):
         child_says(lambda: 3, lambda: forks.fork(keep=()))

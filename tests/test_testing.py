@@ -333,12 +333,12 @@ def test_a_user_s_tests_get_the_fixtures(tmp_path):
 def test_pytest_finds_the_fixtures_by_an_entry_point():
     metadata = configparser.ConfigParser()
     metadata.read(ROOT / "setup.cfg", encoding="utf-8")
-    assert metadata["options.entry_points"]["pytest11"].strip() == "tgscheduler = tgscheduler.fixtures"
-    assert importlib.util.find_spec("tgscheduler.fixtures") is not None
+    assert metadata["options.entry_points"]["pytest11"].strip() == "tgscheduler = tgscheduler.pytest_plugin"
+    assert importlib.util.find_spec("tgscheduler.pytest_plugin") is not None
 
 
 def test_the_fixtures_import_nothing_of_ours_before_they_are_asked_for():
-    tree = ast.parse((ROOT / "tgscheduler" / "fixtures.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "tgscheduler" / "pytest_plugin.py").read_text(encoding="utf-8"))
     names = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     names |= {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     assert names == {"datetime", "collections.abc", "typing", "pytest"}

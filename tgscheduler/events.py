@@ -60,7 +60,7 @@ class Events:
         self.wanted: dict[str, tuple[_Subscription, ...]] = {}
         #: Number of events that were dropped, as the queue was full.
         self.dropped = 0
-        self._door = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
+        self._lock = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._copies = 0  # number of forks that copied this: a host's "thread" may be in the copy, too
@@ -76,7 +76,7 @@ class Events:
             if name not in NAMES:
                 raise InvalidValue(f"subscribe: expected names among {', '.join(NAMES)}, got {name!r}")
         subscription: _Subscription = [callback]
-        with self._door:
+        with self._lock:
             self.wanted = {
                 name: self.wanted.get(name, ()) + ((subscription,) if name in chosen else ())
                 for name in NAMES
@@ -85,7 +85,7 @@ class Events:
 
         def unsubscribe() -> None:
             subscription.clear()  # ends a delivery in progress as well
-            with self._door:
+            with self._lock:
                 left = {name: tuple(each for each in known if each) for name, known in self.wanted.items()}
                 self.wanted = {name: known for name, known in left.items() if known}
 
@@ -97,7 +97,7 @@ class Events:
             return
         event = Event(name, self._now(), task, run, facts)
         if self._inline:
-            self._tell(event)
+            self._deliver(event)
         elif self._queue.qsize() >= LONGEST:
             self.dropped += 1
             if self.dropped == 1:
@@ -109,7 +109,7 @@ class Events:
 
     def drain(self, timeout: float) -> None:
         """Wait at most ``timeout`` seconds until all events are delivered, and end the thread."""
-        with self._door:
+        with self._lock:
             thread, self._thread = self._thread, None
             if thread is None:
                 return
@@ -121,15 +121,15 @@ class Events:
         if thread.is_alive():
             log.warning("a listener of the scheduler's events did not return in time; its thread is left behind")
 
-    def forget(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a forked child: drop the thread and the queue; the parent has both, and delivers the events."""
-        self._door = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
+        self._lock = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
         self._copies += 1
         self._queue = queue.SimpleQueue()
         self._thread = None
 
     def _start(self) -> None:
-        with self._door:
+        with self._lock:
             if self._thread is not None:
                 return
             work = self._queue, self._copies
@@ -142,9 +142,9 @@ class Events:
 
     def _serve(self, waiting: "queue.SimpleQueue[Event | None]", copies: int) -> None:
         while (event := waiting.get()) is not None and copies == self._copies:
-            self._tell(event)
+            self._deliver(event)
 
-    def _tell(self, event: Event) -> None:
+    def _deliver(self, event: Event) -> None:
         for subscription in self.wanted.get(event.name, ()):
             try:
                 for callback in subscription:

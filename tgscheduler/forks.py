@@ -24,7 +24,7 @@ LONGEST = 1.0
 
 #: Seconds that a fork by this package waits for calls per attempt, and in all. A call that takes longer waits for a
 #: disk, a server or a lock of another process, and holds no lock of its library meanwhile.
-PATIENCE = 0.2
+CALL_TIMEOUT = 0.2
 STANDING = 10.0
 
 
@@ -67,12 +67,12 @@ class Gate(ContextDecorator):
                 if self._forks:
                     self._changed.notify_all()
 
-    def close(self, patience: float) -> bool:
+    def close(self, timeout: float) -> bool:
         """Block new calls of other threads; wait until none is in progress, and return whether that is so."""
-        me, end = threading.get_ident(), elapsed() + patience
+        me, end = threading.get_ident(), elapsed() + timeout
         with self._lock:
             if me not in self._forks:
-                self._changed.wait_for(lambda: not self._forks and self._waiting <= {me}, patience)
+                self._changed.wait_for(lambda: not self._forks and self._waiting <= {me}, timeout)
             self._forks.append(me)
             empty = self._changed.wait_for(lambda: self._calls.keys() <= {me}, end - elapsed())
             if not empty and self._busy_since is None:
@@ -120,7 +120,7 @@ def no_calls(standing: float = STANDING) -> Iterator[None]:
     Raise Busy if a call does not return in time, unless forks have met such calls for ``standing`` seconds.
     """
     try:
-        if not no_fork.close(PATIENCE) and no_fork.stands() < standing:
+        if not no_fork.close(CALL_TIMEOUT) and no_fork.stands() < standing:
             raise Busy("a database call has not come back yet")
         yield
     finally:

@@ -39,11 +39,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from tgscheduler import building, config
+from tgscheduler import config
 from tgscheduler.engine.forked import ForkedScheduler
 from tgscheduler.engine.scheduler import Scheduler, ThreadedScheduler
 from tgscheduler.events import Event
 from tgscheduler.executors.base import current_run
+from tgscheduler.settings import scheduler_arguments
 from tgscheduler.timetable.calendar_tasks import CronLikeTask, CronTask, DayTaskRescheduler, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.policy import Policy, Retry, method
 from tgscheduler.timetable.run import Run
@@ -149,7 +150,7 @@ _create_lock = threading.Lock()
 
 def build(settings: Mapping[str, Any]) -> ThreadedScheduler:
     """Return a new scheduler, made from checked ``tg.scheduler.*`` settings."""
-    return ThreadedScheduler(**building.arguments(settings))
+    return ThreadedScheduler(**scheduler_arguments(settings))
 
 
 def _get_scheduler() -> Scheduler:
@@ -169,7 +170,7 @@ def configured_scheduler() -> Scheduler:
     """Return the default scheduler, applying the current settings unless it is already running."""
     scheduler = _get_scheduler()
     if not scheduler.running:
-        scheduler.configure(**building.arguments(config.settings()))
+        scheduler.configure(**scheduler_arguments(config.settings()))
     return scheduler
 
 

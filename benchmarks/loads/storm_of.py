@@ -17,7 +17,7 @@ WRITERS = 30
 PAUSE = 0.05  # seconds between two tasks of a writer
 
 #: Seconds that the last tasks have to run: the predecessor checks for new ones every 5 s at the latest.
-PATIENCE = 12.0
+LAST_RUNS_TIMEOUT = 12.0
 
 
 class Storm:
@@ -96,7 +96,7 @@ def main(who: str, kind: str, seconds: float, path: str) -> None:
     storm.stop.set()
     for writer in writers:
         writer.join()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LAST_RUNS_TIMEOUT
     while len(storm.ran()) < len(storm.added) and time.monotonic() < end:
         time.sleep(0.05)
     time.sleep(0.5)  # for runs that have just begun to end and be logged

@@ -288,7 +288,7 @@ class Lifecycle:
         self.loop = self.dispatcher = self._closing = self._stopping_thread = None
         self._planner.reset_after_fork()
         self._journal.reset_after_fork()
-        self._events.forget()
+        self._events.reset_after_fork()
         self.forked = was_running
 
 

@@ -47,13 +47,13 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         super().__init__(bus)
         self._scheduler: Scheduler | None = None
         self._added: list[Task] = []
-        self._begun = False
+        self._started = False
         self._on_air = False
         self._stopping = False
         self._pid = 0
         self._handler = _CherryPyLog()
-        self._telling: dict[str, Callable[[], None]] = {}
-        self._door = threading.RLock()  # a signal handler may call stop() during a bus.subscribe
+        self._publishing: dict[str, Callable[[], None]] = {}
+        self._lock = threading.RLock()  # a signal handler may call stop() during a bus.subscribe
         for name, channel in CHANNELS.items():
             bus.listeners[channel] = _Channel(bus.listeners.get(channel, ()), functools.partial(self._follow, name))
 
@@ -73,14 +73,14 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         """Run ``call_on_startup`` in order and, if ``tg.scheduler`` is true, start the scheduler."""
         self._pid = os.getpid()
         _ours.addHandler(self._handler)
-        self._begun = True
+        self._started = True
         scheduler = self._scheduler = configured_scheduler()
         self._on_air = bool(config.get("tg.scheduler"))
         self._follow(*NAMES)
         with scheduler.collecting() as self._added:
             for hook in list(call_on_startup):
                 self._run("call_on_startup", hook)
-                if not self._begun:  # the hook, or a signal during it, has stopped the plugin
+                if not self._started:  # the hook, or a signal during it, has stopped the plugin
                     return
         if not config.get("tg.scheduler"):
             self.bus.log("The scheduler is off and nothing fires; tg.scheduler = True under [global] switches it on.")
@@ -130,8 +130,8 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         # A second stop inside the first, which gets here itself later; or a child that the application forked.
         if self._stopping or self._pid != os.getpid():
             return
-        begun, self._begun = self._begun, False
-        for hook in list(call_on_shutdown) if begun else ():
+        started, self._started = self._started, False
+        for hook in list(call_on_shutdown) if started else ():
             try:
                 self._run("call_on_shutdown", hook)
             except (Exception, SystemExit):
@@ -148,15 +148,15 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
 
     def _follow(self, *names: str) -> None:
         """Subscribe to exactly those of the scheduler's events that have a listener on the bus."""
-        with self._door:
+        with self._lock:
             for name in names:
                 wanted = self._on_air and bool(self.bus.listeners[CHANNELS[name]])
-                if wanted and name not in self._telling and self._scheduler is not None:
-                    self._telling[name] = self._scheduler.subscribe(self._tell, name)
-                elif not wanted and name in self._telling:
-                    self._telling.pop(name)()
+                if wanted and name not in self._publishing and self._scheduler is not None:
+                    self._publishing[name] = self._scheduler.subscribe(self._publish, name)
+                elif not wanted and name in self._publishing:
+                    self._publishing.pop(name)()
 
-    def _tell(self, event: Event) -> None:
+    def _publish(self, event: Event) -> None:
         channel = CHANNELS[event.name]
         try:
             try:

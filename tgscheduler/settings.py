@@ -23,7 +23,7 @@ _OF_STORE = {
 }
 
 
-def arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
+def scheduler_arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a Scheduler, or of ``configure``, from checked ``tg.scheduler.*`` settings."""
     chosen = {name: settings[f"tg.scheduler.{name}"] for name in _SAME if f"tg.scheduler.{name}" in settings}
     return {**chosen, "policy": config.policy(settings), "store": _store(settings)}
