@@ -141,7 +141,7 @@ def flaky(ticked, failures, seconds=0.0, error=ValueError):
     return action
 
 
-class Foreign:
+class CustomTrigger:
     """A trigger of the application's own that answers what it is told."""
 
     def __init__(self, answer):

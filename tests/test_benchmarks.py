@@ -6,7 +6,7 @@ import re
 
 import pytest
 from helpers import ROOT
-from named import missing
+from tests_by_name import missing
 
 from benchmarks import __main__ as command
 from benchmarks import goals, harness, loads, peers, report

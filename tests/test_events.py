@@ -165,7 +165,7 @@ def test_a_listener_may_unsubscribe_itself_and_others_from_within(ticked, told):
 
 
 @pytest.mark.parametrize("make", [ThreadedScheduler, TickedScheduler])
-def test_a_listener_that_raises_is_logged_and_nobody_feels_it(make, told, caplog):
+def test_a_listener_that_raises_is_logged_and_no_one_feels_it(make, told, caplog):
     def broken(event):
         raise ValueError("as planned")
 
@@ -197,7 +197,7 @@ def test_a_listener_that_ends_its_thread_does_not():
 
 @pytest.mark.slow
 @pytest.mark.realtime
-def test_a_listener_that_blocks_delays_nobody_is_bound_and_drops(monkeypatch, caplog):
+def test_a_listener_that_blocks_delays_no_one_is_bound_and_drops(monkeypatch, caplog):
     monkeypatch.setattr(events, "LONGEST", 20)
     release, heard = threading.Event(), []
 
@@ -262,7 +262,7 @@ def test_inline_a_listener_may_steer(ticked, told):
 # -- threads and processes -------------------------------------------------------------------------------------------
 
 
-def test_nobody_listens_and_there_is_no_thread():
+def test_no_one_listens_and_there_is_no_thread():
     with running(ThreadedScheduler()) as scheduler:
         scheduler.add_single_task(int)
         wait_for(lambda: scheduler.counts()["ok"])

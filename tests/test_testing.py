@@ -69,7 +69,7 @@ def test_the_wall_clock_can_be_stepped(seconds):
 
 
 @pytest.mark.parametrize("seconds", [0, 1, -0.5])
-def test_what_nobody_would_notice_is_no_step(seconds):
+def test_what_no_one_would_notice_is_no_step(seconds):
     with pytest.raises(InvalidValue, match="a step is more than"):
         VirtualClock().step_by(seconds)
 
@@ -121,7 +121,7 @@ def test_tick_to_a_moment():
     assert engine.clock.now() == 1120
 
 
-def test_what_is_booked_later_is_counted_at_once():
+def test_what_is_recorded_later_is_counted_at_once():
     engine = TickedScheduler()
     seen = []
     engine.add_interval_task(lambda: seen.append(engine.counts()), 60, initialdelay=60)

@@ -135,7 +135,7 @@ def test_endless_recursion_is_a_failure(executor):
     assert (run.state, "RecursionError" in run.error) == ("failed", True)
 
 
-def test_an_action_knows_its_run_and_nobody_else_does(executor, tmp_path):
+def test_an_action_knows_its_run_and_no_one_else_does(executor, tmp_path):
     path = tmp_path / "seen"
     end_of(executor, submit(executor, lambda: path.write_text(repr(current_run())), name="known"))
     assert path.read_text() == "CurrentRun(task='known', due=0.0, attempt=1)"
@@ -191,7 +191,7 @@ def test_a_run_that_was_given_up_does_not_end_again(executor):
     assert [ended for _, ended in executor._ended] == [run, after]
 
 
-def test_finish_and_withdraw_of_an_unknown_run_say_so(executor):
+def test_finish_and_cancel_waiting_of_an_unknown_run_say_so(executor):
     assert not executor.finish(Run("x", 0.0), "ok")
     assert not executor.cancel_waiting(Run("x", 0.0), "because")
 

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from keeping import START, ended
 from pgserver import PASSWORD
+from store_helpers import START, ended
 
 from tgscheduler import stores
 from tgscheduler.errors import InvalidValue, StoreError
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
@@ -130,33 +130,33 @@ def test_the_files_are_their_owners_alone(sqlite, tmp_path, umask):
     assert modes == dict.fromkeys(("runs.db", "runs.db-wal", "runs.db-shm"), 0o600)
 
 
-def test_a_newer_schema(keeper):
-    store = keeper.open()
+def test_a_newer_schema(factory):
+    store = factory.open()
     store._database.execute(
         store._writer.session.connection, "INSERT INTO tg_schema (version, applied) VALUES (99, 0.0)"
     )
     store.close(5)
-    assert "version 99, this tgscheduler knows up to" in refused(keeper.url)
+    assert "version 99, this tgscheduler knows up to" in refused(factory.url)
     with pytest.raises(StoreError, match="version 99"):
-        stores.open(keeper.url).runs()
+        stores.open(factory.url).runs()
 
 
-def test_migrations_that_are_not_to_be_applied(keeper, tmp_path):
-    if keeper.url.startswith("sqlite"):
+def test_migrations_that_are_not_to_be_applied(factory, tmp_path):
+    if factory.url.startswith("sqlite"):
         (tmp_path / "runs.db").touch()
-    assert "the migrations 0001, 0002 are not applied" in refused(keeper.url, auto_migrate=False)
+    assert "the migrations 0001, 0002 are not applied" in refused(factory.url, auto_migrate=False)
     with pytest.raises(StoreError, match="0001"):
-        stores.open(keeper.url).runs()
-    keeper.open().close(5)
-    keeper.open(auto_migrate=False)
+        stores.open(factory.url).runs()
+    factory.open().close(5)
+    factory.open(auto_migrate=False)
 
 
-def test_processes_that_open_an_empty_database_at_once(keeper):
+def test_processes_that_open_an_empty_database_at_once(factory):
     failed = []
 
     def open_one():
         try:
-            keeper.open()
+            factory.open()
         except StoreError as error:
             failed.append(error)
 
@@ -166,7 +166,7 @@ def test_processes_that_open_an_empty_database_at_once(keeper):
     for thread in threads:
         thread.join()
     assert failed == []
-    (found,) = (stores.open(keeper.url),)
+    (found,) = (stores.open(factory.url),)
     assert found.load() == {}
 
 

@@ -8,12 +8,12 @@ import time
 
 import pytest
 from helpers import wait_for
-from keeping import START, Keeper, claim_of, dues, end, ended, is_down
+from store_helpers import START, StoreFactory, claim_of, dues, end, ended, is_down
 
 from tgscheduler import stores
 from tgscheduler.stores.base import StoreStatus
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
@@ -41,8 +41,8 @@ def test_a_file_that_is_removed_is_put_back_with_all_that_was_in_it(sqlite, tmp_
 def test_a_file_behind_a_symbolic_link_is_put_back_too(sqlite, tmp_path, removed):
     (tmp_path / "disk").mkdir()
     target, link = tmp_path / "disk" / "real.db", tmp_path / "runs.db"
-    keeper = Keeper(f"sqlite:///{target}")
-    keeper.open().close(5)
+    factory = StoreFactory(f"sqlite:///{target}")
+    factory.open().close(5)
     link.symlink_to(target)
     store = sqlite.open()
     store.record([ended("a", START + number) for number in range(100)])
@@ -158,9 +158,9 @@ def test_a_full_disk_and_its_return(tmp_path):
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not allowed here")
-    keeper = Keeper(f"sqlite:///{disk}/runs.db")
+    factory = StoreFactory(f"sqlite:///{disk}/runs.db")
     try:
-        store = keeper.open()
+        store = factory.open()
         ballast = disk / "ballast"
         ballast.write_bytes(b"x" * 400_000)
         number = 0
@@ -171,7 +171,7 @@ def test_a_full_disk_and_its_return(tmp_path):
             store.record([end(claim.opened[0])])
             time.sleep(0.0005)
         assert "make room" in store.status().down
-        acknowledged = len(keeper.answers)
+        acknowledged = len(factory.answers)
         assert acknowledged > 10
         for _ in range(200):
             number += 1
@@ -182,12 +182,12 @@ def test_a_full_disk_and_its_return(tmp_path):
         ballast.unlink()
         assert store.flush(20)
         wait_for(lambda: not is_down(store))
-        assert store.counts() == stores.open(keeper.url).counts() == {"ok": number}
-        assert len(keeper.answers) == number
+        assert store.counts() == stores.open(factory.url).counts() == {"ok": number}
+        assert len(factory.answers) == number
         assert store.close(5) == 0
         with sqlite3.connect(disk / "runs.db") as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         connection.close()
     finally:
-        keeper.close()
+        factory.close()
         subprocess.run(["umount", str(disk)], check=True)

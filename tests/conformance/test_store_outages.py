@@ -10,15 +10,15 @@ import time
 
 import pytest
 from helpers import wait_for
-from keeping import START, Keeper, claim_of, dues, end, ended, is_down
 from pgserver import PASSWORD
 from proxies import Proxy
+from store_helpers import START, StoreFactory, claim_of, dues, end, ended, is_down
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError, WrongProcess
 from tgscheduler.stores.base import StoreStatus
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 pytestmark = pytest.mark.usefixtures("impatient")
 
 
@@ -92,9 +92,9 @@ def test_what_is_beyond_the_buffer_is_dropped_oldest_successes_first_and_the_sum
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_commit_that_is_not_answered_is_neither_lost_nor_done_twice(keeper, when):
-    store = keeper.open(timeout=0.2)
-    keeper.knows(store, "a")
+def test_a_commit_that_is_not_answered_is_neither_lost_nor_done_twice(factory, when):
+    store = factory.open(timeout=0.2)
+    factory.knows(store, "a")
     database, commit = store._database, store._database.commit
     failures = []
 
@@ -109,14 +109,14 @@ def test_a_commit_that_is_not_answered_is_neither_lost_nor_done_twice(keeper, wh
 
     database.commit = cut
     claim = claim_of("a", START + 1)
-    (answer,) = keeper.claimed(store, claim)
+    (answer,) = factory.claimed(store, claim)
     assert answer.granted
     store.record([end(claim.opened[0]), ended("a", START)])
     assert store.flush(10)
     assert failures
-    assert dues(stores.open(keeper.url).runs()) == [1.0, 0.0]
+    assert dues(stores.open(factory.url).runs()) == [1.0, 0.0]
     assert store.load()["a"].runs == 1
-    assert store.counts() == stores.open(keeper.url).counts() == {"ok": 2}
+    assert store.counts() == stores.open(factory.url).counts() == {"ok": 2}
 
 
 @pytest.mark.slow
@@ -125,23 +125,23 @@ def test_a_connection_that_is_cut_at_its_commit(own_server, when):
     proxy = Proxy(own_server.port)
     own_server.execute('DROP DATABASE IF EXISTS "cut" WITH (FORCE)')
     own_server.execute('CREATE DATABASE "cut"')
-    keeper = Keeper(own_server.url(proxy.port, database="cut"))
+    factory = StoreFactory(own_server.url(proxy.port, database="cut"))
     try:
-        store = keeper.open()
-        keeper.knows(store, "a")
+        store = factory.open()
+        factory.knows(store, "a")
         for number in range(1, 6):
             proxy.cut = when
             claim = claim_of("a", START + number)
-            (answer,) = keeper.claimed(store, claim, timeout=15)
+            (answer,) = factory.claimed(store, claim, timeout=15)
             assert answer.granted
             store.record([end(claim.opened[0])])
         assert store.flush(15)
         assert proxy.cuts >= 5
         assert store.load()["a"].runs == 5
         assert dues(store.runs()) == [5.0, 4.0, 3.0, 2.0, 1.0]
-        assert stores.open(keeper.url).counts() == {"ok": 5}
+        assert stores.open(factory.url).counts() == {"ok": 5}
     finally:
-        keeper.close()
+        factory.close()
         proxy.close()
 
 
@@ -150,10 +150,10 @@ def test_a_connection_that_is_cut_at_its_commit(own_server, when):
 def test_a_server_that_restarts(own_server, mode):
     own_server.execute('DROP DATABASE IF EXISTS "again" WITH (FORCE)')
     own_server.execute('CREATE DATABASE "again"')
-    keeper = Keeper(own_server.url(database="again"))
+    factory = StoreFactory(own_server.url(database="again"))
     try:
-        store = keeper.open()
-        keeper.knows(store, "a")
+        store = factory.open()
+        factory.knows(store, "a")
         number = 0
 
         def work(until):
@@ -173,14 +173,14 @@ def test_a_server_that_restarts(own_server, mode):
         own_server.start()
         work(lambda: not is_down(store))
         assert store.flush(10)
-        assert all(answer.granted for answer in keeper.answers)
-        assert len(keeper.answers) == number
-        assert store.counts() == stores.open(keeper.url).counts() == {"ok": number}
+        assert all(answer.granted for answer in factory.answers)
+        assert len(factory.answers) == number
+        assert store.counts() == stores.open(factory.url).counts() == {"ok": number}
         assert len(store.runs(limit=100_000)) == number
-        assert [status.down is None for status in keeper.conditions] == [False, True]
-        assert PASSWORD not in str(keeper.conditions)
+        assert [status.down is None for status in factory.conditions] == [False, True]
+        assert PASSWORD not in str(factory.conditions)
     finally:
-        keeper.close()
+        factory.close()
 
 
 def test_connections_that_are_ended_at_random(postgres):
@@ -203,8 +203,8 @@ def test_connections_that_are_ended_at_random(postgres):
     assert store.load()["a"].runs == 299
 
 
-def test_what_cannot_be_written_is_dropped_alone_and_said(keeper, caplog):
-    store = keeper.open()
+def test_what_cannot_be_written_is_dropped_alone_and_said(factory, caplog):
+    store = factory.open()
     runs = [ended("a", START + number) for number in range(20)]
     runs[7].attempt = 1 << 80
     store.record(runs)
@@ -215,15 +215,15 @@ def test_what_cannot_be_written_is_dropped_alone_and_said(keeper, caplog):
 
 
 @pytest.mark.parametrize("field", ["attempt", "count", "error"])
-def test_what_cannot_be_written_leaves_nothing_open(keeper, field):
-    store = keeper.open()
+def test_what_cannot_be_written_leaves_nothing_open(factory, field):
+    store = factory.open()
     claims = [claim_of("a", START + number) for number in range(1, 4)]
-    keeper.claimed(store, *claims)
+    factory.claimed(store, *claims)
     runs = [end(claim.opened[0]) for claim in claims]
     setattr(runs[1], field, object() if field == "error" else 1 << 80)
     store.record(runs)
     assert store.flush(10)
-    reader = stores.open(keeper.url)
+    reader = stores.open(factory.url)
     assert dues(reader.runs(state="ok")) == [3.0, 1.0]
     assert reader.runs(state="running") == []
     assert reader.counts() == {"ok": 2 if field == "count" else 3}
@@ -231,7 +231,7 @@ def test_what_cannot_be_written_leaves_nothing_open(keeper, field):
 
 
 @pytest.mark.slow
-def test_a_slow_database_is_said_and_keeps_nobody_waiting(sqlite):
+def test_a_slow_database_is_said_and_keeps_no_one_waiting(sqlite):
     store = sqlite.open(timeout=0.1)
     commit, slow = store._database.commit, threading.Event()
     store._database.commit = lambda connection: (slow.wait(5), commit(connection))
@@ -264,8 +264,8 @@ def test_a_store_that_is_down_is_closed_in_time_and_says_what_it_has_not_written
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="takes os.fork")
-def test_a_forked_child_lets_its_parents_connections_alone(keeper, tmp_path):
-    store = keeper.open()
+def test_a_forked_child_lets_its_parents_connections_alone(factory, tmp_path):
+    store = factory.open()
     store.record([ended("a", START)])
     assert store.flush(5)
     assert store.runs()
@@ -288,7 +288,7 @@ def test_a_forked_child_lets_its_parents_connections_alone(keeper, tmp_path):
                     continue
             said.append("held" if any(str(tmp_path) in link for link in links) else "let go")
             try:
-                said.append(str(len(stores.open(keeper.url).runs())))
+                said.append(str(len(stores.open(factory.url).runs())))
             except WrongProcess:
                 said.append("not here")
         finally:
@@ -298,9 +298,9 @@ def test_a_forked_child_lets_its_parents_connections_alone(keeper, tmp_path):
     with open(answer, "rb") as pipe:
         said = pipe.read().decode()
     os.waitpid(pid, 0)
-    own = "not here" if keeper.url.startswith("sqlite") else "1"
+    own = "not here" if factory.url.startswith("sqlite") else "1"
     assert said == f"inert inert inert inert 0 let go {own}"
     store.record([ended("a", START + 1)])
     assert store.flush(5)
     assert dues(store.runs()) == [1.0, 0.0]
-    assert keeper.conditions == []
+    assert factory.conditions == []

@@ -3,14 +3,14 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from keeping import START, Keeper, dues, ended, fields
+from store_helpers import START, StoreFactory, dues, ended, fields
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.stores.base import Query, StoreStatus
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable.run import STATES, Run, Where
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 
 DAY = 86400.0
 
@@ -22,9 +22,9 @@ def store(request, tmp_path):
         yield MemoryStore()
         return
     url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
-    keeper = Keeper(url)
-    yield keeper.open()
-    keeper.close()
+    factory = StoreFactory(url)
+    yield factory.open()
+    factory.close()
 
 
 @pytest.fixture(params=[False, True], ids=["at once", "on record"])
@@ -86,7 +86,7 @@ def test_pages_meet_without_a_gap_by_the_last_run_of_the_one_before(store, settl
         assert len(set(whole)) == len(whole) == (30 if "task" in words else 60)
 
 
-def test_counts_and_tallies_add_up_occurrences(store, settle):
+def test_counts_and_counts_by_task_add_up_occurrences(store, settle):
     store.record([ended("a", START, "ok", 2), ended("b", START + 3600, "missed", 5)])
     assert settle()
     store.record([ended("a", START + 3600), ended("a", START + 7200, "failed")])
@@ -141,8 +141,8 @@ def drawn_runs(draw):
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(runs=st.lists(drawn_runs(), min_size=1, max_size=40))
-def test_all_that_a_run_says_comes_back_bit_by_bit(keeper, runs):
-    store = keeper.open(days=None, per_task=None)
+def test_all_that_a_run_says_comes_back_bit_by_bit(factory, runs):
+    store = factory.open(days=None, per_task=None)
     try:
         store.record(runs)
         assert store.flush(5)
@@ -153,8 +153,8 @@ def test_all_that_a_run_says_comes_back_bit_by_bit(keeper, runs):
         store.close(5)
 
 
-def test_text_that_no_database_takes_is_spelled_out(keeper):
-    store = keeper.open()
+def test_text_that_no_database_takes_is_spelled_out(factory):
+    store = factory.open()
     run = ended("a\0b", START, "failed")
     run.error, run.reason, run.where = "lone \ud800 half", "nul \0", Where("h", 1, "t\0")
     store.record([run])

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from helpers import DAY, NOON, Foreign, entry_of, noop, running, states, total, wait_for
+from helpers import DAY, NOON, CustomTrigger, entry_of, noop, running, states, total, wait_for
 
 from tgscheduler.errors import InvalidType, InvalidValue, WrongProcess
 from tgscheduler.scheduler import ForkedScheduler, Run, ThreadedScheduler
@@ -24,7 +24,7 @@ VERBS = {
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_an_unknown_an_ended_and_a_foreign_task_are_errors(ticked, verb):
+def test_an_unknown_an_ended_and_a_custom_task_are_errors(ticked, verb):
     cancelled = ticked.add_interval_task(noop, 60, taskname="cancelled")
     ticked.cancel(cancelled)
     ended = ticked.add_single_task(noop, taskname="ended")
@@ -258,7 +258,7 @@ def test_a_stop_and_a_start_keep_pauses_and_triggers(ticked):
     ticked.add_interval_task(noop, 10, taskname="paused", initialdelay=10)
     ticked.add_single_task(noop, taskname="single", initialdelay=10)
     ticked.add_weekday_task(noop, [1], (0, 0), taskname="moved")
-    ticked.reschedule_task("moved", Foreign(lambda moment: (moment // 8 + 1) * 8))
+    ticked.reschedule_task("moved", CustomTrigger(lambda moment: (moment // 8 + 1) * 8))
     ticked.pause("paused")
     ticked.pause("single")
     ticked.pause_all(NOON + 30)

@@ -248,7 +248,7 @@ def test_handle_exception_may_be_overridden(ticked, caplog):
     assert not caplog.records
 
 
-def test_a_trigger_that_raises_parks_its_task_and_no_other(ticked, caplog):
+def test_a_trigger_that_raises_disables_its_task_and_no_other(ticked, caplog):
     task = ticked.add_weekday_task(noop, [1], (12, 0), taskname="it")
     ticked.add_interval_task(noop, DAY, taskname="other")
 

@@ -161,7 +161,7 @@ def test_rename_moves_the_name_and_later_runs(ticked):
     assert [run.task for run in ticked.runs()] == ["new", "old"]
 
 
-def test_rename_of_nobody_does_nothing_and_onto_a_taken_name_is_an_error(ticked):
+def test_rename_of_no_one_does_nothing_and_onto_a_taken_name_is_an_error(ticked):
     ticked.add_interval_task(noop, 60, taskname="one")
     ticked.add_interval_task(noop, 60, taskname="two")
     ticked.rename_task("nobody", "three")

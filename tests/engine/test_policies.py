@@ -177,7 +177,7 @@ def test_a_run_that_waits_for_its_next_attempt_counts_as_running(ticked, options
 @pytest.mark.parametrize("overlap", ["skip", "queue", "allow"])
 @pytest.mark.parametrize("grace", [None, 12])
 @pytest.mark.parametrize("retry", [None, Retry(1, delay=3, jitter=0)])
-def test_every_combination_books_each_occurrence_once(ticked, misfire, overlap, grace, retry):
+def test_every_combination_records_each_occurrence_once(ticked, misfire, overlap, grace, retry):
     ticked.add_interval_task(
         flaky(ticked, 3, 17), 10, taskname="it", overlap=overlap, grace=grace, retry=retry, **misfire
     )

@@ -115,7 +115,7 @@ def paused():
         yield scheduler.runs("it")
 
 
-def by_hand():
+def on_request():
     scheduler = ticked()
     scheduler.add_interval_task(noop, DAY, initialdelay=10, taskname="it")
     run = scheduler.run_now("it")
@@ -147,7 +147,7 @@ SCENARIOS = {
     "It fails, and succeeds at the second attempt": the_second_attempt_succeeds,
     "It fails at each attempt": each_attempt_fails,
     "It is paused": paused,
-    "It was asked for by ``run_now``": by_hand,
+    "It was asked for by ``run_now``": on_request,
     "It was ended by ``cancel_run``": cancelled,
 }
 

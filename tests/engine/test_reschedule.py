@@ -1,7 +1,7 @@
 """A task that fires by another trigger from now on."""
 
 import pytest
-from helpers import NOON, Foreign, noop, states, total
+from helpers import NOON, CustomTrigger, noop, states, total
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.timetable.triggers import Cron, Interval, Monthdays, Once, Weekdays, either
@@ -19,7 +19,7 @@ TRIGGERS = {
     "monthdays": (Monthdays([2], (12, 0)), []),
     "either": (either(Interval(20, NOON), Once(NOON + 3)), [3, 20]),
     "between": (Interval(7, NOON).between(NOON + 10, NOON + 21), [14, 21]),
-    "foreign": (Foreign(lambda moment: (moment // 8 + 1) * 8), [8, 16, 24]),
+    "foreign": (CustomTrigger(lambda moment: (moment // 8 + 1) * 8), [8, 16, 24]),
 }
 
 
@@ -46,12 +46,16 @@ def test_any_task_fires_by_any_other_trigger(ticked, kind, task):
 @pytest.mark.parametrize(
     ("trigger", "error", "said"),
     [
-        (Foreign(fails), InvalidValue, "its new trigger raised ZeroDivisionError: as planned"),
-        (Foreign(lambda moment: moment), InvalidValue, "its new trigger raised InvalidValue: expected a time after"),
-        (Foreign(lambda moment: float("nan")), InvalidValue, "expected a time after .* got nan"),
-        (Foreign(lambda moment: float("inf")), InvalidValue, "expected a time after .* got inf"),
-        (Foreign(lambda moment: "soon"), InvalidValue, "its new trigger raised TypeError"),
-        (Foreign(lambda moment: None), InvalidValue, "would never fire again by"),
+        (CustomTrigger(fails), InvalidValue, "its new trigger raised ZeroDivisionError: as planned"),
+        (
+            CustomTrigger(lambda moment: moment),
+            InvalidValue,
+            "its new trigger raised InvalidValue: expected a time after",
+        ),
+        (CustomTrigger(lambda moment: float("nan")), InvalidValue, "expected a time after .* got nan"),
+        (CustomTrigger(lambda moment: float("inf")), InvalidValue, "expected a time after .* got inf"),
+        (CustomTrigger(lambda moment: "soon"), InvalidValue, "its new trigger raised TypeError"),
+        (CustomTrigger(lambda moment: None), InvalidValue, "would never fire again by"),
         (Once(NOON - 1), InvalidValue, "would never fire again by Once"),
         (Interval(3600, NOON), InvalidValue, "would never fire again"),  # beyond its end
         (60, InvalidType, "trigger: expected an object with next_after"),
@@ -76,6 +80,6 @@ def test_a_task_that_was_cancelled_while_its_new_trigger_was_asked_stays_so(tick
         return moment + 1
 
     with pytest.raises(InvalidValue, match="has been cancelled, or has ended"):
-        ticked.reschedule_task(task, Foreign(answer))
+        ticked.reschedule_task(task, CustomTrigger(answer))
     ticked.tick(20)
     assert (total(ticked.counts()), task.next_due) == (0, None)

@@ -4,7 +4,7 @@ import math
 import sqlite3
 
 import pytest
-from helpers import DAY, HOUR, NOON, Foreign, flaky, noop, states, wait_for
+from helpers import DAY, HOUR, NOON, CustomTrigger, flaky, noop, states, wait_for
 
 from tgscheduler import stores
 from tgscheduler.engine.scheduler import ThreadedScheduler
@@ -21,7 +21,7 @@ def stored(url):
 
 def test_a_trigger_of_the_applications_own_makes_up_for_what_it_missed(begin):
     def schedule(scheduler):
-        scheduler.add_task(noop, Foreign(lambda moment: (moment // 600 + 1) * 600), taskname="it")
+        scheduler.add_task(noop, CustomTrigger(lambda moment: (moment // 600 + 1) * 600), taskname="it")
 
     begin(NOON, schedule).tick(1000)
     second = begin(NOON + 3000, schedule)

@@ -47,7 +47,7 @@ options = st.builds(
 behaviours = st.lists(st.sampled_from(["ok", "fails", 0.5, 15, 100, (25, "fails")]), min_size=1, max_size=4)
 
 
-class Foreign:
+class CustomTrigger:
     """A trigger of the application's own: every so many seconds from the moment that it is asked for."""
 
     def __init__(self, seconds):
@@ -57,7 +57,9 @@ class Foreign:
         return (math.floor(moment / self.seconds) + 1) * self.seconds
 
 
-triggers = st.sampled_from([Interval(13), Cron("*/2 * * * *"), Foreign(11.0), Interval(40).between(None, START + 5000)])
+triggers = st.sampled_from(
+    [Interval(13), Cron("*/2 * * * *"), CustomTrigger(11.0), Interval(40).between(None, START + 5000)]
+)
 
 
 class Anything(RuleBasedStateMachine):
@@ -69,10 +71,10 @@ class Anything(RuleBasedStateMachine):
         self.events = []
         self.scheduler.subscribe(self.events.append)
         self.number = 0
-        self.booked = 0
+        self.recorded = 0
         #: Plain intervals that nobody touched: when each began, how often it fires, and its task.
         self.watched = {}
-        self.by_hand = set()
+        self.requested = set()
         #: The clock was set back by so much that what has run may run again.
         self.corrected = False
 
@@ -177,7 +179,7 @@ class Anything(RuleBasedStateMachine):
     def run_now(self, task):
         run = self.steer("run_now", task)
         if run is not None:
-            self.by_hand.add(run)
+            self.requested.add(run)
             self.scheduler.tick()
             assert run.state != WAITING or run in self.scheduler.runs(limit=1_000_000)
 
@@ -231,11 +233,11 @@ class Anything(RuleBasedStateMachine):
     # -- what always holds ---------------------------------------------------------------------------------------------
 
     @invariant()
-    def everything_is_booked_once(self):
+    def everything_is_recorded_once(self):
         counts, runs = self.scheduler.counts(), self.scheduler.runs(limit=1_000_000)
         assert total(counts) == sum(run.count for run in runs)
-        assert total(counts) >= self.booked  # nothing vanishes
-        self.booked = total(counts)
+        assert total(counts) >= self.recorded  # nothing vanishes
+        self.recorded = total(counts)
         states = Counter()
         for run in runs:
             states[run.state] += run.count
@@ -248,13 +250,13 @@ class Anything(RuleBasedStateMachine):
 
     @invariant()
     def no_occurrence_runs_twice(self):
-        plain = [run for run in self.scheduler.runs(limit=1_000_000) if run not in self.by_hand]
+        plain = [run for run in self.scheduler.runs(limit=1_000_000) if run not in self.requested]
         seen = Counter((run.task, run.due, run.attempt) for run in plain)
         if not self.corrected:
             assert [key for key, count in seen.items() if count > 1] == []
 
     @invariant()
-    def health_agrees_with_the_books(self):
+    def health_agrees_with_the_journal(self):
         health, counts = self.scheduler.health(), self.scheduler.counts()
         waiting = sum(1 for run in self.scheduler.runs(state=WAITING, limit=1_000_000))
         assert health["waiting"] == waiting
@@ -272,14 +274,14 @@ class Anything(RuleBasedStateMachine):
             assert sum(run.count for run in self.scheduler.runs(name, limit=1_000_000)) == expected, name
 
     @invariant()
-    def events_tell_the_same_as_the_books(self):
+    def events_tell_the_same_as_the_journal(self):
         told = [event.run for event in self.events if event.name in ("run-finished", "run-skipped")]
         assert len(told) == len(set(told))
         assert set(told) == {run for run in self.scheduler.runs(limit=1_000_000) if run.ended is not None}
 
     def teardown(self):
         self.scheduler.stop()
-        self.everything_is_booked_once()
+        self.everything_is_recorded_once()
         assert not self.scheduler.counts()[WAITING]
 
 
@@ -299,11 +301,11 @@ def run_anything(examples, steps):
     assert {state for move in seen for state in move} == set(EntryState)
 
 
-def test_anything_in_any_order_books_each_occurrence_once():
+def test_anything_in_any_order_records_each_occurrence_once():
     run_anything(25, 25)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_anything_in_any_order_for_long_books_each_occurrence_once():
+def test_anything_in_any_order_for_long_records_each_occurrence_once():
     run_anything(120, 40)

@@ -149,7 +149,7 @@ def test_how_many_fires(engine, n, error):
     assert len(engine.explain("task", 1000).splitlines()) == 1004
 
 
-def test_whom_nobody_knows(engine):
+def test_whom_no_one_knows(engine):
     with pytest.raises(InvalidValue, match="there is no task 'who'"):
         engine.explain("who")
     with pytest.raises(InvalidValue, match="no task 'who' here, and no record"):

@@ -1,4 +1,4 @@
-"""A fleet's ledger against what its store has on record, and against what its processes said of themselves.
+"""A fleet's marks against what its store has on record, and against what its processes said of themselves.
 
 ==========================  =========================================================================================
 twice                       an occurrence began a second time, neither as a retry nor as a takeover

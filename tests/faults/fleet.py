@@ -11,7 +11,7 @@ from pathlib import Path
 
 from audit import Audit
 from helpers import wait_for
-from marks import KILLED, READY, SKEWED, Ledger
+from marks import KILLED, READY, SKEWED, MarkFile
 from processes import Process
 
 from tgscheduler import stores
@@ -51,7 +51,7 @@ class Fleet:
         self.url, self.folder = url, folder
         self.rng = random.Random(seed)
         self.begun = time.time()
-        self.ledger = Ledger(folder / "ledger")
+        self.mark_file = MarkFile(folder / "mark_file")
         self.nodes = []
         self._number = {}
 
@@ -63,7 +63,7 @@ class Fleet:
         name = f"{slot}{self._number[slot]}"
         orders = {
             "url": url or self.url,
-            "ledger": str(self.folder / "ledger"),
+            "mark_file": str(self.folder / "mark_file"),
             "name": name,
             "slot": slot,
             "begun": self.begun,
@@ -74,7 +74,7 @@ class Fleet:
         node = Node(name, slot, orders, self.folder)
         self.nodes.append(node)
         if skew:
-            self.ledger.note(SKEWED, name)
+            self.mark_file.note(SKEWED, name)
         return node
 
     def start_some(self, least=2, most=4, **options):
@@ -87,7 +87,7 @@ class Fleet:
     def ready(self, *nodes):
         """Wait until processes run their timetables."""
         for node in nodes:
-            node.until(lambda node=node: any(mark[:2] == (READY, node.name) for mark in self.ledger.read()), 30)
+            node.until(lambda node=node: any(mark[:2] == (READY, node.name) for mark in self.mark_file.read()), 30)
 
     @property
     def up(self):
@@ -106,7 +106,7 @@ class Fleet:
 
     def kill(self, node):
         """Kill a process at once."""
-        self.ledger.note(KILLED, node.name)
+        self.mark_file.note(KILLED, node.name)
         node.stop(signal.SIGKILL)
 
     def freeze(self, node, seconds):
@@ -118,7 +118,7 @@ class Fleet:
 
     def set_clock(self, node, skew):
         """Let a process's clock be wrong by so many seconds from now on."""
-        self.ledger.note(SKEWED, node.name)
+        self.mark_file.note(SKEWED, node.name)
         new = self.folder / f"{node.name}.new"
         new.write_text(repr(skew))
         new.replace(self.folder / f"{node.name}.skew")
@@ -158,16 +158,16 @@ class Fleet:
         self.stop(up[-1])
         store = stores.open(self.url)
         try:
-            return Audit(self.ledger.read(), self.folder, store).findings()
+            return Audit(self.mark_file.read(), self.folder, store).findings()
         finally:
             store.close(1)
 
     def said(self, pattern):
         """Return the nodes whose health or log has said something like it."""
-        return Audit(self.ledger.read(), self.folder, None).said(pattern)
+        return Audit(self.mark_file.read(), self.folder, None).said(pattern)
 
     def clean_up(self):
         """End what a failed test has left."""
         for node in self.nodes:
             node.clean_up()
-        self.ledger.close()
+        self.mark_file.close()

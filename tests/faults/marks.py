@@ -1,4 +1,4 @@
-"""A ledger in a file that knows nothing of any store: what a fleet's processes did, and what was done to them.
+"""A file of marks that knows nothing of any store: what a fleet's processes did, and what was done to them.
 
 Each line is written at once and whole, by ``O_APPEND``, so that a process killed at any moment leaves what it did.
 """
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
     attempt: int = 0
 
 
-class Ledger:
+class MarkFile:
     """The file; every process of a fleet appends to it."""
 
     def __init__(self, path):

@@ -1,8 +1,8 @@
 """A process of a fleet (see ``fleet.py``): ``python node.py ORDERS`` runs the fleet's timetable until SIGTERM.
 
-Its orders are one JSON object: the store's ``url``, the ``ledger``, its ``name`` and ``slot``, when the fleet has
+Its orders are one JSON object: the store's ``url``, the ``mark_file``, its ``name`` and ``slot``, when the fleet has
 ``begun``; ``skew``: by how many seconds its clock is wrong; ``host`` and ``machine``: what it is called and was booted
-as. Two files beside the ledger change it while it lives: ``NAME.skew`` and ``NAME.freeze``.
+as. Two files beside the file of marks change it while it lives: ``NAME.skew`` and ``NAME.freeze``.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from marks import BEGAN, DONE, FROZEN, RAISED, READY, STOPPED, STOPPING, THAWED, Ledger
+from marks import BEGAN, DONE, FROZEN, RAISED, READY, STOPPED, STOPPING, THAWED, MarkFile
 
 from tgscheduler import current_run, stores
 from tgscheduler.clock import Clock
@@ -56,12 +56,12 @@ class Planned(Exception):
 
 
 class Node:
-    """The process's own scheduler and what it tells the ledger."""
+    """The process's own scheduler and what it writes into the file of marks."""
 
     def __init__(self, orders):
         self.name, self.slot, self.begun = orders["name"], orders["slot"], orders["begun"]
-        self.folder = Path(orders["ledger"]).parent
-        self.ledger = Ledger(orders["ledger"])
+        self.folder = Path(orders["mark_file"]).parent
+        self.mark_file = MarkFile(orders["mark_file"])
         self.clock = WrongClock(orders["skew"])
         self.scheduler = ThreadedScheduler(clock=self.clock, store=stores.open(orders["url"]), threads=20)
         self._freeze_in_commit(self.scheduler._journal.store._database)
@@ -89,17 +89,17 @@ class Node:
 
     def act(self, seconds=0.0):
         run = current_run()._run
-        self.ledger.note(BEGAN, self.name, run)
+        self.mark_file.note(BEGAN, self.name, run)
         time.sleep(seconds)
-        self.ledger.note(DONE, self.name, run)
+        self.mark_file.note(DONE, self.name, run)
 
     def fail_first(self):
         run = current_run()._run
         if run.attempt > 1:
             self.act()
             return
-        self.ledger.note(BEGAN, self.name, run)
-        self.ledger.note(RAISED, self.name, run)
+        self.mark_file.note(BEGAN, self.name, run)
+        self.mark_file.note(RAISED, self.name, run)
         raise Planned
 
     def _freeze_in_commit(self, database):
@@ -109,9 +109,9 @@ class Node:
         def commit_or_freeze(connection):
             if asked.exists():
                 asked.unlink()
-                self.ledger.note(FROZEN, self.name)
+                self.mark_file.note(FROZEN, self.name)
                 os.kill(os.getpid(), signal.SIGSTOP)
-                self.ledger.note(THAWED, self.name)
+                self.mark_file.note(THAWED, self.name)
             commit(connection)
 
         database.commit = commit_or_freeze
@@ -119,7 +119,7 @@ class Node:
     def live(self, told_to_stop):
         """Run the timetable, and note every now and then how the scheduler says that it is."""
         self.scheduler.start()
-        self.ledger.note(READY, self.name)
+        self.mark_file.note(READY, self.name)
         skew = self.folder / f"{self.name}.skew"
         with (self.folder / f"{self.name}.health").open("w", buffering=1) as healths:
             while not told_to_stop:
@@ -128,9 +128,9 @@ class Node:
                 health = self.scheduler.health()
                 print(json.dumps([time.time(), health["state"], health["reasons"], health["dropped"]]), file=healths)
                 time.sleep(0.1)
-        self.ledger.note(STOPPING, self.name)
+        self.mark_file.note(STOPPING, self.name)
         self.scheduler.stop()
-        self.ledger.note(STOPPED, self.name)
+        self.mark_file.note(STOPPED, self.name)
 
 
 def be(host, machine):
@@ -154,7 +154,7 @@ def main():
     told_to_stop = []
     signal.signal(signal.SIGTERM, lambda *_: told_to_stop.append(True))
     signal.alarm(300)  # whatever becomes of the test
-    log = Path(orders["ledger"]).parent / f"{orders['name']}.log"
+    log = Path(orders["mark_file"]).parent / f"{orders['name']}.log"
     logging.basicConfig(filename=log, level=logging.INFO, format="%(created).3f %(levelname)s %(name)s %(message)s")
     be(orders["host"], orders["machine"])
     node = Node(orders)

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from fault_injection import done, program
 from helpers import wait_for
-from inject import done, program
 from probe import METHODS, again_on_time, on_time, run_once
 
 from tgscheduler.engine import health
@@ -110,7 +110,7 @@ def test_a_threaded_action_that_ends_the_host_leaves_no_child(deed, code, tmp_pa
     )
 
 
-def test_a_forked_action_that_dies_harms_nobody():
+def test_a_forked_action_that_dies_harms_no_one():
     deeds = {
         "exit code 3": lambda: os._exit(3),
         "SIGSEGV": lambda: os.kill(os.getpid(), signal.SIGSEGV),
@@ -270,7 +270,7 @@ def garble_pipes():
     ],
     ids=["closes", "dups over", "writes to"],
 )
-def test_a_child_that_breaks_its_pipe_fails_and_harms_nobody(action, words, capfd, caplog):
+def test_a_child_that_breaks_its_pipe_fails_and_harms_no_one(action, words, capfd, caplog):
     with on_time(ThreadedScheduler()) as probe:
         run = run_once(probe.scheduler, action, method="forked")
         assert (run.state, words in run.reason) == ("failed", True)

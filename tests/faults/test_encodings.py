@@ -2,14 +2,14 @@
 
 import pytest
 from helpers import NOON, states
-from keeping import START, Keeper, claim_of, end, ended
+from store_helpers import START, StoreFactory, claim_of, end, ended
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
 from tgscheduler.stores.base import StoreStatus, TaskRecord
 from tgscheduler.testing import TickedScheduler
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 pytestmark = pytest.mark.slow
 
 TEXT = "café … 東京 \U0001f600 \udc80 \0 end"
@@ -39,10 +39,10 @@ def url(encoding, in_encoding):
 
 
 def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
-    keeper = Keeper(url)
+    factory = StoreFactory(url)
     try:
-        store = keeper.open()
-        (answer,) = keeper.claimed(store, claim_of(TEXT, START))
+        store = factory.open()
+        (answer,) = factory.claimed(store, claim_of(TEXT, START))
         run = end(answer.claim.opened[0], "failed")
         run.where = run.where._replace(thread=TEXT)
         run.reason = run.error = run.captured_log = TEXT
@@ -62,7 +62,7 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         assert stores.open(url).runs(state="running") == []
         assert store.runs(task=TEXT, state="running") == []
     finally:
-        keeper.close()
+        factory.close()
 
 
 def test_a_task_of_such_a_name_goes_on_after_a_restart(url):

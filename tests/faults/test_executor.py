@@ -11,8 +11,8 @@ from collections import deque
 from pathlib import Path
 
 import pytest
+from fault_injection import Nth, done, seeded
 from helpers import entry_of, occurrence, total, wait_for
-from inject import Nth, done, seeded
 from probe import end_of, on_time, run_once
 
 from tgscheduler.clock import Clock
@@ -261,7 +261,7 @@ def test_a_thief_of_children_costs_outcomes_at_most_of_those_that_said_nothing()
         assert run_once(scheduler, int, method="forked", name="after").state == "ok"
 
 
-def test_the_number_of_a_child_that_somebody_else_has_reaped_is_signalled_no_more():
+def test_the_number_of_a_child_that_someone_else_has_reaped_is_signalled_no_more():
     first = os.fork()
     if first == 0:
         os._exit(0)

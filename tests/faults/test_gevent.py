@@ -1,7 +1,7 @@
 """A host that gevent has patched: it is not supported, is told so once, and a child runs nothing of its parent's."""
 
 import pytest
-from inject import done
+from fault_injection import done
 
 pytest.importorskip("gevent")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]

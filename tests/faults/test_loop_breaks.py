@@ -5,8 +5,8 @@ import logging
 import time
 
 import pytest
+from fault_injection import Nth, seeded
 from helpers import total, wait_for
-from inject import Nth, seeded
 from probe import on_time
 
 from tgscheduler.engine import loop as loops

@@ -9,8 +9,8 @@ import threading
 import time
 
 import pytest
+from fault_injection import Nth, program, seeded
 from helpers import DAY, HOUR, NOON, total, wait_for
-from inject import Nth, program, seeded
 from probe import again_on_time, on_time, run_once
 
 from tgscheduler.clock import LONGEST_WAIT, Clock
@@ -201,7 +201,7 @@ def test_a_c_call_that_holds_the_interpreter_makes_everybody_late_once():
 
 @pytest.mark.realtime
 @pytest.mark.slow
-def test_a_long_collection_makes_nobody_late_for_long():
+def test_a_long_collection_makes_no_one_late_for_long():
     rubbish = [[] for _ in range(500_000)]
     with again_on_time(ThreadedScheduler()) as probe:
         for _ in range(5):

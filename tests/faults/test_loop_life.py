@@ -8,8 +8,8 @@ import threading
 import time
 
 import pytest
+from fault_injection import done, program
 from helpers import wait_for
-from inject import done, program
 from probe import on_time
 
 from tgscheduler.scheduler import ThreadedScheduler
@@ -193,7 +193,7 @@ def test_a_task_that_runs_at_a_fork_is_no_overlap_in_the_copy():
 
 @pytest.mark.realtime
 @pytest.mark.slow
-def test_books_that_are_being_written_at_a_fork_are_whole_in_the_copy():
+def test_a_journal_that_is_being_written_at_a_fork_is_whole_in_the_copy():
     class Slow(MemoryStore):
         writing = threading.Event()
 

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from keeping import START, Keeper, ended
+from store_helpers import START, StoreFactory, ended
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 pytestmark = pytest.mark.slow
 
 SETTINGS = (
@@ -22,19 +22,19 @@ def settings(connection):
 
 def test_nothing_of_ours_is_left_in_the_sessions_of_the_application(postgres_server, pooled_url):
     psycopg = pytest.importorskip("psycopg")
-    keeper = Keeper(pooled_url)
+    factory = StoreFactory(pooled_url)
     plain = pooled_url.replace("+psycopg", "")
     with psycopg.connect(plain, autocommit=True, prepare_threshold=None) as connection:
         before = settings(connection)
         try:
-            store = keeper.open()
+            store = factory.open()
             for number in range(30):
                 store.record([ended("a", START + number)])
                 assert store.flush(5)
                 assert len(store.runs()) == number + 1
                 assert settings(connection) == before
         finally:
-            keeper.close()
+            factory.close()
         assert settings(connection) == before
         assert connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
         held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
@@ -61,9 +61,9 @@ def test_processes_that_start_at_once_on_an_empty_database(request, server):
 
 
 def test_pages_meet_without_a_gap_whatever_digits_a_server_shows(request):
-    keeper = Keeper(request.getfixturevalue("strange_defaults"))
+    factory = StoreFactory(request.getfixturevalue("strange_defaults"))
     try:
-        store = keeper.open()
+        store = factory.open()
         runs = [ended("a", START + number / 7e5) for number in range(15)]
         store.record(runs)
         assert store.flush(5)
@@ -72,4 +72,4 @@ def test_pages_meet_without_a_gap_whatever_digits_a_server_shows(request):
             pages += page
         assert [run.due.hex() for run in pages] == [run.due.hex() for run in reversed(runs)]
     finally:
-        keeper.close()
+        factory.close()

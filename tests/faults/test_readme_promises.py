@@ -3,7 +3,7 @@
 import re
 
 from helpers import ROOT
-from named import expand, missing
+from tests_by_name import expand, missing
 
 PROMISES = expand(
     {
@@ -52,13 +52,13 @@ TESTS = expand(
             guide/test_promises::test_exceptions_do_not_kill_the_scheduler
             """,
         "An action fails, and its task has retry": """
-            faults/test_action_terms::test_a_failing_action_is_tried_again_and_is_one_run
-            faults/test_action_terms::test_retries_end_and_the_last_error_is_in_the_record
-            faults/test_action_terms::test_an_exception_that_is_not_to_be_tried_again_fails_at_once
+            faults/test_action_policies::test_a_failing_action_is_tried_again_and_is_one_run
+            faults/test_action_policies::test_retries_end_and_the_last_error_is_in_the_record
+            faults/test_action_policies::test_an_exception_that_is_not_to_be_tried_again_fails_at_once
             """,
         "A forked action crashes, or is killed": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
-            faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
+            faults/test_action_process::test_a_forked_action_that_dies_harms_no_one
             faults/test_executor::test_no_zombie_is_left_while_the_scheduler_runs
             """,
         "An action hangs": """
@@ -68,8 +68,8 @@ TESTS = expand(
             faults/test_executor::test_a_child_that_hangs_in_a_lock_held_at_the_fork_is_ended_at_stop
             """,
         "An action hangs, and its task has a timeout": """
-            faults/test_action_terms::test_a_threaded_action_past_its_timeout_is_timed_out_and_its_task_goes_on
-            faults/test_action_terms::test_a_forked_action_past_its_timeout_is_ended_with_its_process
+            faults/test_action_policies::test_a_threaded_action_past_its_timeout_is_timed_out_and_its_task_goes_on
+            faults/test_action_policies::test_a_forked_action_past_its_timeout_is_ended_with_its_process
             """,
         "A listener to events raises": """
             host/test_bus_events::test_a_listener_that_raises_is_logged_and_not_felt

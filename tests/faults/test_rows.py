@@ -4,7 +4,7 @@
 renamed or taken out fails here.
 """
 
-from named import expand, missing
+from tests_by_name import expand, missing
 
 TESTS = expand(
     {
@@ -37,7 +37,7 @@ TESTS = expand(
         "action: os._exit, SIGSEGV, SIGKILL": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
             engine/test_timeouts::test_a_forked_run_is_tried_again_for_what_is_listed
-            faults/test_action_process::test_a_forked_action_that_dies_harms_nobody
+            faults/test_action_process::test_a_forked_action_that_dies_harms_no_one
             faults/test_action_process::test_a_threaded_action_that_ends_the_host_leaves_no_child
             engine/test_shared_store::test_a_run_whose_process_was_killed_is_lost_or_runs_again_and_its_record_says_so
             """,
@@ -58,7 +58,7 @@ TESTS = expand(
             """,
         "action: closes files, dups over the pipe": """
             executors/test_forked::test_a_child_that_dies_is_a_failure_that_says_how
-            faults/test_action_process::test_a_child_that_breaks_its_pipe_fails_and_harms_nobody
+            faults/test_action_process::test_a_child_that_breaks_its_pipe_fails_and_harms_no_one
             faults/test_action_process::test_a_threaded_action_that_closes_all_files_costs_the_children_of_that_moment_at_most
             """,
         "action: changes its process": """
@@ -84,22 +84,22 @@ TESTS = expand(
             """,
         # -- trigger
         "trigger: raises": """
-            faults/test_trigger::test_a_trigger_without_a_later_answer_parks_its_task_with_the_reason
+            faults/test_trigger::test_a_trigger_without_a_later_answer_disables_its_task_with_the_reason
             faults/test_trigger::test_one_broken_trigger_at_the_start_or_at_a_step_costs_no_other_task_its_time
-            engine/test_loop::test_a_trigger_that_raises_parks_its_task_and_no_other
-            faults/test_trigger::test_a_foreign_trigger_that_is_wrong_at_once_is_an_error_at_the_call
-            faults/test_trigger::test_a_foreign_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_other_task_its_time
+            engine/test_loop::test_a_trigger_that_raises_disables_its_task_and_no_other
+            faults/test_trigger::test_a_custom_trigger_that_is_wrong_at_once_is_an_error_at_the_call
+            faults/test_trigger::test_a_custom_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_other_task_its_time
             engine/test_reschedule::test_a_trigger_that_does_not_fire_leaves_the_task_as_it_is
             """,
         "trigger: never returns": """
             faults/test_trigger::test_a_reschedule_that_does_not_return_is_named_by_health
             faults/test_trigger::test_a_trigger_that_does_not_return_locks_the_timetable_and_health_says_so
-            faults/test_trigger::test_a_foreign_trigger_that_does_not_return_is_named_by_health_and_locks_nothing
-            faults/test_trigger::test_a_foreign_trigger_is_never_asked_while_the_timetable_is_locked
+            faults/test_trigger::test_a_custom_trigger_that_does_not_return_is_named_by_health_and_locks_nothing
+            faults/test_trigger::test_a_custom_trigger_is_never_asked_while_the_timetable_is_locked
             """,
         "trigger: the past, the same moment, NaN, inf, a string, a datetime, None": """
-            faults/test_trigger::test_a_trigger_without_a_later_answer_parks_its_task_with_the_reason
-            faults/test_trigger::test_a_foreign_trigger_without_a_later_answer_parks_its_task_with_the_reason
+            faults/test_trigger::test_a_trigger_without_a_later_answer_disables_its_task_with_the_reason
+            faults/test_trigger::test_a_custom_trigger_without_a_later_answer_disables_its_task_with_the_reason
             faults/test_trigger::test_a_trigger_that_answers_none_has_ended_and_its_last_occurrence_runs
             faults/test_trigger::test_a_trigger_that_goes_astray_within_a_missed_stretch_is_an_error_and_no_endless_count
             faults/test_trigger::test_a_reschedule_without_an_answer_ends_its_task_with_the_reason
@@ -127,7 +127,7 @@ TESTS = expand(
         "executor: zombies, thieves of children, numbers used again": """
             faults/test_executor::test_no_zombie_is_left_while_the_scheduler_runs
             faults/test_executor::test_a_thief_of_children_costs_outcomes_at_most_of_those_that_said_nothing
-            faults/test_executor::test_the_number_of_a_child_that_somebody_else_has_reaped_is_signalled_no_more
+            faults/test_executor::test_the_number_of_a_child_that_someone_else_has_reaped_is_signalled_no_more
             executors/test_forked::test_an_application_that_ignores_sigchld_or_reaps_for_itself_gets_outcomes_all_the_same
             """,
         "executor: a worker ended; completion late, twice, of a cancelled run": """
@@ -153,7 +153,7 @@ TESTS = expand(
         "loop: stopped and continued, the interpreter held": """
             faults/test_loop_clock::test_a_stopped_and_continued_process_makes_up_by_one_run_and_says_how_late
             faults/test_loop_clock::test_a_c_call_that_holds_the_interpreter_makes_everybody_late_once
-            faults/test_loop_clock::test_a_long_collection_makes_nobody_late_for_long
+            faults/test_loop_clock::test_a_long_collection_makes_no_one_late_for_long
             """,
         "loop: 100,000 due at once": """
             faults/test_loop_clock::test_a_hundred_thousand_due_at_once_run_in_order_of_time_and_insertion
@@ -162,7 +162,7 @@ TESTS = expand(
         "loop: storms of add, cancel, rename": """
             engine/test_journal_invariant::test_twenty_threads_that_add_cancel_and_rename_lose_and_double_nothing
             engine/test_journal_invariant::test_fifty_threads_for_thirty_seconds_lose_and_double_nothing
-            engine/test_state_machine::test_anything_in_any_order_books_each_occurrence_once
+            engine/test_state_machine::test_anything_in_any_order_records_each_occurrence_once
             engine/test_names::test_get_tasks_is_a_new_dict
             """,
         "loop: start and stop in any order and from anywhere": """
@@ -179,7 +179,7 @@ TESTS = expand(
             faults/test_loop_life::test_a_fork_has_a_silent_copy_that_warns_once_and_can_be_started_afresh
             faults/test_loop_life::test_a_fork_at_any_moment_of_a_busy_loop_copies_a_whole_timetable
             faults/test_loop_life::test_a_task_that_runs_at_a_fork_is_no_overlap_in_the_copy
-            faults/test_loop_life::test_books_that_are_being_written_at_a_fork_are_whole_in_the_copy
+            faults/test_loop_life::test_a_journal_that_is_being_written_at_a_fork_is_whole_in_the_copy
             faults/test_loop_life::test_a_process_of_multiprocessing_forked_beside_a_running_scheduler_is_inert
             faults/test_loop_life::test_a_process_of_multiprocessing_spawned_beside_a_running_scheduler_knows_nothing_of_it
             host/test_signals::test_a_daemon
@@ -220,7 +220,7 @@ TESTS = expand(
             conformance/test_store_outages::test_a_file_that_is_locked_for_a_while
             engine/test_store_down::test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back
             engine/test_store_down::test_with_pause_runs_wait_for_the_store
-            conformance/test_store_outages::test_a_slow_database_is_said_and_keeps_nobody_waiting
+            conformance/test_store_outages::test_a_slow_database_is_said_and_keeps_no_one_waiting
             conformance/test_store_outages::test_a_server_that_restarts
             conformance/test_store_outages::test_connections_that_are_ended_at_random
             faults/test_store_kills::test_a_postgresql_server_that_is_restarted_and_one_that_crashes_in_mid_run
@@ -274,7 +274,7 @@ TESTS = expand(
             faults/test_security::test_a_child_holds_no_listening_socket_and_no_pipe_of_its_siblings
             faults/test_security::test_a_childs_environment_is_the_applications_own
             faults/test_executor::test_a_group_kill_never_hits_our_own_group
-            faults/test_executor::test_the_number_of_a_child_that_somebody_else_has_reaped_is_signalled_no_more
+            faults/test_executor::test_the_number_of_a_child_that_someone_else_has_reaped_is_signalled_no_more
             executors/test_forked::test_listening_sockets_are_closed_in_the_child_and_others_are_not
             """,
         "security: dependencies": """

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import pytest
+from fault_injection import done
 from helpers import ROOT, entry_of, wait_for
-from inject import done
 from probe import end_of, on_time, run_once
 
 from tgscheduler.scheduler import ThreadedScheduler

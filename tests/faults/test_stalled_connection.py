@@ -4,14 +4,14 @@ import time
 
 import pytest
 from helpers import wait_for
-from keeping import START, Keeper, claim_of, dues, end, ended
 from proxies import Proxy
+from store_helpers import START, StoreFactory, claim_of, dues, end, ended
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
 from tgscheduler.stores.base import StoreStatus
 
-pytest_plugins = ["postgres", "keepers"]
+pytest_plugins = ["postgres", "store_fixtures"]
 pytestmark = pytest.mark.slow
 
 BOUND = 1.0
@@ -28,25 +28,25 @@ def proxy(postgres_server, monkeypatch):
 
 
 @pytest.fixture
-def keeper(proxy, postgres_schema):
-    """Yield a keeper of stores whose connections go through the proxy."""
+def factory(proxy, postgres_schema):
+    """Yield a factory of stores whose connections go through the proxy."""
     from sqlalchemy import make_url
 
     url = make_url(postgres_schema).set(host="127.0.0.1", port=proxy.port)
     url = url.update_query_dict({"connect_timeout": "2"})
-    keeper = Keeper(url.render_as_string(hide_password=False))
-    yield keeper
-    keeper.close()
+    factory = StoreFactory(url.render_as_string(hide_password=False))
+    yield factory
+    factory.close()
 
 
-def test_the_writer_goes_on_over_another_connection(keeper, proxy):
-    store = keeper.open(timeout=0.2)
-    keeper.knows(store, "a")
+def test_the_writer_goes_on_over_another_connection(factory, proxy):
+    store = factory.open(timeout=0.2)
+    factory.knows(store, "a")
     runs = []
     for number in range(1, 4):
         proxy.stall()
         claim = claim_of("a", START + number)
-        (answer,) = keeper.claimed(store, claim, timeout=4 * BOUND)
+        (answer,) = factory.claimed(store, claim, timeout=4 * BOUND)
         assert answer.granted
         runs.append(end(claim.opened[0]))
     store.record(runs)
@@ -56,9 +56,9 @@ def test_the_writer_goes_on_over_another_connection(keeper, proxy):
     assert dues(store.runs()) == [3.0, 2.0, 1.0]
 
 
-def test_a_stall_in_the_middle_of_a_transaction_loses_nothing(keeper, proxy):
-    store = keeper.open(timeout=0.2)
-    keeper.knows(store, "a")
+def test_a_stall_in_the_middle_of_a_transaction_loses_nothing(factory, proxy):
+    store = factory.open(timeout=0.2)
+    factory.knows(store, "a")
     many = store._database.many
 
     def stall(connection, statement, rows):
@@ -68,16 +68,16 @@ def test_a_stall_in_the_middle_of_a_transaction_loses_nothing(keeper, proxy):
 
     store._database.many = stall
     claim = claim_of("a", START + 1)
-    (answer,) = keeper.claimed(store, claim, timeout=20)  # the server frees the rows after 5 s
+    (answer,) = factory.claimed(store, claim, timeout=20)  # the server frees the rows after 5 s
     assert answer.granted
     store.record([end(claim.opened[0])])
     assert store.flush(5)
     assert store.load()["a"].runs == 1
-    assert stores.open(keeper.url).counts() == {"ok": 1}
+    assert stores.open(factory.url).counts() == {"ok": 1}
 
 
-def test_a_reader_is_told_and_the_next_one_is_answered(keeper, proxy):
-    store = keeper.open()
+def test_a_reader_is_told_and_the_next_one_is_answered(factory, proxy):
+    store = factory.open()
     store.record([ended("a", START)])
     assert store.flush(5)
     assert dues(store.runs()) == [0.0]  # a connection waits for the next reader from now on
@@ -90,8 +90,8 @@ def test_a_reader_is_told_and_the_next_one_is_answered(keeper, proxy):
     assert store.counts_by_task() == {"a": {"ok": 1}}
 
 
-def test_a_server_that_accepts_and_never_answers_is_refused_and_waited_for(keeper, proxy):
-    store = keeper.open(timeout=0.2)
+def test_a_server_that_accepts_and_never_answers_is_refused_and_waited_for(factory, proxy):
+    store = factory.open(timeout=0.2)
     proxy.silent = True
     proxy.stall()
     store.record([ended("a", START)])
@@ -100,7 +100,7 @@ def test_a_server_that_accepts_and_never_answers_is_refused_and_waited_for(keepe
     with pytest.raises(StoreError):
         store.runs()
     with pytest.raises(StoreError, match="timeout"):
-        keeper.open()
+        factory.open()
     assert time.monotonic() - began < 10
     proxy.silent = False
     assert store.flush(15)
@@ -108,13 +108,13 @@ def test_a_server_that_accepts_and_never_answers_is_refused_and_waited_for(keepe
     assert dues(store.runs()) == [0.0]
 
 
-def test_a_stop_does_not_wait_for_an_answer_that_never_comes(keeper, proxy, monkeypatch):
+def test_a_stop_does_not_wait_for_an_answer_that_never_comes(factory, proxy, monkeypatch):
     monkeypatch.setattr("tgscheduler.stores.postgres._Connection.bound", 60.0)
-    store = keeper.open()
+    store = factory.open()
     proxy.stall()
     store.record([ended("a", START + number) for number in range(3000)])
     wait_for(lambda: store._writer._availability.busy)
     began = time.monotonic()
     assert store.close(3.0) == 0
     assert time.monotonic() - began < 3.5
-    assert stores.open(keeper.url).counts() == {"ok": 3000}
+    assert stores.open(factory.url).counts() == {"ok": 3000}

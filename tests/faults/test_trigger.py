@@ -64,7 +64,7 @@ def park_by(scheduler, trigger, name="evil", initialdelay=0.02):
 
 
 @pytest.mark.realtime
-def test_a_trigger_without_a_later_answer_parks_its_task_with_the_reason(caplog):
+def test_a_trigger_without_a_later_answer_disables_its_task_with_the_reason(caplog):
     with on_time(ThreadedScheduler()) as probe:
         for kind, answer in ANSWERS.items():
             trigger = Fake(answer)
@@ -201,7 +201,7 @@ def once_sound(answer):
 
 
 @pytest.mark.parametrize("kind", ANSWERS.keys() - {"SystemExit", "KeyboardInterrupt", "GeneratorExit"})
-def test_a_foreign_trigger_that_is_wrong_at_once_is_an_error_at_the_call(kind):
+def test_a_custom_trigger_that_is_wrong_at_once_is_an_error_at_the_call(kind):
     ticked = TickedScheduler(start=NOON)
     trigger = Fake(ANSWERS[kind])
     with pytest.raises(InvalidValue, match="its trigger raised "):
@@ -210,7 +210,7 @@ def test_a_foreign_trigger_that_is_wrong_at_once_is_an_error_at_the_call(kind):
 
 
 @pytest.mark.realtime
-def test_a_foreign_trigger_without_a_later_answer_parks_its_task_with_the_reason(caplog):
+def test_a_custom_trigger_without_a_later_answer_disables_its_task_with_the_reason(caplog):
     with on_time(ThreadedScheduler()) as probe:
         for kind, answer in ANSWERS.items():
             trigger = once_sound(answer)
@@ -227,7 +227,7 @@ def test_a_foreign_trigger_without_a_later_answer_parks_its_task_with_the_reason
 
 @pytest.mark.parametrize("kind", ["ValueError", "SystemExit", "KeyboardInterrupt", "not a number", "the past"])
 @pytest.mark.parametrize("moment", ["the start", "a step back"])
-def test_a_foreign_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_other_task_its_time(moment, kind, caplog):
+def test_a_custom_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_other_task_its_time(moment, kind, caplog):
     ticked = TickedScheduler(start=NOON)
     wrong = []
     sound = Cron("0 13 * * *")
@@ -250,7 +250,7 @@ def test_a_foreign_trigger_that_is_wrong_at_the_start_or_at_a_step_costs_no_othe
     assert [len(ticked.runs(name, state="ok")) for name in "0134"] == [1, 1, 1, 1]
 
 
-def test_a_foreign_trigger_is_never_asked_while_the_timetable_is_locked():
+def test_a_custom_trigger_is_never_asked_while_the_timetable_is_locked():
     ticked = TickedScheduler(start=NOON)
     asked = []
 
@@ -320,7 +320,7 @@ print("done", reasons[0])
 @pytest.mark.slow
 @pytest.mark.realtime
 @pytest.mark.parametrize("before", [True, False])
-def test_a_foreign_trigger_that_does_not_return_is_named_by_health_and_locks_nothing(before):
+def test_a_custom_trigger_that_does_not_return_is_named_by_health_and_locks_nothing(before):
     code = ENDLESS.format(tests=str(Path(__file__).parents[1]), before=before, after=2)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout.startswith("done endless: its trigger holds the loop since 0."), done.stdout + done.stderr

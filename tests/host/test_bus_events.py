@@ -132,7 +132,7 @@ def test_a_listener_that_raises_is_logged_and_not_felt(bus, error, caplog):
         assert not [record for record in caplog.records if "listener" in record.message], "it is logged once"
 
 
-def test_a_listener_that_calls_the_scheduler_and_stops_listening_harms_nobody(bus):
+def test_a_listener_that_calls_the_scheduler_and_stops_listening_harms_no_one(bus):
     told = []
 
     def once(event):

@@ -1,7 +1,7 @@
 """What waits to be written: its order, its batches, and what is dropped of it."""
 
 import pytest
-from keeping import START, claim_of, end, ended
+from store_helpers import START, claim_of, end, ended
 
 from tgscheduler.stores.base import Claim, TaskRecord
 from tgscheduler.stores.write_buffer import (
@@ -25,7 +25,7 @@ def numbered(run):
     return run
 
 
-def hand_in(buffer, *claims_or_runs):
+def submit(buffer, *claims_or_runs):
     for item in claims_or_runs:
         if isinstance(item, Claim):
             for run in (*item.opened, *item.closed):
@@ -64,7 +64,7 @@ def test_many_entries_are_due_at_once():
 def test_a_batch_is_bounded_keeps_the_order_and_stays_until_it_is_done():
     buffer = WriteBuffer(10_000)
     for number in range(WRITE_BATCH + 500):
-        hand_in(buffer, ended("a", START + number))
+        submit(buffer, ended("a", START + number))
     first = buffer.take(1)
     assert len(first) == WRITE_BATCH
     assert {write.batch for write in first} == {1}
@@ -82,7 +82,7 @@ def test_a_batch_is_bounded_keeps_the_order_and_stays_until_it_is_done():
 def test_the_oldest_successes_are_dropped_and_failures_stay():
     buffer = WriteBuffer(20)
     runs = [numbered(ended("a", START + number, "failed" if number % 5 == 0 else "ok")) for number in range(40)]
-    hand_in(buffer, *runs)
+    submit(buffer, *runs)
     buffer.shorten()
     left = recorded(buffer)
     assert len(left) == 18
@@ -97,7 +97,7 @@ def test_the_oldest_successes_are_dropped_and_failures_stay():
 
 def test_where_nothing_has_succeeded_the_oldest_go():
     buffer = WriteBuffer(20)
-    hand_in(buffer, *(numbered(ended("a", START + number, "failed")) for number in range(40)))
+    submit(buffer, *(numbered(ended("a", START + number, "failed")) for number in range(40)))
     buffer.shorten()
     assert [run.due - START for run in recorded(buffer)] == [float(number) for number in range(22, 40)]
 
@@ -106,7 +106,7 @@ def test_claims_of_dropped_runs_shrink_to_the_last_of_each_task():
     buffer = WriteBuffer(20)
     for number in range(100):
         claim = claim_of("ab"[number % 2], START + number)
-        hand_in(buffer, claim, end(claim.opened[0]))
+        submit(buffer, claim, end(claim.opened[0]))
     off_schedule = claim_of("a", START, off_schedule=True)
     buffer.shorten()
     left = {run.id for run in recorded(buffer)}
@@ -117,10 +117,10 @@ def test_claims_of_dropped_runs_shrink_to_the_last_of_each_task():
     assert rest.opened == {"a": 41, "b": 41}
     assert rest.ids == []
     assert buffer.skipped == set()
-    hand_in(buffer, off_schedule, end(off_schedule.opened[0]))
+    submit(buffer, off_schedule, end(off_schedule.opened[0]))
     for number in range(100, 200):
         claim = claim_of("c", START + number)
-        hand_in(buffer, claim, end(claim.opened[0]))
+        submit(buffer, claim, end(claim.opened[0]))
     buffer.shorten()
     kept = [(claim.task, claim.due - START) for claim in claimed(buffer)]
     assert kept[:2] == [("a", 98.0), ("b", 99.0)]  # their last ones, whose runs were dropped
@@ -136,8 +136,8 @@ def test_a_claim_that_has_closed_something_or_is_not_over_stays():
     buffer = WriteBuffer(5)
     missed = Claim("a", START, START + 5, [Run("a", START + 5)], [ended("a", START, "missed", 5)])
     running = claim_of("a", START + 6)
-    hand_in(buffer, missed, end(missed.opened[0]), running)
-    hand_in(buffer, *(numbered(ended("b", START + number)) for number in range(20)))
+    submit(buffer, missed, end(missed.opened[0]), running)
+    submit(buffer, *(numbered(ended("b", START + number)) for number in range(20)))
     buffer.shorten()
     assert claimed(buffer) == [missed, running]
     assert buffer.skipped == {missed.opened[0].id}
@@ -146,7 +146,7 @@ def test_a_claim_that_has_closed_something_or_is_not_over_stays():
 def test_what_is_being_written_is_not_dropped():
     buffer = WriteBuffer(10)
     runs = [numbered(ended("a", START + number)) for number in range(30)]
-    hand_in(buffer, *runs)
+    submit(buffer, *runs)
     taken = buffer.take(1, 8)
     buffer.shorten()
     assert recorded(buffer)[:8] == runs[:8]
@@ -159,14 +159,14 @@ def test_one_that_cannot_be_written_is_singled_out():
     buffer = WriteBuffer(100)
     runs = [numbered(ended("a", START + number)) for number in range(5)]
     buffer.append(Write(RUNS, runs, 5, 0.0))
-    hand_in(buffer, ended("a", START + 9))
+    submit(buffer, ended("a", START + 9))
     buffer.single_out(buffer.copy()[0])
     assert [len(write.items) for write in buffer.copy()] == [1] * 6
     assert recorded(buffer)[:5] == runs
     assert buffer.records == 6
 
 
-def test_what_is_handed_in_at_once_is_parted_and_a_claim_never_is():
+def test_what_is_submitted_at_once_is_parted_and_a_claim_never_is():
     runs = [ended("a", START + number) for number in range(2 * WRITE_BATCH + 1)]
     assert [write.records for write in portions(RUNS, runs, 7.0)] == [WRITE_BATCH, WRITE_BATCH, 1]
     large = Claim("a", START, START, runs)
@@ -188,7 +188,7 @@ def test_a_batch_has_no_more_rows_than_it_may_unless_one_entry_has():
 
 def test_what_is_left_of_dropped_runs_is_parted_too():
     buffer = WriteBuffer(10)
-    hand_in(buffer, *(numbered(ended("a", START)) for _ in range(2 * WRITE_BATCH + 500)))
+    submit(buffer, *(numbered(ended("a", START)) for _ in range(2 * WRITE_BATCH + 500)))
     buffer.shorten()
     sizes = []
     while len(buffer) and buffer.copy()[0].kind == DROPPED:

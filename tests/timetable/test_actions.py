@@ -188,7 +188,7 @@ def test_an_action_that_was_replaced_by_a_coroutine_function_fails():
     assert [run.state for run in scheduler.runs()] == ["failed"]
 
 
-def test_a_coroutine_that_somebody_else_drives_is_left_alone():
+def test_a_coroutine_that_someone_else_drives_is_left_alone():
     async def main():
         work = coroutine()
         task = asyncio.create_task(work)

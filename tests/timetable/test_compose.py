@@ -33,7 +33,7 @@ def posix(text, zone=UTC):
     return datetime.fromisoformat(text).replace(tzinfo=zone).timestamp()
 
 
-class Foreign:
+class CustomTrigger:
     """A trigger of an application's own: it answers what it is told to."""
 
     __hash__ = None
@@ -81,15 +81,15 @@ def test_either_is_a_set():
     assert either(one) != either(two)
 
 
-def test_either_gives_a_foreign_trigger_what_ours_can():
-    foreign = Foreign(lambda moment: moment + 10)
-    trigger = either(foreign, Once(12.0)).between(10, 25)
+def test_either_gives_a_custom_trigger_what_ours_can():
+    custom = CustomTrigger(lambda moment: moment + 10)
+    trigger = either(custom, Once(12.0)).between(10, 25)
     assert trigger.next_after(0.0) == 12.0
     assert trigger.next_after(12.0) == 22.0
     assert trigger.next_after(22.0) is None
-    assert either(foreign) == either(foreign)
-    assert hash(either(foreign)) == hash(either(foreign))
-    assert either(foreign) != either(Foreign(foreign.answer))
+    assert either(custom) == either(custom)
+    assert hash(either(custom)) == hash(either(custom))
+    assert either(custom) != either(CustomTrigger(custom.answer))
 
 
 # -- except on --------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_nothing_fires_beyond_the_end_of_the_calendar():
     assert Interval(1e11).except_on(lambda day: False).next_after(2e11) is None
 
 
-def test_an_overflow_of_somebody_s_is_not_the_end_of_the_calendar():
+def test_an_overflow_of_someone_s_is_not_the_end_of_the_calendar():
     def broken(day):
         raise OverflowError("theirs")
 
@@ -327,7 +327,7 @@ def test_either_of_nothing_is_refused():
 @pytest.mark.parametrize("make", [either, lambda it: ExceptOn(it, lambda day: True), lambda it: Between(it, 5, 1e9)])
 def test_an_answer_that_is_no_later_moment_is_an_error(make, answer):
     with pytest.raises(InvalidValue, match=r"next_after: expected a time after .*, or None, got"):
-        make(Foreign(answer)).next_after(10.0)
+        make(CustomTrigger(answer)).next_after(10.0)
 
 
 def test_a_moment_is_on_the_day_of_what_was_composed():

@@ -52,7 +52,7 @@ def test_a_plain_trigger_is_one_step_also_within_bounds(trigger):
 
 
 @pytest.mark.parametrize("trigger", [Own(), OwnInterval(60), None, "@daily", Interval, object()], ids=str)
-def test_somebody_else_s_may_do_anything(trigger):
+def test_someone_else_s_may_do_anything(trigger):
     assert not is_quick(trigger)
 
 

@@ -107,11 +107,11 @@ def test_options_are_chosen_before_a_task_is_added():
     assert WeekdayTask("day", [1], 3, int).configure(timezone="Asia/Tokyo").timezone == "Asia/Tokyo"
 
 
-def test_a_trigger_of_somebody_else_or_of_several_is_slow():
+def test_a_trigger_of_someone_else_or_of_several_is_slow():
     class Own(Interval):
         pass
 
-    class Foreign:
+    class CustomTrigger:
         def next_after(self, moment):
             return None
 
@@ -121,7 +121,7 @@ def test_a_trigger_of_somebody_else_or_of_several_is_slow():
         (Interval(3).between(0, 9), False),
         (Own(3), True),
         (Interval(3).except_on(()), True),
-        (Foreign(), True),
+        (CustomTrigger(), True),
     ):
         limits.give_trigger(trigger)
         assert limits.slow_trigger == slow

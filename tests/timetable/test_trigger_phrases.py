@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 import pytest
-from drawn import KINDS, cron_lines, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_triggers import KINDS, cron_lines, windows
 
 from tgscheduler.errors import InvalidValue
 from tgscheduler.timetable.triggers import (
@@ -24,7 +24,7 @@ MONDAY = Weekdays([1], 3, "Europe/Berlin")
 CHRISTMAS = date(2025, 12, 25)
 
 
-class Foreign:
+class CustomTrigger:
     """A trigger of an application's own."""
 
     def __init__(self, text):
@@ -148,10 +148,10 @@ class Closed(dict):
             MONDAY.between(datetime(2025, 6, 1), datetime(2025, 7, 1, 3, 4, 5, tzinfo=UTC)),
             "every Monday at 03:00, Europe/Berlin, from 2025-06-01 00:00 to 2025-07-01 05:04:05 Europe/Berlin",
         ),
-        (Foreign("<every full moon>"), "<every full moon>"),
-        (either(Foreign("two\nlines\x1b[2J"), Interval(60)), r"two\nlines\x1b[2J; or every minute"),
-        (Foreign("{missing}"), "a Foreign"),
-        (Foreign("x" * 101), "x" * 99 + "…"),
+        (CustomTrigger("<every full moon>"), "<every full moon>"),
+        (either(CustomTrigger("two\nlines\x1b[2J"), Interval(60)), r"two\nlines\x1b[2J; or every minute"),
+        (CustomTrigger("{missing}"), "a CustomTrigger"),
+        (CustomTrigger("x" * 101), "x" * 99 + "…"),
     ],
 )
 def test_in_words(trigger, words):

@@ -10,9 +10,9 @@ from fractions import Fraction
 from functools import cache
 
 import pytest
-from drawn import KINDS, any_case, assert_true, moments, windows
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_triggers import KINDS, any_case, assert_true, moments, windows
 from wallscan import EPOCH, Scan, fires, on_monthdays, on_weekdays
 
 from tgscheduler.errors import InvalidType, InvalidValue, SchedulerError

@@ -47,7 +47,7 @@ def is_down(store):
     return store.status().down is not None
 
 
-class Keeper:
+class StoreFactory:
     """Opens stores at one address, and keeps what they answer."""
 
     def __init__(self, url):

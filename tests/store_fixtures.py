@@ -1,8 +1,8 @@
-"""Fixtures: keepers of stores (see :mod:`keeping`) in an empty database of each kind."""
+"""Fixtures: factories of stores (see :mod:`store_helpers`) in an empty database of each kind."""
 
 import pytest
-from keeping import Keeper
 from pgserver import Server
+from store_helpers import StoreFactory
 
 from tgscheduler.stores import sqlite as sqlite_store
 from tgscheduler.stores import writer
@@ -25,29 +25,29 @@ SERVERS = ("postgres_schema", "pooled_url", "repeatable_read", "strange_defaults
 
 
 @pytest.fixture(params=["sqlite", *(pytest.param(name, marks=pytest.mark.slow) for name in SERVERS)])
-def keeper(request, tmp_path):
-    """Yield a keeper of stores in an empty database, of each kind."""
-    keeper = Keeper(
+def factory(request, tmp_path):
+    """Yield a factory of stores in an empty database, of each kind."""
+    factory = StoreFactory(
         f"sqlite:///{tmp_path}/runs.db" if request.param == "sqlite" else request.getfixturevalue(request.param)
     )
-    yield keeper
-    keeper.close()
+    yield factory
+    factory.close()
 
 
 @pytest.fixture
 def sqlite(tmp_path):
-    """Yield a keeper of stores in one SQLite file, ``runs.db`` in ``tmp_path``."""
-    keeper = Keeper(f"sqlite:///{tmp_path}/runs.db")
-    yield keeper
-    keeper.close()
+    """Yield a factory of stores in one SQLite file, ``runs.db`` in ``tmp_path``."""
+    factory = StoreFactory(f"sqlite:///{tmp_path}/runs.db")
+    yield factory
+    factory.close()
 
 
 @pytest.fixture
 def postgres(postgres_schema):
-    """Yield a keeper of stores in a PostgreSQL database."""
-    keeper = Keeper(postgres_schema)
-    yield keeper
-    keeper.close()
+    """Yield a factory of stores in a PostgreSQL database."""
+    factory = StoreFactory(postgres_schema)
+    yield factory
+    factory.close()
 
 
 @pytest.fixture(scope="module")

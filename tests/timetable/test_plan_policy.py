@@ -17,7 +17,7 @@ from tgscheduler.timetable.triggers import Cron, Interval, Once, Weekdays, eithe
 TEN = Interval(10, anchor=0)
 
 
-class Part(NamedTuple):
+class DescribedRun(NamedTuple):
     """A run of a decision; RUNNING if it starts at once."""
 
     due: float
@@ -27,23 +27,23 @@ class Part(NamedTuple):
     reason: str | None
 
 
-class Judged(NamedTuple):
-    parts: list[Part]
+class Described(NamedTuple):
+    parts: list[DescribedRun]
     next_due: float | None
 
 
-def judge(due, now, trigger, policy, *, manual_due=False, **more):
-    return judged(decide_fully(due, "it", now, trigger, policy, manual_due=manual_due, **more))
+def decide_on(due, now, trigger, policy, *, manual_due=False, **more):
+    return described(decide_fully(due, "it", now, trigger, policy, manual_due=manual_due, **more))
 
 
-def judged(decision):
+def described(decision):
     parts, starts = [], decision.starts
     for run in decision.runs:
         state = RUNNING if run.state == WAITING and starts > 0 else run.state
         starts -= run.state == WAITING
-        parts.append(Part(run.due, run.until, run.count, state, run.reason))
+        parts.append(DescribedRun(run.due, run.until, run.count, state, run.reason))
     assert starts <= 0
-    return Judged(parts, decision.next_due)
+    return Described(parts, decision.next_due)
 
 
 def told(decision):
@@ -76,7 +76,7 @@ def test_the_early_exit_decides_as_the_full_decision_does(trigger, due, late, la
         run.ended = 1.0
     entry = entry_for(trigger, due=due, last_run=run, manual_due=manual_due)
     still = [run] if run is not None and run.ended is None else []
-    full = judge(
+    full = decide_on(
         due,
         due + late,
         trigger,
@@ -85,7 +85,7 @@ def test_the_early_exit_decides_as_the_full_decision_does(trigger, due, late, la
         oldest=still[0] if still else None,
         manual_due=manual_due,
     )
-    assert judged(Decision(*decide(entry, due, "it", due + late))) == full
+    assert described(Decision(*decide(entry, due, "it", due + late))) == full
     assert entry.state.value == "pending"  # and nothing is changed
     assert len(full.parts) <= 1
 
@@ -106,7 +106,7 @@ policies = st.builds(
 def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, late, policy, running, manual_due):
     due = number * 0.77 if manual_due else trigger.next_after(number * 10.0)
     now = due + late
-    decision = judge(
+    decision = decide_on(
         due, now, trigger, policy, running=running, oldest=an_open_run() if running else None, manual_due=manual_due
     )
     horizon = now - policy.jitter
@@ -152,28 +152,28 @@ def test_each_occurrence_of_a_stretch_is_in_exactly_one_part(trigger, number, la
     ],
 )  # fmt: skip
 def test_what_was_missed(policy, parts):
-    assert told(judge(10.0, 55.0, TEN, policy))[0] == parts
+    assert told(decide_on(10.0, 55.0, TEN, policy))[0] == parts
 
 
 def test_reasons_say_why():
-    [missed, live] = judge(10.0, 55.0, TEN, Policy(grace=25)).parts
+    [missed, live] = decide_on(10.0, 55.0, TEN, Policy(grace=25)).parts
     assert (missed.reason, live.reason) == ("35.0 s late; grace is 25 s", None)
-    [missed] = judge(10.0, 200.0, None, Policy(misfire="skip")).parts
+    [missed] = decide_on(10.0, 200.0, None, Policy(misfire="skip")).parts
     assert missed.reason == "190.0 s late; misfire: skip tolerates 60 s"
-    [missed, *_] = judge(10.0, 55.0, TEN, Policy(misfire="run_all", misfire_cap=2)).parts
+    [missed, *_] = decide_on(10.0, 55.0, TEN, Policy(misfire="run_all", misfire_cap=2)).parts
     assert missed.reason == "misfire: run_all makes up for 2 at most"
-    [missed, _] = judge(10.0, 55.0, TEN, Policy(misfire="skip")).parts
+    [missed, _] = decide_on(10.0, 55.0, TEN, Policy(misfire="skip")).parts
     assert missed.reason == "misfire: skip"
 
 
 def test_a_time_by_hand_off_the_grid_is_the_first_that_run_all_makes_up_for():
-    decision = judge(15.0, 41.0, TEN, Policy(misfire="run_all", misfire_cap=10), manual_due=True)
+    decision = decide_on(15.0, 41.0, TEN, Policy(misfire="run_all", misfire_cap=10), manual_due=True)
     assert told(decision) == ([(RUNNING, 15, 15, 1), *((WAITING, d, d, 1) for d in (20, 30, 40))], 50.0)
 
 
 def test_a_time_by_hand_on_a_wrong_day_is_nothing():
     friday = Weekdays([5], (3, 0))
-    assert judge(0.0, 0.0, friday, Policy(grace=1), manual_due=True) == Judged([], friday.next_after(0.0))
+    assert decide_on(0.0, 0.0, friday, Policy(grace=1), manual_due=True) == Described([], friday.next_after(0.0))
 
 
 @pytest.mark.slow
@@ -187,7 +187,7 @@ def test_a_time_by_hand_on_a_wrong_day_is_nothing():
 )
 def test_what_is_too_much_to_count_hides_nothing_that_still_runs(policy, states):
     minutely, month = Cron("* * * * *"), 30 * 86400.0
-    decision = judge(0.0, month + 30, minutely, policy)
+    decision = decide_on(0.0, month + 30, minutely, policy)
     assert [part.state for part in decision.parts] == states
     assert decision.parts[-1].until == month
     assert decision.parts[0].count == MOST_COUNTED
@@ -196,24 +196,24 @@ def test_what_is_too_much_to_count_hides_nothing_that_still_runs(policy, states)
 
 
 def test_the_end_is_included_and_nothing_comes_after_it():
-    assert told(judge(10.0, 55.0, TEN, DEFAULT_POLICY, end=30.0)) == ([(RUNNING, 10, 30, 3)], None)
-    assert told(judge(10.0, 10.0, TEN, DEFAULT_POLICY, end=20.0)) == ([(RUNNING, 10, 10, 1)], 20.0)
-    assert told(judge(20.0, 20.0, TEN, DEFAULT_POLICY, end=20.0)) == ([(RUNNING, 20, 20, 1)], None)
+    assert told(decide_on(10.0, 55.0, TEN, DEFAULT_POLICY, end=30.0)) == ([(RUNNING, 10, 30, 3)], None)
+    assert told(decide_on(10.0, 10.0, TEN, DEFAULT_POLICY, end=20.0)) == ([(RUNNING, 10, 10, 1)], 20.0)
+    assert told(decide_on(20.0, 20.0, TEN, DEFAULT_POLICY, end=20.0)) == ([(RUNNING, 20, 20, 1)], None)
 
 
 def test_what_is_left_bounds_runs_and_not_what_was_missed():
     three = Policy(misfire="run_all", misfire_cap=3)
-    assert told(judge(10.0, 55.0, TEN, three, runs_left=2)) == (
+    assert told(decide_on(10.0, 55.0, TEN, three, runs_left=2)) == (
         [(MISSED, 10, 20, 2), (RUNNING, 30, 30, 1), (WAITING, 40, 40, 1)], None,
     )  # fmt: skip
-    assert told(judge(10.0, 10.0, TEN, DEFAULT_POLICY, runs_left=1)) == ([(RUNNING, 10, 10, 1)], None)
-    assert told(judge(10.0, 10.0, TEN, DEFAULT_POLICY, runs_left=1, running=1, oldest=an_open_run())) == (
+    assert told(decide_on(10.0, 10.0, TEN, DEFAULT_POLICY, runs_left=1)) == ([(RUNNING, 10, 10, 1)], None)
+    assert told(decide_on(10.0, 10.0, TEN, DEFAULT_POLICY, runs_left=1, running=1, oldest=an_open_run())) == (
         [(SKIPPED, 10, 10, 1)], 20.0,
     )  # fmt: skip
 
 
 def test_paused_nothing_runs_and_the_reason_says_so():
-    decision = judge(10.0, 55.0, TEN, Policy(grace=25), paused="paused", runs_left=3)
+    decision = decide_on(10.0, 55.0, TEN, Policy(grace=25), paused="paused", runs_left=3)
     assert [(part.state, part.reason, part.count) for part in decision.parts] == [
         (SKIPPED, "paused", 2),
         (SKIPPED, "paused", 3),
@@ -241,10 +241,10 @@ def test_paused_nothing_runs_and_the_reason_says_so():
 )  # fmt: skip
 def test_overlap(policy, running, waiting, state, reason):
     oldest = an_open_run() if running else None
-    decision = judge(10.0, 10.0, TEN, policy, running=running, waiting=waiting, oldest=oldest)
-    assert decision.parts == [Part(10.0, 10.0, 1, state, reason)]
+    decision = decide_on(10.0, 10.0, TEN, policy, running=running, waiting=waiting, oldest=oldest)
+    assert decision.parts == [DescribedRun(10.0, 10.0, 1, state, reason)]
 
 
 def test_what_run_all_makes_up_for_waits_in_a_line_that_is_bounded():
-    parts = judge(0.0, 20_000.0, TEN, Policy(misfire="run_all", misfire_cap=1500)).parts
+    parts = decide_on(0.0, 20_000.0, TEN, Policy(misfire="run_all", misfire_cap=1500)).parts
     assert [part.state for part in parts[1:]] == [RUNNING] + [WAITING] * LONGEST_QUEUE + [SKIPPED] * 499
