@@ -32,7 +32,7 @@ def locked(url, tmp_path):
 def test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_back(url, locked):
     lock, free = locked
     told = []
-    scheduler = ThreadedScheduler(store=stores.open(url, patience=0.2), store_timeout=0.2)
+    scheduler = ThreadedScheduler(store=stores.open(url, timeout=0.2), store_timeout=0.2)
     scheduler.subscribe(lambda event: told.append(event.name), ["store-down", "store-up"])
     scheduler.add_interval_task(noop, 0.05, taskname="it")
     scheduler.start()
@@ -56,7 +56,7 @@ def test_runs_go_on_while_the_store_is_down_and_their_records_arrive_when_it_is_
 @pytest.mark.realtime
 def test_with_pause_runs_wait_for_the_store(url, locked):
     lock, free = locked
-    store = stores.open(url, patience=0.2)
+    store = stores.open(url, timeout=0.2)
     scheduler = ThreadedScheduler(store=store, store_timeout=0.2, on_store_down="pause")
     scheduler.add_interval_task(noop, 0.05, taskname="it")
     scheduler.start()
@@ -78,7 +78,7 @@ def test_no_run_starts_without_its_claim_while_another_process_uses_the_store(ur
     lock, free = locked
     starts, schedulers = [], []
     for _ in range(2):
-        scheduler = ThreadedScheduler(store=stores.open(url, patience=0.2), store_timeout=0.2)
+        scheduler = ThreadedScheduler(store=stores.open(url, timeout=0.2), store_timeout=0.2)
         scheduler.add_interval_task(lambda: starts.append(current_run().due), 0.05, taskname="it")
         schedulers.append(scheduler)
     try:

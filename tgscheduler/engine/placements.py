@@ -105,7 +105,7 @@ class Placements:
             except BaseException as error:
                 self._planner.trigger_failed(error, entry, entry.due or now, batch)
             else:
-                self._planner.put(entry, due)
+                self._planner.schedule_or_release(entry, due)
         return slow
 
     def place_slowly(self, waiting: Iterable[ToPlace], now: float, batch: PlannedBatch) -> None:
@@ -125,7 +125,7 @@ class Placements:
 
     def _put_unmoved(self, entry: Entry, found: tuple[float | None, float | None]) -> None:
         if entry.ticket is None:  # else it was moved while its trigger was called
-            self._planner.put(entry, *found)
+            self._planner.schedule_or_release(entry, *found)
 
     # -- one at a time ---------------------------------------------------------------------------------------------
 

@@ -293,7 +293,7 @@ class Planner:
                 entry.manual_due, due, unfound = asked.manual_due, asked.due, asked.unfound
             if self.restore is not None:
                 self.restore.flush_saves()
-            self.put(entry, due, unfound)
+            self.schedule_or_release(entry, due, unfound)
 
     def place_at(self, entry: Entry, due: float) -> None:
         """Enter an entry at an absolute time, under the lock, also before the start."""
@@ -320,7 +320,7 @@ class Planner:
             due = self.restore.restored_due(entry, now, due)
         return due
 
-    def put(self, entry: Entry, due: float | None, unfound: float | None = None) -> None:
+    def schedule_or_release(self, entry: Entry, due: float | None, unfound: float | None = None) -> None:
         """Enter a placed entry; release one that never fires. ``unfound``: its search continues then."""
         if due is not None:
             self.schedule(entry, due)

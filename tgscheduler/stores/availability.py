@@ -7,7 +7,7 @@ class Availability:
     """What the thread that writes has found; other threads may read it at any moment."""
 
     def __init__(self, name: str, timeout: float) -> None:
-        self._name, self._patience = name, timeout
+        self._name, self._timeout = name, timeout
         self.reset()
 
     def reset(self) -> None:
@@ -26,7 +26,7 @@ class Availability:
         """
         began, self.busy = self.busy or now, None
         self.failures += 1
-        fell = self.down is None and (self.failures > 1 or now - began >= self._patience)
+        fell = self.down is None and (self.failures > 1 or now - began >= self._timeout)
         if fell:
             self._since = wall_time - (now - began)
         if fell or self.down is not None:
@@ -44,6 +44,6 @@ class Availability:
     def outage(self, wall_time: float) -> tuple[str | None, float | None]:
         """Return why it is down and since when (POSIX seconds), also while a call is not answered; None: it is up."""
         down, since, busy = self.down, self._since, self.busy
-        if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._patience:
+        if down is None and busy is not None and (waits := clocks.elapsed() - busy) > self._timeout:
             return f"{self._name}: no answer for {waits:.0f} s", wall_time - waits
         return down, since
