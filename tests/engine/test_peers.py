@@ -6,7 +6,7 @@ from helpers import HOUR, NOON, noop, states
 from tgscheduler import stores
 from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.testing import TickedScheduler
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.run import RUNNING, Run
 
 
 @pytest.fixture
@@ -109,3 +109,19 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
     scheduler.tick(60)
     assert sorted(ran) == ["interval", "single"]
     assert [(run.task, run.due - NOON, run.count) for run in scheduler.runs()] == [("once", 20.0, 1), ("it", 10.0, 2)]
+
+
+def test_a_lost_run_that_may_not_run_beside_another_is_recorded_as_lost():
+    scheduler = TickedScheduler(start=NOON)
+    orphan = Run("it", NOON - 60, state=RUNNING)
+    orphan.number = 1
+    dispatcher = scheduler._lifecycle.dispatcher
+    scheduler.add_interval_task(lambda: dispatcher.take_over([orphan], NOON), 60, taskname="it", on_lost="rerun")
+    scheduler.tick(1)
+    assert [(run.due - NOON, run.state, run.attempt) for run in scheduler.runs()] == [
+        (0.0, "ok", 1),
+        (-60.0, "lost", 1),
+    ]
+    assert orphan.reason.endswith(
+        f"ended while attempt 1 was in flight; it does not run again: overlap: the run due {NOON:.3f} has not ended"
+    )

@@ -246,24 +246,35 @@ class Dispatcher:
         with self._registry.lock:
             by_label = {self._registry.label(entry): entry for entry in self._registry.entries()}
         for run in orphans:
-            entry, reason, what = by_label.get(run.task), lost_reason(run), "it is recorded as lost"
-            if entry is not None and entry.state is not entries.CANCELLED and entry.policy.on_lost == "rerun":
-                if run.takeovers < entry.policy.max_takeovers:
-                    self._planner.plan_request(entry, run.taken_over(reason), now, batch)
-                    what = "it runs again"
-                else:
-                    reason += f"; it was taken over {run.takeovers} times, as often as max_takeovers allows"
-            if what != "it runs again":
+            reason, what = lost_reason(run), "it runs again"
+            refusal = self._plan_rerun(by_label.get(run.task), run, reason, now, batch)
+            if refusal is not None:
+                reason, what = f"{reason}{refusal}", "it is recorded as lost"
                 run.reason, run.ended, run.state = reason, now, LOST
                 batch.closed.append(run)
             log.warning("%s: due %.3f: %s; %s", run.task, run.due, reason, what)
         if batch.closed:
             self.collect(batch.closed)
             batch.closed = []
-        if batch.requested is not None and batch.requested.closed:
-            closed, batch.requested.closed = batch.requested.closed, []
-            self.collect(closed)
         self.dispatch(batch)
+
+    def _plan_rerun(self, entry: Entry | None, run: Run, why: str, now: float, batch: PlannedBatch) -> str | None:
+        """Plan the next attempt of a lost run; return None, or why there is none (empty: none was asked for)."""
+        if entry is None or entry.state is entries.CANCELLED or entry.policy.on_lost != "rerun":
+            return ""
+        if run.takeovers >= entry.policy.max_takeovers:
+            return f"; it was taken over {run.takeovers} times, as often as max_takeovers allows"
+        attempt, requested = run.taken_over(why), PlannedBatch()
+        self._planner.plan_request(entry, attempt, now, requested)
+        planned = requested.requested
+        if planned is None or attempt.state == SKIPPED:  # it has begun, so it cannot have been skipped
+            return f"; it does not run again: {attempt.reason}"
+        if batch.requested is None:
+            batch.requested = planned
+        else:
+            batch.requested.started += planned.started
+            batch.requested.queued += planned.queued
+        return None
 
     def cancel_requests(self, reason: str = "stopped before it began", only: Run | None = None) -> bool:
         """End the requested runs that no turn has planned, or only one; return whether there was any."""
