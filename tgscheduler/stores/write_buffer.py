@@ -152,7 +152,7 @@ class WriteBuffer:
         with self._moving:
             self._writes.popleft()
             for item in reversed(write.items):
-                records = _records(item) if write.kind == CLAIMS else 1
+                records = _records(item) if write.kind == CLAIMS else int(write.kind == RUNS)
                 self._writes.appendleft(Write(write.kind, [item], records, write.at))
 
     def strike(self, write: Write) -> None:
