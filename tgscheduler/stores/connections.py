@@ -49,6 +49,7 @@ class Connections:
 
     def connect(self, now: float) -> Any:
         """Return a connection that writes, to the database with all migrations; ``now`` is POSIX seconds."""
+        self.check_process()
         self.disconnect_idle()  # they may be to a file that was replaced
         self._database.prepare()
         return self._connect(True, now)

@@ -75,7 +75,8 @@ class DatabaseStore(QueryMixin):
         self._timeout = timeout
         self._connections = Connections(database, auto_migrate)
         self._buffer = WriteBuffer(buffer)
-        self._writer = Writer(database, self._buffer, self._clock, timeout, Pruner(database, days, per_task))
+        pruner = Pruner(database, days, per_task)
+        self._writer = Writer(database, self._connections, self._buffer, self._clock, timeout, pruner)
         self._recorded: dict[str, int] = {}
         self._run_ids: Iterator[int] = itertools.count(1)
         _stores.add(self)
@@ -115,7 +116,7 @@ class DatabaseStore(QueryMixin):
                 self._connections.disconnect(connection)
                 raise
         self._connections.opened = True
-        self._writer.start(connection, self._connect, on_claimed, on_status, on_orphans or _ignore_orphans)
+        self._writer.start(connection, on_claimed, on_status, on_orphans or _ignore_orphans)
         self._writer.admitted.wait(self._timeout)
 
     def _register_node(self, connection: Any) -> None:

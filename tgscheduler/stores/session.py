@@ -7,12 +7,12 @@
               not acknowledged: the batch is in doubt; nothing else is written before a new connection has looked it up
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tgscheduler.errors import WrongProcess
 from tgscheduler.stores import sql
 from tgscheduler.stores.batch import Batch, ClaimConflict
+from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import LEFT, Process
 from tgscheduler.stores.peers import Peers, register_node
@@ -22,9 +22,9 @@ from tgscheduler.stores.write_buffer import Write
 class Session:
     """Writes batches as one node; it belongs to one thread."""
 
-    def __init__(self, database: Database, peers: Peers) -> None:
-        self._database, self._peers = database, peers
-        self._connect: Callable[[], Any] = lambda: None
+    def __init__(self, database: Database, connections: Connections, peers: Peers) -> None:
+        self._database, self._connections, self._peers = database, connections, peers
+        #: The connection of the next batch, None while there is none.
         self.connection: Any = None
         #: The batch whose commit was not acknowledged, None as a rule.
         self.in_doubt: Batch | None = None
@@ -32,17 +32,13 @@ class Session:
         self._ids: dict[str, int] = {}
         self._step = sql.STEP.format(clock=database.clock)
 
-    def start(self, connection: Any, connect: Callable[[], Any]) -> None:
-        """Write with this connection, and with those of ``connect`` when it breaks."""
-        self.connection, self._connect = connection, connect
-
     def restart_numbers(self) -> None:
         """Begin the numbers of a new node."""
         self._number, self.in_doubt = 0, None
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: the connection is the parent's, and there is to be no other one."""
-        self.connection, self._connect = None, _refuse
+        """In a forked child: drop the connection, which belongs to the parent."""
+        self.connection = None
 
     @property
     def next_number(self) -> int:
@@ -52,8 +48,8 @@ class Session:
     # -- the connection -----------------------------------------------------------------------------------------------
 
     def reconnect(self) -> None:
-        """Connect anew."""
-        self.connection = self._connect()
+        """Connect again, after :meth:`disconnect`."""
+        self.connection = self._connections.connect(self._peers.clock.now())
         self._ids.clear()
 
     def roll_back(self) -> None:
@@ -69,7 +65,7 @@ class Session:
         """Close the connection, if there is one."""
         connection, self.connection = self.connection, None
         if connection is not None:
-            self._database.close(connection)
+            self._connections.disconnect(connection)
 
     def sign_off(self) -> None:
         """Note that this node has left, unless it cannot be known what was its last batch."""
@@ -141,7 +137,3 @@ class Session:
         number = None if found else peers.node
         peers.node = batch.node = register_node(database, connection, peers.process, now, batch.number, number)
         return []
-
-
-def _refuse() -> Any:
-    raise WrongProcess("the store is open in the parent of this process")

@@ -61,7 +61,6 @@ class SqliteDatabase:
         self._needs_maintenance = self._log = 0
         self._maintenance_thread: threading.Thread | None = None
         self._maintenance_connection: sqlite3.Connection | None = None
-        self._writing: sqlite3.Connection | None = None
 
     # -- connecting ---------------------------------------------------------------------------------------------------
 
@@ -96,7 +95,7 @@ class SqliteDatabase:
                 connection.execute("PRAGMA cache_size = -16000")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
                 connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # opens the log
-                kept, self._writing = self._file.note_opened(), connection
+                kept = self._file.note_opened()
                 if kept is not None:  # its log is another's by now: it must not be the last one, which moves the log
                     self.close(kept)
             else:
@@ -123,11 +122,11 @@ class SqliteDatabase:
 
     def abandon_connections(self, connections: Sequence[Any]) -> None:
         """Abandon a parent's connections in its forked child: neither use nor close them."""
-        if connections:
+        hidden = [each for each in (self._maintenance_connection, self._file.kept) if each is not None]
+        if connections or hidden:
             _inherited.add(self._file.opened or self._file.identity)
-            for hidden in (self._maintenance_connection, self._file.kept):
-                if hidden is not None:
-                    never_free(hidden)
+            for connection in hidden:
+                never_free(connection)
             for descriptor in self._file.descriptors():
                 os.close(descriptor)
 

@@ -22,6 +22,7 @@ from tgscheduler.clock import Clock
 from tgscheduler.stores.availability import Availability
 from tgscheduler.stores.base import Claim, ClaimResult, StoreStatus
 from tgscheduler.stores.batch import Batch
+from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import BEAT
 from tgscheduler.stores.peers import AHEAD, LOOK_INTERVAL, WAITING_LOOK_INTERVAL, Peers
@@ -43,7 +44,15 @@ _SHARE = 0.25
 class Writer:
     """Writes the writes of a write buffer."""
 
-    def __init__(self, database: Database, buffer: WriteBuffer, clock: Clock, timeout: float, pruner: Pruner) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connections: Connections,
+        buffer: WriteBuffer,
+        clock: Clock,
+        timeout: float,
+        pruner: Pruner,
+    ) -> None:
         self._database, self._buffer, self.clock, self._pruner = database, buffer, clock, pruner
         self._on_claimed: Callable[[list[ClaimResult]], None] = lambda claims: None
         self._on_status: Callable[[StoreStatus], None] = lambda status: None
@@ -53,7 +62,7 @@ class Writer:
         self._rung = False
         self._close_by: float | None = None
         self.peers = Peers(database, clock)
-        self.session = Session(database, self.peers)
+        self.session = Session(database, connections, self.peers)
         self.totals = Totals()
         self._availability = Availability(database.name, timeout)
         #: Set unless another process has to take note of this one first.
@@ -70,13 +79,12 @@ class Writer:
     def start(
         self,
         connection: Any,
-        connect: Callable[[], Any],
         result: Callable[[list[ClaimResult]], None],
         on_status: Callable[[StoreStatus], None],
         on_orphans: Callable[[list[Run]], None],
     ) -> None:
-        """Write with this connection, and with those of ``connect`` when it breaks."""
-        self.session.start(connection, connect)
+        """Start the thread, with this connection; when it breaks, the thread makes another one."""
+        self.session.connection = connection
         self._on_claimed, self._on_status, self._on_orphans = result, on_status, on_orphans
         self._looked = self._counted = clocks.elapsed()
         self._taking.clear()
