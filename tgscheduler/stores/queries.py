@@ -66,7 +66,7 @@ def open_run(row: tuple[Any, ...]) -> Run:
     run = Run(task, due, count, until, RUNNING)
     run.number, run.attempt, run.where = number, attempt, Where(host, process, "")
     if takeovers:
-        run.takeover_count = takeovers
+        run.takeover = takeovers, 0  # which attempt began with the last one is not on record
     return run
 
 
