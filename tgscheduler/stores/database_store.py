@@ -22,7 +22,7 @@ from tgscheduler.stores import queries, sql
 from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord, hour
 from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.nodes import this_process
+from tgscheduler.stores.nodes import NODE_IDS, this_process
 from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
 from tgscheduler.stores.run_counts import RunCounts
@@ -41,9 +41,6 @@ from tgscheduler.stores.write_buffer import (
 )
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.run import Run
-
-#: A run's id is its node's number times this, plus a number that the node counts up.
-NODE = 1 << 36
 
 
 class DatabaseStore(QueryMixin):
@@ -123,7 +120,7 @@ class DatabaseStore(QueryMixin):
         writer = self._writer
         if writer.peers.come(connection, this_process(), self._clock.now()):
             writer.session.restart_numbers()
-            self._run_ids = itertools.count(writer.node * NODE + 1)
+            self._run_ids = itertools.count(writer.node * NODE_IDS + 1)
         writer.totals.read_others(self._database, connection)
 
     def _connect(self) -> Any:
