@@ -2,7 +2,7 @@
 
 ::
 
-    claim, save, rename, record --> write buffer --> the writer's thread --> database --> answer(claims)
+    claim, save, rename, record --> write buffer --> the writer's thread --> database --> on_claimed(results)
     runs, counts               <-- what is on record, and what is still in the write buffer
     counts                      <-- numbers in memory
 """
@@ -127,7 +127,7 @@ class DatabaseStore(QueryMixin):
         return self._connections.connect(self._clock.now())
 
     def close(self, timeout: float) -> int:
-        """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
+        """Write the rest within ``timeout`` seconds and disconnect; return the number of records not written."""
         if self._connections.inherited:
             return 0
         if self._connections.opened:
@@ -147,7 +147,7 @@ class DatabaseStore(QueryMixin):
         return max(0.0, -self._writer.peers.ahead)
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Have claims committed; ``on_claimed`` brings them back, in order."""
+        """Submit claims; once they are committed, ``on_claimed`` gets their results, in order."""
         self._connections.check_open()
         for claim in claims:
             for runs in (claim.opened, claim.closed):
@@ -157,7 +157,7 @@ class DatabaseStore(QueryMixin):
         self._submit_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
-        """Remember runs that have ended."""
+        """Record runs that have ended."""
         self._connections.check_open()
         if not runs:
             return
@@ -177,12 +177,12 @@ class DatabaseStore(QueryMixin):
             buffer.shorten()
 
     def save(self, tasks: Sequence[TaskRecord], back: bool = False) -> None:
-        """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
+        """Record tasks: a new one as given, a known one without ``runs``, which the claims count."""
         self._connections.check_open()
         self._submit_all(SAVES_BACK if back else SAVES, tasks)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
+        """Rename a task and its history; do nothing if the new name is known, or the old one is not."""
         self._connections.check_open()
         self._submit(RENAME, (old, new))
 
@@ -237,7 +237,7 @@ class DatabaseStore(QueryMixin):
         return found
 
     def counts(self) -> dict[str, int]:
-        """Return how many occurrences were recorded in each state, since the beginning."""
+        """Return the number of occurrences ever recorded in each state."""
         if not self._connections.opened:
             with self._connections.reading() as connection:
                 return read_totals(self._database, connection)
@@ -274,7 +274,7 @@ class DatabaseStore(QueryMixin):
         return clean(name, self._database.encoding)
 
     def load(self) -> dict[str, TaskRecord]:
-        """Return what is known of every task, by name."""
+        """Return the record of every task, by name."""
         with self._connections.reading() as connection:
             return {row[0]: TaskRecord(*row) for row in self._database.rows(connection, sql.TASK_RECORDS)}
 
@@ -299,7 +299,7 @@ class DatabaseStore(QueryMixin):
         return runs
 
     def _in_child(self) -> None:
-        """Be inert in a forked child: whatever is open belongs to the parent."""
+        """Make the store inert in a forked child: its connections belong to the parent."""
         self._writer.reset_after_fork()
         self._connections.reset_after_fork()
 
