@@ -89,13 +89,15 @@ class StoreFactory:
             database.close(connection)
 
     def pretend(self, store, age=None, **fields):
-        """Change the row of a store's process; ``age``: how long ago it was seen last, by the database's clock."""
-        node = store._writer.node
-        for name, value in fields.items():
-            self.execute(f"UPDATE tg_node SET {name} = ? WHERE id = ?", (value, node))
+        """Change the row of a store's process; ``age``: how long ago it was seen last, by the database's clock.
+
+        By one statement: another process may look at the row at any moment.
+        """
+        changes, values = [f"{name} = ?" for name in fields], list(fields.values())
         if age is not None:
-            clock = store._database.clock
-            self.execute(f"UPDATE tg_node SET seen = {clock} - ? WHERE id = ?", (age, node))
+            changes.append(f"seen = {store._database.clock} - ?")
+            values.append(age)
+        self.execute(f"UPDATE tg_node SET {', '.join(changes)} WHERE id = ?", (*values, store._writer.node))
 
     def close(self):
         """Close them all."""

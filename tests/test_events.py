@@ -357,5 +357,61 @@ def test_where_no_thread_can_be_started_what_waits_is_told_later(monkeypatch, to
     port.drain(1)
 
 
+def test_an_event_that_is_published_as_the_thread_ends_is_told(told):
+    class Interrupted(type(Events(lambda: 0.0)._queue)):
+        def put(self, event):
+            if event is not None and event.name == "scheduler-stopped":
+                port.drain(5)
+                assert not threads()
+            super().put(event)
+
+    port = Events(lambda: 0.0)
+    port._queue = Interrupted()
+    port.subscribe(told.append)
+    port.publish("scheduler-started")
+    port.publish("scheduler-stopped")
+    port.drain(5)
+    assert [event.name for event in told] == ["scheduler-started", "scheduler-stopped"]
+
+
+@pytest.mark.realtime
+def test_no_event_is_lost_between_drains(told):
+    port, number = Events(lambda: 0.0), 20_000
+    port.subscribe(told.append)
+
+    def publish():
+        for place in range(number):
+            port.publish("task-added", str(place))
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    while publisher.is_alive():
+        port.drain(5)
+    port.drain(5)
+    assert len(told) + port.dropped == number
+
+
+def test_dropped_events_are_logged_once_for_each_jam(monkeypatch, caplog, told):
+    monkeypatch.setattr(events, "LONGEST", 4)
+    release = threading.Semaphore(0)
+    port = Events(lambda: 0.0)
+    port.subscribe(lambda event: (release.acquire(timeout=10), told.append(event)))
+    for jam in (1, 2):
+        begun = len(told)
+        port.publish("task-added")
+        wait_for(lambda: not port._queue.qsize())
+        for _ in range(6):
+            port.publish("task-added")
+        release.release()
+        wait_for(lambda begun=begun: len(told) == begun + 1 and port._queue.qsize() == 3)
+        for _ in range(3):  # nearly full: still the same jam
+            port.publish("task-added")
+        assert port.dropped == 4 * jam
+        assert caplog.text.count("4 events are queued: a listener blocks") == jam
+        release.release(5)
+        wait_for(lambda begun=begun: len(told) == begun + 6)
+    port.drain(5)
+
+
 def test_every_name_is_known():
     assert len(NAMES) == len(set(NAMES)) == 12

@@ -50,6 +50,20 @@ _Subscription = list[Callback]
 """A callback, or nothing once it has been unsubscribed; the same callback may be subscribed twice."""
 
 
+class _Queue(queue.SimpleQueue[Event | None]):
+    """The events for one thread, which ends at None; what is put in after that has to be taken out again."""
+
+    #: Set by the thread when it has taken None, before it takes what was put in after it.
+    closed = False
+
+    def take_late(self) -> Event | None:
+        """Return an event that was put in after None; None if there is none left."""
+        try:
+            return self.get_nowait()
+        except queue.Empty:
+            return None
+
+
 class Events:
     """The listeners of one scheduler. ``inline``: call them in the thread that publishes, for virtual clocks."""
 
@@ -61,7 +75,8 @@ class Events:
         #: Number of events that were dropped, as the queue was full.
         self.dropped = 0
         self._lock = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
-        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._full = False
+        self._queue = _Queue()
         self._thread: threading.Thread | None = None
         self._copies = 0  # number of forks that copied this: a host's "thread" may be in the copy, too
 
@@ -98,14 +113,24 @@ class Events:
         event = Event(name, self._now(), task, run, facts)
         if self._inline:
             self._deliver(event)
-        elif self._queue.qsize() >= LONGEST:
+        elif (size := self._queue.qsize()) >= LONGEST:
             self.dropped += 1
-            if self.dropped == 1:
+            if not self._full:
+                self._full = True
                 log.warning("%d events are queued: a listener blocks; further events are dropped", LONGEST)
         else:
-            self._queue.put(event)
+            if self._full and size <= LONGEST // 2:  # a slow listener makes one warning, not one for each event
+                self._full = False
+            self._put(event)
             if self._thread is None:
                 self._start()
+
+    def _put(self, event: Event | None) -> None:
+        """Put an event into the queue; a drain may exchange it meanwhile, in another thread or a signal handler."""
+        while event is not None:
+            waiting = self._queue
+            waiting.put(event)
+            event = waiting.take_late() if waiting.closed else None
 
     def drain(self, timeout: float) -> None:
         """Wait at most ``timeout`` seconds until all events are delivered, and end the thread."""
@@ -113,7 +138,7 @@ class Events:
             thread, self._thread = self._thread, None
             if thread is None:
                 return
-            waiting, self._queue = self._queue, queue.SimpleQueue()
+            waiting, self._queue = self._queue, _Queue()
         waiting.put(None)
         if thread is threading.current_thread():  # a listener stops the scheduler: the rest is delivered after it
             return
@@ -125,7 +150,7 @@ class Events:
         """In a forked child: drop the thread and the queue; the parent has both, and delivers the events."""
         self._lock = threading.RLock()  # a signal handler may stop the scheduler during a subscribe
         self._copies += 1
-        self._queue = queue.SimpleQueue()
+        self._queue = _Queue()
         self._thread = None
 
     def _start(self) -> None:
@@ -140,8 +165,11 @@ class Events:
                 return
             self._thread = thread
 
-    def _serve(self, waiting: "queue.SimpleQueue[Event | None]", copies: int) -> None:
+    def _serve(self, waiting: _Queue, copies: int) -> None:
         while (event := waiting.get()) is not None and copies == self._copies:
+            self._deliver(event)
+        waiting.closed = True
+        while (event := waiting.take_late()) is not None and copies == self._copies:
             self._deliver(event)
 
     def _deliver(self, event: Event) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 from benchmarks.loads import arguments, conclude, percentile
 from tgscheduler import stores
 from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
-from tgscheduler.stores.database_store import NODE, DatabaseStore
+from tgscheduler.stores.database_store import DatabaseStore
+from tgscheduler.stores.nodes import NODE_IDS
 from tgscheduler.testing import VirtualClock
 from tgscheduler.timetable.run import Run
 
@@ -30,7 +31,7 @@ CLAIM = 0.050
 _FILL = f"""
 INSERT INTO tg_run
 WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < ?)
-SELECT {NODE} + n, n % {TASKS} + 1, {BEGIN} + n / {TASKS} * {INTERVAL} + (n % {TASKS}) * 0.06, NULL, 1,
+SELECT {NODE_IDS} + n, n % {TASKS} + 1, {BEGIN} + n / {TASKS} * {INTERVAL} + (n % {TASKS}) * 0.06, NULL, 1,
        CASE WHEN n % 50 = 7 THEN 'failed' WHEN n % 10000 BETWEEN 400 AND 499 THEN 'missed' ELSE 'ok' END, 1,
        {BEGIN} + n / {TASKS} * {INTERVAL} + (n % {TASKS}) * 0.06 + 0.001,
        {BEGIN} + n / {TASKS} * {INTERVAL} + (n % {TASKS}) * 0.06 + 0.011,

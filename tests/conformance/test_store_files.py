@@ -74,7 +74,7 @@ def test_a_file_that_cannot_be_put_back_yet_is_not_given_up(sqlite, tmp_path, mo
         path.unlink()
     store.record([ended("b", START)])
     wait_for(lambda: is_down(store))
-    assert "cannot be put back yet: [Errno 13] Permission denied" in store.status().down
+    assert "cannot be restored yet: [Errno 13] Permission denied" in store.status().down
     monkeypatch.setattr(os, "link", link)
     assert store.flush(10)
     assert store.status() == StoreStatus()
@@ -100,7 +100,7 @@ def test_a_log_that_is_removed_is_seen_and_what_was_in_it_is_kept(sqlite, tmp_pa
         other.close()
     store.record([ended("b", START)])
     assert store.flush(5)
-    assert "its log was removed; what was in it was moved to the file" in caplog.text
+    assert "its log was removed; its content was moved to the file" in caplog.text
     assert {"runs.db", "runs.db-wal", "runs.db-shm"} <= {path.name for path in tmp_path.iterdir()}
     assert len(store.runs(limit=1000)) == 500
     with sqlite3.connect(f"file:{tmp_path}/runs.db?mode=ro", uri=True) as killed:  # what a kill at this moment leaves

@@ -97,7 +97,10 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
     scheduler.add_interval_task(lambda: ran.append("interval"), HOUR, taskname="it", initialdelay=10)
     scheduler.add_single_task(lambda: ran.append("single"), taskname="once", initialdelay=20)
 
+    refused = []
+
     def refuse(claims):
+        refused.extend(run for claim in claims for run in claim.opened)
         scheduler._lifecycle.dispatcher.claims.on_committed(
             [ClaimResult(each, False, NOON, early=True) for each in claims]
         )
@@ -105,6 +108,9 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
     store.claim, store.status = refuse, lambda: status()._replace(skew=3000.0)
     scheduler.tick(HOUR + 60)
     assert ran == []
+    assert {run.reason for run in refused} == {
+        "this process's clock is ahead of the store's; it comes due again once it is not"
+    }
     store.claim, store.status = claim, status
     scheduler.tick(60)
     assert sorted(ran) == ["interval", "single"]

@@ -133,7 +133,7 @@ def test_loggers_that_do_not_propagate_are_heard_too(scheduler):
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "SIGKILL"),
         (lambda: os.kill(os.getpid(), signal.SIGSEGV), "SIGSEGV"),
         (lambda: os.kill(os.getpid(), signal.SIGTERM), "SIGTERM"),
-        (lambda: os.closerange(3, 4096), "said nothing"),
+        (lambda: os.closerange(3, 4096), "sent no outcome"),
     ],
     ids=["exit", "kill", "segv", "term", "closes its pipe"],
 )
@@ -291,7 +291,8 @@ def test_without_pidfds_children_are_reaped_all_the_same(monkeypatch):
     scheduler.start()
     assert run_forked(scheduler, int).state == "ok"
     assert (
-        run_forked(scheduler, os._exit, 4, name="bad").reason == "its process ended with exit code 4 and said nothing"
+        run_forked(scheduler, os._exit, 4, name="bad").reason
+        == "its process ended with exit code 4 and sent no outcome"
     )
     scheduler.stop()
 

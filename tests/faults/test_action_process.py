@@ -264,9 +264,9 @@ def garble_pipes():
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (lambda: os.closerange(3, 4096), "exit code 0 and said nothing"),
-        (dup_over_pipes, "exit code 0 and said nothing"),
-        (garble_pipes, "exit code 4 and said nothing"),
+        (lambda: os.closerange(3, 4096), "exit code 0 and sent no outcome"),
+        (dup_over_pipes, "exit code 0 and sent no outcome"),
+        (garble_pipes, "exit code 4 and sent no outcome"),
     ],
     ids=["closes", "dups over", "writes to"],
 )

@@ -166,6 +166,16 @@ def test_one_that_cannot_be_written_is_singled_out():
     assert buffer.records == 6
 
 
+def test_saved_tasks_that_are_singled_out_count_as_no_records():
+    buffer = WriteBuffer(100)
+    buffer.append(Write(SAVES, [TaskRecord(name, "") for name in "abc"], 0, 0.0))
+    submit(buffer, ended("a", START), ended("a", START + 1))
+    buffer.single_out(buffer.copy()[0])
+    assert [(write.kind, write.records) for write in buffer.copy()] == [(SAVES, 0)] * 3 + [(RUNS, 1)] * 2
+    buffer.done(buffer.take(1, 3))
+    assert buffer.records == 2
+
+
 def test_what_is_submitted_at_once_is_parted_and_a_claim_never_is():
     runs = [ended("a", START + number) for number in range(2 * WRITE_BATCH + 1)]
     assert [write.records for write in portions(RUNS, runs, 7.0)] == [WRITE_BATCH, WRITE_BATCH, 1]

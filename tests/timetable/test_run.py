@@ -47,6 +47,22 @@ def test_a_run_has_no_other_attributes():
         Run("backup", 1.0).colour = "red"
 
 
+def test_only_the_attempt_that_was_taken_over_is_a_rerun():
+    run = Run("backup", 1000.0)
+    run.number, run.reason = 7, "run again: the words of an application"
+    assert (run.is_rerun, run.takeovers) == (False, 0)
+    again = run.taken_over("its process is gone")
+    assert (again.is_rerun, again.takeovers, again.attempt, again.reason) == (
+        True, 1, 2, "run again: its process is gone",
+    )  # fmt: skip
+    again.reason = None
+    assert again.is_rerun
+    retry = again.next_attempt(1010.0, 1000.0)
+    assert (retry.is_rerun, retry.takeovers) == (False, 1)
+    again.schedule_retry(1010.0, 1000.0)
+    assert (again.is_rerun, again.takeovers) == (False, 1)
+
+
 def test_an_action_may_ask_for_its_run():
     engine, seen = TickedScheduler(start=1000), []
     engine.add_interval_task(lambda: seen.append(current_run()), 60, taskname="asking")

@@ -34,8 +34,9 @@ MAX_PENDING_RUNS = 2048
 #: Maximum number of runs in one claim: an entry that makes up for more gets several claims.
 MAX_CLAIM_RUNS = 512
 
-#: The reason of a run whose claim was refused.
+#: The reason of a run whose claim was refused, and of one that was refused as its claim was early.
 TAKEN = "it has run before, or in another process"
+EARLY = "this process's clock is ahead of the store's; it comes due again once it is not"
 
 #: A mark that is more than this (seconds) in the future is reported: occurrences before it do not run.
 FUTURE_TOLERANCE = 5.0
@@ -100,6 +101,7 @@ class ClaimResults:
     def __init__(self) -> None:
         self.batch = PlannedBatch()
         self.closed: list[Run] = []
+        #: Each with the reason in its run.
         self.refused: list[Occurrence] = []
         #: The marks on record of entries whose claims were refused, in the order of the claims.
         self.marks: list[RefusedMark] = []
@@ -267,7 +269,7 @@ class ClaimQueue(Stage):
             if self._future_marks and self._future_marks.pop(claim.task, None) is not None:
                 self._report_future_marks()
             return
-        beyond = claim.until > result.high_water
+        beyond, reason = claim.until > result.high_water, EARLY if result.early else TAKEN
         for entry, run in self._release(pending.occurrences):
             if result.early or not claim.off_schedule:
                 results.marks.append(RefusedMark(entry, result.high_water, beyond, result.early))
@@ -275,8 +277,9 @@ class ClaimQueue(Stage):
                 self._too_early.add(entry)
             elif not claim.off_schedule and beyond and entry not in results.due_again:
                 results.due_again.append(entry)
+            run.reason = reason
             results.refused.append((entry, run))
-        log.debug("%s: due %.3f: %s", claim.task, claim.due, TAKEN)
+        log.debug("%s: due %.3f: %s", claim.task, claim.due, reason)
         now = self.clock.now()
         if not result.early and result.high_water > now + FUTURE_TOLERANCE and claim.task not in self._future_marks:
             self._future_marks[claim.task] = result.high_water

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from tgscheduler.clock import Bell, Clock
 from tgscheduler.engine.backlog import Backlog
-from tgscheduler.engine.claims import TAKEN, ClaimQueue
+from tgscheduler.engine.claims import ClaimQueue
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.placements import Placements
 from tgscheduler.engine.planned import PlannedBatch
@@ -113,7 +113,7 @@ class Dispatcher:
         if results.refused:
             self.journal.discard(results.refused)
             for _, run in results.refused:
-                run.reason, run.ended, run.state = TAKEN, self._clock.now(), SKIPPED
+                run.ended, run.state = self._clock.now(), SKIPPED
             self._follow_up_all(results.refused)
 
     def start(self, batch: PlannedBatch) -> None:

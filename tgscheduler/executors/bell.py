@@ -1,4 +1,4 @@
-"""What a thread that polls descriptors is woken by: a pipe with one byte in it."""
+"""A pipe that wakes a thread that polls descriptors."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ class Bell:
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a signal handler may ring in the middle of a ring
-        #: Whether it was rung since this was last set to False: then it need not be rung again.
+        #: Whether it was rung since this was last set to False; if so, there is no need to ring again.
         self.rung = False
         self.fd, self._write = forks.pipe()
         self._usable = True
@@ -23,20 +23,20 @@ class Bell:
             raise
 
     def ring(self) -> None:
-        """Wake the thread; raise OSError, once, if the pipe is broken; do nothing after that, or once it is closed."""
-        with self._lock:  # or the number of a pipe that was just closed might be another file's by now
+        """Wake the thread; raise OSError once if the pipe is broken. After that, or once closed, do nothing."""
+        with self._lock:  # otherwise the number of a closed pipe may be another file by now
             if self._usable:
                 self.rung = True
                 try:
                     os.write(self._write, b"!")
                 except BlockingIOError:
-                    pass  # full: it is awake
+                    pass  # the pipe is full: the thread will wake
                 except OSError:
                     self._usable = False
                     raise
 
     def empty(self) -> None:
-        """Take out what was rung."""
+        """Read the bytes that were rung."""
         os.read(self.fd, 4096)
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ from tgscheduler.timetable.run import Run
 
 log = SafeLogger(__name__)
 
-#: A fork or thread that the host has refused is tried again after so many seconds.
+#: Delay (seconds) before a fork or thread that the host has refused is tried again.
 RETRY_DELAY = 0.1
 
 
@@ -156,7 +156,7 @@ class ForkedExecutor(Executor):
         if bell is not None and not bell.rung:
             try:
                 bell.ring()
-            except OSError as error:  # an action has closed it: the forker will find out, and end
+            except OSError as error:  # an action has closed it: the forker will notice, and end
                 self.degraded = f"the forker cannot be woken: {error}"
 
     def _serve(self, bell: Bell) -> None:
@@ -293,7 +293,7 @@ class ForkedExecutor(Executor):
             return
         if kid.killed_at is not None:
             self._groups[kid.pid] = kid.killed_at + kid.term_to_kill
-        for _ in range(64):  # what it wrote before it ended; a grandchild may write for ever
+        for _ in range(64):  # what it wrote before it ended; a grandchild may write forever
             if kid.outcome is not None or not kid.read():
                 break
         del self._children[kid.pid]

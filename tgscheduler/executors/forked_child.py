@@ -18,10 +18,10 @@ from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import IntervalTask
 
-#: A child that has said nothing for so many seconds after its fork hangs in a lock that was held at the fork.
+#: Timeout (seconds) for a child's first message: without one it waits for a lock that was held at the fork.
 SIGN_OF_LIFE = 30.0
 
-#: A child that runs longer than its interval, and than this, gets one warning.
+#: A child that runs longer than this (seconds), and than its interval, is logged once.
 SLOW_ACTION = 3600.0
 
 #: Seconds from TERM to KILL: when the scheduler stops, and for a run that timed out or was cancelled.
@@ -68,7 +68,7 @@ class Child:
             pass  # it has ended; as it is not reaped, its number is still its own
 
     def watch(self, now: float, cancelled: bool, stopping: bool) -> None:
-        """End it when its time is over, its run is cancelled, all runs stop, or it gives no sign of life."""
+        """End the child if it has timed out, was cancelled, sends no sign of life, or the scheduler stops."""
         if self.killed_at is not None:
             if now - self.killed_at >= self.term_to_kill:
                 self.end(signal.SIGKILL)
@@ -87,7 +87,7 @@ class Child:
             self.end(signal.SIGKILL)
         elif now >= self.warn_at:
             self.warn_at = math.inf
-            task_log.warning("%s: its process %d runs since %.0f s", self.run.task, self.pid, now - self.forked_at)
+            task_log.warning("%s: its process %d has run for %.0f s", self.run.task, self.pid, now - self.forked_at)
 
     def read(self) -> bool:
         """Read what the child has written, its log records and its outcome; return False at the end of the pipe."""
@@ -119,7 +119,7 @@ class Child:
                 self.outcome = message
         except Exception as error:  # its action has written to our pipe
             if not self.garbled:
-                task_log.warning("%s: its child sent what cannot be read (%s)", self.run.task, brief(error))
+                task_log.warning("%s: its child sent an unreadable message (%s)", self.run.task, brief(error))
             self.garbled = True
 
 
@@ -164,7 +164,7 @@ def last_words(status: int) -> str:
     """Return how a child ended that sent no outcome."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
-        return f"its process ended with exit code {code} and said nothing"
+        return f"its process ended with exit code {code} and sent no outcome"
     try:
         name = signal.Signals(-code).name
     except ValueError:
@@ -182,7 +182,7 @@ def _pidfd(pid: int) -> int | None:
 
 
 def warm_up() -> None:
-    """Import what formatting a traceback needs: in a child an import may wait for an import lock for ever."""
+    """Import what formatting a traceback needs: in a child an import may wait for an import lock forever."""
     try:
         raise RuntimeError("warm up")
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""One transaction: it writes a batch of writes of the write buffer, and collects their results.
+"""One transaction: it writes a batch from the write buffer, and collects the results.
 
 ::
 
@@ -128,7 +128,7 @@ class Batch:
     def _claim(
         self, database: Database, connection: Any, ids: dict[str, int], now: float, claims: Sequence[Claim]
     ) -> list[Claim]:
-        """Move the marks; return the granted claims, and add all results to ``answers`` in the order of the claims."""
+        """Move the marks; return the granted claims, and add all results to ``results`` in the order of the claims."""
         refused: dict[int, float] = {}  # id() of the claim -> the mark in the store
         timed = [claim for claim in claims if not claim.off_schedule]
         early = {id(claim) for claim in timed if claim.until > self.latest} if self.latest < math.inf else set()

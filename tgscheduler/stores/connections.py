@@ -1,4 +1,4 @@
-"""The connections of one store: those that write, a few idle ones for readers, and none at all in a forked child."""
+"""The connections of one store: those that write, a few idle ones for readers, and none in a forked child."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ MAX_IDLE = 4
 
 
 class Connections:
-    """Connections to a database of our schema, for any thread of the process that has made this."""
+    """Connections to a database of our schema, for any thread of the process that made them."""
 
     def __init__(self, database: Database, auto_migrate: bool) -> None:
         self._database, self._auto_migrate = database, auto_migrate
-        #: Whether the store is open for writing: then the schema is there, and readers' connections are kept.
+        #: Whether the store is open for writing: then the schema is up to date, and readers' connections are kept.
         self.opened = False
-        #: Whether this is a forked child's copy: what is open belongs to the parent.
+        #: Whether this is a forked child's copy: the open connections belong to the parent.
         self.inherited = False
         self._idle: deque[Any] = deque()
         self._all: dict[int, Any] = {}
@@ -35,21 +35,22 @@ class Connections:
         """Raise WrongProcess in a forked child."""
         if self.inherited:
             raise WrongProcess(
-                f"{self._database.name} is open in the parent of this process, and its connections are not to be "
-                "shared: open a store of its own here"
+                f"{self._database.name} is open in the parent of this process, and its connections must not be "
+                "shared: open another store here"
             )
 
     def reset_after_fork(self) -> None:
-        """In a forked child: neither use nor close what belongs to the parent."""
+        """In a forked child: neither use nor close the parent's connections."""
         self.inherited, self.opened = True, False
         connections = list(self._all.values())
-        for connection in connections:  # for ever: to be freed would close it
+        for connection in connections:  # freeing one would close it
             never_free(connection)
         self._database.abandon_connections(connections)
 
     def connect(self, now: float) -> Any:
-        """Return a connection that writes, to the database with all migrations; ``now`` is POSIX seconds."""
-        self.disconnect_idle()  # they may be to a file that was replaced
+        """Return a connection for writing, with the schema up to date; ``now`` is the time in POSIX seconds."""
+        self.check_process()
+        self.disconnect_idle()  # they may have a file open that was replaced
         self._database.prepare()
         return self._connect(True, now)
 
@@ -59,7 +60,7 @@ class Connections:
         self._all.pop(id(connection), None)
 
     def disconnect_idle(self) -> None:
-        """Let the next readers connect anew: the file may have been replaced, or the way to the server be cut."""
+        """Make the next readers reconnect: the file may have been replaced, or the network connection cut."""
         try:
             while True:
                 self.disconnect(self._idle.pop())
@@ -68,7 +69,7 @@ class Connections:
 
     @contextmanager
     def reading(self) -> Iterator[Any]:
-        """Give a connection that only reads, from any thread; raise StoreError where it cannot be read."""
+        """Give a read-only connection, in any thread; raise StoreError if the store cannot be read."""
         self.check_process()
         with self.translated():
             try:
@@ -88,7 +89,7 @@ class Connections:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn the database's errors into a StoreError that says what to do."""
+        """Raise a StoreError with the fix in its message for each error of the database."""
         try:
             yield
         except StoreError:

@@ -2,7 +2,7 @@
 
 ::
 
-    claim, save, rename, record --> write buffer --> the writer's thread --> database --> answer(claims)
+    claim, save, rename, record --> write buffer --> the writer's thread --> database --> on_claimed(results)
     runs, counts               <-- what is on record, and what is still in the write buffer
     counts                      <-- numbers in memory
 """
@@ -22,7 +22,7 @@ from tgscheduler.stores import queries, sql
 from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord, hour
 from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
-from tgscheduler.stores.nodes import this_process
+from tgscheduler.stores.nodes import NODE_IDS, this_process
 from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
 from tgscheduler.stores.run_counts import RunCounts
@@ -41,9 +41,6 @@ from tgscheduler.stores.write_buffer import (
 )
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.run import Run
-
-#: A run's id is its node's number times this, plus a number that the node counts up.
-NODE = 1 << 36
 
 
 class DatabaseStore(QueryMixin):
@@ -75,7 +72,8 @@ class DatabaseStore(QueryMixin):
         self._timeout = timeout
         self._connections = Connections(database, auto_migrate)
         self._buffer = WriteBuffer(buffer)
-        self._writer = Writer(database, self._buffer, self._clock, timeout, Pruner(database, days, per_task))
+        pruner = Pruner(database, days, per_task)
+        self._writer = Writer(database, self._connections, self._buffer, self._clock, timeout, pruner)
         self._recorded: dict[str, int] = {}
         self._run_ids: Iterator[int] = itertools.count(1)
         _stores.add(self)
@@ -115,21 +113,21 @@ class DatabaseStore(QueryMixin):
                 self._connections.disconnect(connection)
                 raise
         self._connections.opened = True
-        self._writer.start(connection, self._connect, on_claimed, on_status, on_orphans or _ignore_orphans)
+        self._writer.start(connection, on_claimed, on_status, on_orphans or _ignore_orphans)
         self._writer.admitted.wait(self._timeout)
 
     def _register_node(self, connection: Any) -> None:
         writer = self._writer
         if writer.peers.come(connection, this_process(), self._clock.now()):
             writer.session.restart_numbers()
-            self._run_ids = itertools.count(writer.node * NODE + 1)
+            self._run_ids = itertools.count(writer.node * NODE_IDS + 1)
         writer.totals.read_others(self._database, connection)
 
     def _connect(self) -> Any:
         return self._connections.connect(self._clock.now())
 
     def close(self, timeout: float) -> int:
-        """Write what is left, for so many seconds at most, and disconnect; return how many records were not written."""
+        """Write the rest within ``timeout`` seconds and disconnect; return the number of records not written."""
         if self._connections.inherited:
             return 0
         if self._connections.opened:
@@ -149,7 +147,7 @@ class DatabaseStore(QueryMixin):
         return max(0.0, -self._writer.peers.ahead)
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Have claims committed; ``on_claimed`` brings them back, in order."""
+        """Submit claims; once they are committed, ``on_claimed`` gets their results, in order."""
         self._connections.check_open()
         for claim in claims:
             for runs in (claim.opened, claim.closed):
@@ -159,7 +157,7 @@ class DatabaseStore(QueryMixin):
         self._submit_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
-        """Remember runs that have ended."""
+        """Record runs that have ended."""
         self._connections.check_open()
         if not runs:
             return
@@ -179,12 +177,12 @@ class DatabaseStore(QueryMixin):
             buffer.shorten()
 
     def save(self, tasks: Sequence[TaskRecord], back: bool = False) -> None:
-        """Remember tasks: a new one as given, of a known one all but ``runs``, which the claims count."""
+        """Record tasks: a new one as given, a known one without ``runs``, which the claims count."""
         self._connections.check_open()
         self._submit_all(SAVES_BACK if back else SAVES, tasks)
 
     def rename(self, old: str, new: str) -> None:
-        """Give a task and its history another name; nothing happens where the new one is known, or the old one not."""
+        """Rename a task and its history; do nothing if the new name is known, or the old one is not."""
         self._connections.check_open()
         self._submit(RENAME, (old, new))
 
@@ -239,7 +237,7 @@ class DatabaseStore(QueryMixin):
         return found
 
     def counts(self) -> dict[str, int]:
-        """Return how many occurrences were recorded in each state, since the beginning."""
+        """Return the number of occurrences ever recorded in each state."""
         if not self._connections.opened:
             with self._connections.reading() as connection:
                 return read_totals(self._database, connection)
@@ -276,7 +274,7 @@ class DatabaseStore(QueryMixin):
         return clean(name, self._database.encoding)
 
     def load(self) -> dict[str, TaskRecord]:
-        """Return what is known of every task, by name."""
+        """Return the record of every task, by name."""
         with self._connections.reading() as connection:
             return {row[0]: TaskRecord(*row) for row in self._database.rows(connection, sql.TASK_RECORDS)}
 
@@ -301,7 +299,7 @@ class DatabaseStore(QueryMixin):
         return runs
 
     def _in_child(self) -> None:
-        """Be inert in a forked child: whatever is open belongs to the parent."""
+        """Make the store inert in a forked child: its connections belong to the parent."""
         self._writer.reset_after_fork()
         self._connections.reset_after_fork()
 

@@ -12,6 +12,8 @@ GONE_AFTER = 60.0
 BEAT = 10.0
 #: The ``seen`` of a node that has shut down cleanly.
 LEFT = 0.0
+#: Number of run ids of a node: an id is the node's number times this, plus a number that the node counts up.
+NODE_IDS = 1 << 36
 
 
 class Process(NamedTuple):

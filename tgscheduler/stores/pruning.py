@@ -6,6 +6,7 @@ from typing import Any
 from tgscheduler.clock import elapsed
 from tgscheduler.stores import sql
 from tgscheduler.stores.database import Database
+from tgscheduler.stores.nodes import NODE_IDS
 from tgscheduler.stores.run_counts import roll_up
 
 DAY = 86400.0
@@ -120,8 +121,7 @@ class Pruner:
             connection,
             "DELETE FROM tg_node WHERE seen < ? AND begun < ? "
             "AND NOT EXISTS (SELECT 1 FROM tg_open WHERE tg_open.node_id = tg_node.id) "
-            "AND NOT EXISTS (SELECT 1 FROM tg_run WHERE tg_run.id BETWEEN tg_node.id * 68719476736 "
-            "AND tg_node.id * 68719476736 + 68719476735)",
-            (now - DAY, now - DAY),
+            "AND NOT EXISTS (SELECT 1 FROM tg_run WHERE tg_run.id BETWEEN tg_node.id * ? AND tg_node.id * ? + ?)",
+            (now - DAY, now - DAY, NODE_IDS, NODE_IDS, NODE_IDS - 1),
         )
         return False

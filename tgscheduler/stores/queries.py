@@ -23,7 +23,7 @@ TASK_ID = "SELECT id FROM tg_task WHERE name = ?"
 
 
 def ended_page(query: Query, task: int | None, index_hint: str) -> tuple[str, list[Any]]:
-    """Return the statement for a page of ended runs, and its values; ``hint``: the database's format of an index."""
+    """Return the statement for a page of ended runs, and its values; ``index_hint`` is the database's."""
     where, values = _bounds(query, task)
     if task is not None:
         index = "tg_run_task" if query.state in (None, OK) else "tg_run_task_state"
@@ -66,7 +66,7 @@ def open_run(row: tuple[Any, ...]) -> Run:
     run = Run(task, due, count, until, RUNNING)
     run.number, run.attempt, run.where = number, attempt, Where(host, process, "")
     if takeovers:
-        run.takeover_count = takeovers
+        run.takeover = takeovers, 0  # which attempt began with the last one is not on record
     return run
 
 

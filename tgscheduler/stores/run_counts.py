@@ -32,7 +32,7 @@ class RunCounts:
                     found[2] = took
 
     def merge(self, other: "RunCounts") -> None:
-        """Add the sums of another Tallies."""
+        """Add the sums of another RunCounts."""
         for key, (count, seconds, longest) in other.sums.items():
             found = self.sums.setdefault(key, [0, 0.0, 0.0])
             found[0] += count

@@ -2,17 +2,17 @@
 
 ::
 
-    write     the node's number goes from n - 1 to n, then what the batch holds
+    write     the node's batch number goes from n - 1 to n, then the rows of the batch
     commit    acknowledged: the next number is n + 1
-              not acknowledged: the batch is in doubt; nothing else is written before a new connection has looked it up
+              not acknowledged: the batch is in doubt; a new connection looks it up before anything else is written
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tgscheduler.errors import WrongProcess
 from tgscheduler.stores import sql
 from tgscheduler.stores.batch import Batch, ClaimConflict
+from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import LEFT, Process
 from tgscheduler.stores.peers import Peers, register_node
@@ -22,27 +22,23 @@ from tgscheduler.stores.write_buffer import Write
 class Session:
     """Writes batches as one node; it belongs to one thread."""
 
-    def __init__(self, database: Database, peers: Peers) -> None:
-        self._database, self._peers = database, peers
-        self._connect: Callable[[], Any] = lambda: None
+    def __init__(self, database: Database, connections: Connections, peers: Peers) -> None:
+        self._database, self._connections, self._peers = database, connections, peers
+        #: The connection of the next batch, None while there is none.
         self.connection: Any = None
-        #: The batch whose commit was not acknowledged, None as a rule.
+        #: The batch whose commit was not acknowledged, None if there is none.
         self.in_doubt: Batch | None = None
         self._number = 0
         self._ids: dict[str, int] = {}
         self._step = sql.STEP.format(clock=database.clock)
 
-    def start(self, connection: Any, connect: Callable[[], Any]) -> None:
-        """Write with this connection, and with those of ``connect`` when it breaks."""
-        self.connection, self._connect = connection, connect
-
     def restart_numbers(self) -> None:
-        """Begin the numbers of a new node."""
+        """Restart the batch numbers, for a new node."""
         self._number, self.in_doubt = 0, None
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: the connection is the parent's, and there is to be no other one."""
-        self.connection, self._connect = None, _refuse
+        """In a forked child: drop the connection, which belongs to the parent."""
+        self.connection = None
 
     @property
     def next_number(self) -> int:
@@ -52,13 +48,13 @@ class Session:
     # -- the connection -----------------------------------------------------------------------------------------------
 
     def reconnect(self) -> None:
-        """Connect anew."""
-        self.connection = self._connect()
+        """Connect again."""
+        self.connection = self._connections.connect(self._peers.clock.now())
         self._ids.clear()
 
     def roll_back(self) -> None:
-        """End a transaction without a trace; disconnect where that cannot be."""
-        self._ids.clear()  # of tasks that were new in this transaction there is nothing left
+        """Roll back the transaction; disconnect if that fails."""
+        self._ids.clear()  # the rows of tasks that were new in this transaction are gone
         try:
             if self.connection is not None:
                 self._database.rollback(self.connection)
@@ -69,10 +65,10 @@ class Session:
         """Close the connection, if there is one."""
         connection, self.connection = self.connection, None
         if connection is not None:
-            self._database.close(connection)
+            self._connections.disconnect(connection)
 
     def sign_off(self) -> None:
-        """Note that this node has left, unless it cannot be known what was its last batch."""
+        """Record that this node has shut down cleanly, unless a batch is in doubt."""
         if self.connection is not None and self.in_doubt is None:
             self._database.execute(
                 self.connection, "UPDATE tg_node SET seen = ? WHERE id = ?", (LEFT, self._peers.node)
@@ -80,29 +76,29 @@ class Session:
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    def write(self, entries: Sequence[Write], skipped: set[int]) -> Batch:
-        """Write a batch, in a transaction that is still to be committed or rolled back."""
+    def write(self, writes: Sequence[Write], skipped: set[int]) -> Batch:
+        """Write a batch, in a transaction that the caller commits or rolls back."""
         peers = self._peers
         host = peers.process.host if peers.process else ""
-        batch = Batch(peers.node, host, self.next_number, entries, skipped)
+        batch = Batch(peers.node, host, self.next_number, writes, skipped)
         try:
             self._send(batch)
         except ClaimConflict:
             self.roll_back()
-            if self.connection is None:  # it broke in that
+            if self.connection is None:  # the rollback failed
                 self.reconnect()
             batch.check_conflicts = True
             self._send(batch)
         return batch
 
     def commit(self, batch: Batch) -> None:
-        """Commit what was written; where that raises, the batch is in doubt."""
+        """Commit a written batch; if this raises, the batch is in doubt."""
         self.in_doubt = batch
         self._database.commit(self.connection)
         self._acknowledge(batch)
 
     def is_committed(self, batch: Batch) -> bool:
-        """Look up the batch that is in doubt, by a new connection; return whether it was committed."""
+        """Look up the batch in doubt, with a new connection; return whether it was committed."""
         database, connection, node = self._database, self.connection, self._peers.node
         database.begin(connection)
         database.lock_node(connection, node)
@@ -129,7 +125,7 @@ class Session:
         batch.write(database, connection, self._ids, now)
 
     def _enrol_again(self, batch: Batch, now: float) -> list[Any]:
-        """Put our row right: the database is not the one that it was; a backup was restored, perhaps."""
+        """Restore this process's row: the database is another one, perhaps a restored backup."""
         database, connection, peers = self._database, self.connection, self._peers
         assert peers.process is not None
         peers.reset()
@@ -141,7 +137,3 @@ class Session:
         number = None if found else peers.node
         peers.node = batch.node = register_node(database, connection, peers.process, now, batch.number, number)
         return []
-
-
-def _refuse() -> Any:
-    raise WrongProcess("the store is open in the parent of this process")

@@ -22,7 +22,7 @@ from tgscheduler.stores.database import never_free
 from tgscheduler.stores.sql import Many
 from tgscheduler.stores.sqlite_file import DatabaseFile, Identity, Moved
 
-#: How long a statement waits for another process's transaction (seconds).
+#: Timeout (seconds) of a statement that waits for another process's transaction.
 BUSY_TIMEOUT = 2.0
 #: Number of rows after which a checkpoint moves the log to the file. SQLite itself would do it within a COMMIT, and
 #: claims would wait for the disk; it still does when the log has grown to ``_LONGEST_LOG`` pages.
@@ -61,7 +61,6 @@ class SqliteDatabase:
         self._needs_maintenance = self._log = 0
         self._maintenance_thread: threading.Thread | None = None
         self._maintenance_connection: sqlite3.Connection | None = None
-        self._writing: sqlite3.Connection | None = None
 
     # -- connecting ---------------------------------------------------------------------------------------------------
 
@@ -96,8 +95,8 @@ class SqliteDatabase:
                 connection.execute("PRAGMA cache_size = -16000")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG}")
                 connection.execute("SELECT 1 FROM sqlite_master").fetchall()  # opens the log
-                kept, self._writing = self._file.note_opened(), connection
-                if kept is not None:  # its log is another's by now: it must not be the last one, which moves the log
+                kept = self._file.note_opened()
+                if kept is not None:  # another file owns its log by now: closed last, it would move that log
                     self.close(kept)
             else:
                 connection.execute("PRAGMA query_only = 1")
@@ -123,11 +122,11 @@ class SqliteDatabase:
 
     def abandon_connections(self, connections: Sequence[Any]) -> None:
         """Abandon a parent's connections in its forked child: neither use nor close them."""
-        if connections:
+        hidden = [each for each in (self._maintenance_connection, self._file.kept) if each is not None]
+        if connections or hidden:
             _inherited.add(self._file.opened or self._file.identity)
-            for hidden in (self._maintenance_connection, self._file.kept):
-                if hidden is not None:
-                    never_free(hidden)
+            for connection in hidden:
+                never_free(connection)
             for descriptor in self._file.descriptors():
                 os.close(descriptor)
 
@@ -137,7 +136,7 @@ class SqliteDatabase:
     def begin(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction that writes."""
         connection.execute("BEGIN IMMEDIATE")
-        # Looked at after that: from now on no other process moves the log.
+        # Checked only now: within the transaction no other process moves the log.
         if self._file.is_moved():
             connection.execute("ROLLBACK")
             self._file.kept = connection
@@ -259,14 +258,14 @@ class SqliteDatabase:
 
     @no_fork
     def _restore(self) -> None:
-        """Bring to the path what was removed from it, or what was in a log that was."""
+        """Restore to the path what was removed from it, or the content of a removed log."""
         connection = self._file.restore()
         if connection is not None:
             self.close(connection)
 
 
-#: Files that the parent of this forked process has open. SQLite keeps, for each file, what the process has locked; of
-#: that a child inherits the notes, but not the locks, so that it must not touch such a file.
+#: Files that the parent of this forked process has open. SQLite keeps, for each file, a list of what the process has
+#: locked; a child inherits the list but not the locks, so it must not open such a file.
 _inherited: set[Identity] = set()
 
 

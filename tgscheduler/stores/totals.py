@@ -1,4 +1,4 @@
-"""How many occurrences a database holds in each state: what this process wrote of them, and what others did."""
+"""Numbers of occurrences on record in each state: those that this process has written, and those of others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,37 +11,37 @@ from tgscheduler.timetable.run import Run
 
 
 class Totals:
-    """Occurrences by state; the writer's thread changes them, any thread reads them."""
+    """Numbers of occurrences by state; the writer's thread changes them, any thread reads them."""
 
     def __init__(self) -> None:
-        #: Those that have ended with claims.
+        #: Those that ended with claims.
         self.closed: dict[str, int] = {}
         #: Totals of the database, without what this process has written.
         self.others: dict[str, int] = {}
         self._written: dict[str, int] = {}
 
     def add(self, batch: Batch) -> None:
-        """Add what a batch has written, now that it is committed."""
+        """Add the occurrences of a batch that is committed."""
         written = self._written
-        for entry in batch.writes:
-            if entry.kind == RUNS:
-                _add_counts(written, entry.items)
-            elif entry.kind == DROPPED:
-                for (_, _, state), (count, _, _) in entry.items.counts.sums.items():
+        for write in batch.writes:
+            if write.kind == RUNS:
+                _add_counts(written, write.items)
+            elif write.kind == DROPPED:
+                for (_, _, state), (count, _, _) in write.items.counts.sums.items():
                     written[state] = written.get(state, 0) + int(count)
         closed = self.closed.copy()
         for counts in (written, closed):
             _add_counts(counts, batch.closed)
             _add_counts(counts, batch.duplicates, -1)
-        self.closed = closed  # as a whole: readers take no lock
+        self.closed = closed  # replaced as a whole: readers take no lock
 
     def read_others(self, database: Database, connection: Any) -> None:
-        """Read what other processes have written."""
+        """Read the numbers that other processes have written."""
         found, written = read_totals(database, connection), self._written
         self.others = {state: found.get(state, 0) - written.get(state, 0) for state in {**found, **written}}
 
     def with_recorded(self, recorded: dict[str, int]) -> dict[str, int]:
-        """Return all occurrences by state; ``recorded`` are this process's own that did not end with a claim."""
+        """Return the totals by state; ``recorded``: occurrences of this process that did not end with a claim."""
         counts: dict[str, int] = {}
         for part in (self.others, recorded, self.closed):
             for state, count in part.items():
@@ -50,7 +50,7 @@ class Totals:
 
 
 def read_totals(database: Database, connection: Any) -> dict[str, int]:
-    """Return how many occurrences are on record in each state."""
+    """Return the number of occurrences on record in each state."""
     found: dict[str, int] = {}
     for state, count in database.rows(connection, sql.TOTALS):
         found[state] = found.get(state, 0) + int(count)

@@ -86,7 +86,7 @@ class WriteBuffer:
         return max(0, self._appended - self._done)
 
     def append(self, write: Write) -> None:
-        """Append an write."""
+        """Append a write."""
         self._appended += write.records
         if write.kind == RUNS:
             self._ended += write.records
@@ -152,7 +152,7 @@ class WriteBuffer:
         with self._moving:
             self._writes.popleft()
             for item in reversed(write.items):
-                records = _records(item) if write.kind == CLAIMS else 1
+                records = _records(item) if write.kind == CLAIMS else int(write.kind == RUNS)
                 self._writes.appendleft(Write(write.kind, [item], records, write.at))
 
     def strike(self, write: Write) -> None:

@@ -7,7 +7,7 @@
     nothing                     a heartbeat every 10 s, a look at other processes every second; a step of pruning
     an error                    reconnect, with growing delays; down after two failures, or one that took ``timeout``
 
-See :mod:`tgscheduler.stores.session` for a transaction whose COMMIT was not answered.
+See :mod:`tgscheduler.stores.session` for a transaction whose COMMIT was not acknowledged.
 """
 
 import logging
@@ -22,6 +22,7 @@ from tgscheduler.clock import Clock
 from tgscheduler.stores.availability import Availability
 from tgscheduler.stores.base import Claim, ClaimResult, StoreStatus
 from tgscheduler.stores.batch import Batch
+from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import BEAT
 from tgscheduler.stores.peers import AHEAD, LOOK_INTERVAL, WAITING_LOOK_INTERVAL, Peers
@@ -41,9 +42,17 @@ _SHARE = 0.25
 
 
 class Writer:
-    """Writes the writes of a write buffer."""
+    """Writes the content of a write buffer to a database."""
 
-    def __init__(self, database: Database, buffer: WriteBuffer, clock: Clock, timeout: float, pruner: Pruner) -> None:
+    def __init__(
+        self,
+        database: Database,
+        connections: Connections,
+        buffer: WriteBuffer,
+        clock: Clock,
+        timeout: float,
+        pruner: Pruner,
+    ) -> None:
         self._database, self._buffer, self.clock, self._pruner = database, buffer, clock, pruner
         self._on_claimed: Callable[[list[ClaimResult]], None] = lambda claims: None
         self._on_status: Callable[[StoreStatus], None] = lambda status: None
@@ -53,10 +62,10 @@ class Writer:
         self._rung = False
         self._close_by: float | None = None
         self.peers = Peers(database, clock)
-        self.session = Session(database, self.peers)
+        self.session = Session(database, connections, self.peers)
         self.totals = Totals()
         self._availability = Availability(database.name, timeout)
-        #: Set unless another process has to take note of this one first.
+        #: Set unless another process must notice this one first.
         self.admitted = threading.Event()
         self.admitted.set()
         self._looked = self._counted = 0.0
@@ -70,13 +79,12 @@ class Writer:
     def start(
         self,
         connection: Any,
-        connect: Callable[[], Any],
         result: Callable[[list[ClaimResult]], None],
         on_status: Callable[[StoreStatus], None],
         on_orphans: Callable[[list[Run]], None],
     ) -> None:
-        """Write with this connection, and with those of ``connect`` when it breaks."""
-        self.session.start(connection, connect)
+        """Start the thread, with this connection; when it breaks, the thread makes another one."""
+        self.session.connection = connection
         self._on_claimed, self._on_status, self._on_orphans = result, on_status, on_orphans
         self._looked = self._counted = clocks.elapsed()
         self._taking.clear()
@@ -101,13 +109,13 @@ class Writer:
         """Write the rest within ``timeout`` seconds."""
         self._close_by = clocks.elapsed() + timeout
         if (connection := self.session.connection) is not None:
-            self._database.hurry(connection, timeout / 3)  # so that there is time for another connection
+            self._database.hurry(connection, timeout / 3)  # leaves time for another connection
         self._bell.put(None)
         if self._thread is not None:
             self._thread.join(timeout + 0.05)
 
     def reset_after_fork(self) -> None:
-        """In a forked copy: write nothing, also where a host has replaced the thread by what a fork copies."""
+        """In a forked child: write nothing, even if the host has replaced the thread by one that a fork copies."""
         self._close_by = 0.0
         self.session.reset_after_fork()
 
@@ -117,7 +125,7 @@ class Writer:
         return self._thread is not None and self._thread.is_alive()
 
     def status(self) -> StoreStatus:
-        """Return how the database is, also while it keeps the thread waiting."""
+        """Return the status of the database, even while a call blocks the thread."""
         down, since = self._availability.outage(self.clock.now())
         if down is None and (awaited := self.peers.awaited) is not None:
             down = f"{self._database.name}: {awaited} has not noticed this process yet"
@@ -141,8 +149,8 @@ class Writer:
                         log.exception("%s: bug in the store's thread, which continues", self._database.name)
                     self._failed(error)
             self.session.sign_off()
-        except Exception as error:  # it is gone, and has to be taken for gone by others
-            log.debug("%s: left without a word: %s", self._database.name, self._database.describe(error))
+        except Exception as error:  # other processes will find out that this one has ended
+            log.debug("%s: its end is not on record: %s", self._database.name, self._database.describe(error))
         finally:
             self.session.disconnect()
 
@@ -197,7 +205,7 @@ class Writer:
         self._availability.busy = None
 
     def _write(self) -> None:
-        """Write one batch: what waits, or only that we are there."""
+        """Write one batch: the waiting writes, or only a heartbeat."""
         if self.session.connection is None:
             self._reconnect()
         session = self.session
@@ -223,7 +231,7 @@ class Writer:
             self._narrow -= 1
             self._limit = self._limit if self._narrow else WRITE_BATCH
         if self._availability.succeed():
-            log.warning("%s is back; what was held back is being written", self._database.name)
+            log.warning("%s is back; buffered records are being written", self._database.name)
             self._call_back(self._on_status, self.status())
         if batch.results:
             for result in batch.results:
@@ -271,7 +279,7 @@ class Writer:
     # -- the connection -----------------------------------------------------------------------------------------------
 
     def _reconnect(self) -> None:
-        """Connect anew, and find out what became of a transaction whose commit was not answered."""
+        """Reconnect, and look up whether a transaction whose commit was not acknowledged was committed."""
         session = self.session
         session.reconnect()
         batch = session.in_doubt
@@ -283,15 +291,15 @@ class Writer:
             self._buffer.give_back(batch.writes)
 
     def _failed(self, error: Exception) -> None:
-        """Remember that the database does not do what it is asked to, say so, and wait a while."""
+        """Record and log that the database failed, and wait before the next attempt."""
         self.session.disconnect()
         now, availability = clocks.elapsed(), self._availability
         text = self._database.describe(error)
         if availability.fail(text, now, self.clock.now()):
-            log.warning("%s; what is to be written waits for it", text)
+            log.warning("%s; records wait in memory until it is back", text)
             self._call_back(self._on_status, self.status())
         elif availability.down is None:
-            log.info("%s; once more", text)
+            log.info("%s; trying again", text)
         forgotten = self._buffer.dropped_claims
         if forgotten:
             self._call_back(self._on_claimed, [ClaimResult(claim, True, claim.until) for claim in drain(forgotten)])
@@ -305,7 +313,7 @@ class Writer:
     # -- other processes ----------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Look at the other processes: whether this one is alone, and whether one is gone whose runs are left."""
+        """Look at the other processes: whether this one is alone, and which are gone and have left runs."""
         self._availability.busy = self._looked = clocks.elapsed()
         if self.session.connection is None:
             self._reconnect()

@@ -35,7 +35,8 @@ MOVES: dict[str, tuple[str, ...]] = {
 }
 
 
-_RERUN = "run again: "
+#: The takeover of a run that was never taken over: no attempt has that number.
+_NO_TAKEOVER = (0, 0)
 
 
 class Where(NamedTuple):
@@ -54,7 +55,7 @@ class Run:
 
     __slots__ = (
         "attempt", "captured_log", "count", "due", "ended", "error", "number", "previous_attempt", "reason",
-        "retry_due", "started", "state", "takeover_count", "task", "until", "where",
+        "retry_due", "started", "state", "takeover", "task", "until", "where",
     )  # fmt: skip
 
     retry_due: float  # when its next attempt begins; set if there is one
@@ -63,7 +64,7 @@ class Run:
     # ``id``, ``log`` and ``takeovers`` read them.
     number: int  # set by a persistent store
     captured_log: str  # set if its action has logged something
-    takeover_count: int  # set if it was taken over from a process that had ended
+    takeover: tuple[int, int]  # set if it was taken over: how many times, and the attempt that began with the last one
 
     def __init__(self, task: str, due: float, count: int = 1, until: float | None = None, state: str = WAITING) -> None:
         #: The task's name, or ``module.qualname`` of its action if it has none.
@@ -96,7 +97,7 @@ class Run:
     @property
     def takeovers(self) -> int:
         """Number of times that it was taken over from a process that had ended while it was in flight."""
-        return getattr(self, "takeover_count", 0)
+        return getattr(self, "takeover", _NO_TAKEOVER)[0]
 
     @property
     def log(self) -> str:
@@ -109,7 +110,7 @@ class Run:
         return None if self.started is None else self.started - self.due
 
     def schedule_retry(self, retry_due: float, now: float) -> None:
-        """Wait for the next attempt, which begins at ``again`` (POSIX seconds)."""
+        """Wait for the next attempt, which begins at ``retry_due`` (POSIX seconds)."""
         self.retry_due, self.previous_attempt = retry_due, None
         self.reason = f"attempt {self.attempt} has failed; the next one follows after {retry_due - now:.3g} s"
         self.attempt += 1
@@ -125,20 +126,20 @@ class Run:
         if self.id is not None:
             run.number = self.number
         if self.takeovers:
-            run.takeover_count = self.takeover_count
+            run.takeover = self.takeover
         return run
 
     def taken_over(self, why: str) -> "Run":
         """Return a waiting Run for the next attempt of a run whose process has ended."""
         run = Run(self.task, self.due, self.count, self.until)
-        run.attempt, run.reason, run.number = self.attempt + 1, f"{_RERUN}{why}", self.number
-        run.takeover_count = self.takeovers + 1
+        run.attempt, run.reason, run.number = self.attempt + 1, f"run again: {why}", self.number
+        run.takeover = self.takeovers + 1, run.attempt
         return run
 
     @property
     def is_rerun(self) -> bool:
         """Whether this attempt was taken over from a process that had ended."""
-        return self.reason is not None and self.reason.startswith(_RERUN)
+        return getattr(self, "takeover", _NO_TAKEOVER)[1] == self.attempt
 
     def __repr__(self) -> str:
         many = f" x{self.count}" if self.count > 1 else ""
