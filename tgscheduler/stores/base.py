@@ -5,8 +5,8 @@ next start. The memory store does not outlive it, and records ended runs only.
 
 ::
 
-    start   load() the tasks, lost() the runs that were in flight when their process died
-    due     claim(groups)  -> the high-water mark moves, the runs are recorded -> granted, or another process had them
+    start   load() the tasks, take_over_orphans(): the runs in flight of processes that are gone
+    due     claim(claims)  -> the high-water mark moves, the runs are recorded -> granted, or another process had them
     ended   record(runs)   -> on record within 100 ms
     change  save(tasks), rename(old, new)
     stop    close(timeout)
@@ -198,9 +198,9 @@ class Store(Protocol):
 class PersistentStore(Store, Protocol):
     """A store that outlives the process.
 
-    Only :meth:`open`, :meth:`close`, ``load``, ``lost``, ``flush`` and the methods that read wait for the database;
-    writes are passed to the store's own thread. Calls of ``record`` and ``save`` are written in their order, and after
-    earlier claims.
+    Only :meth:`open`, :meth:`close`, ``load``, ``take_over_orphans``, ``flush`` and the methods that read wait for the
+    database; writes are passed to the store's own thread. Calls of ``record`` and ``save`` are written in their order,
+    and after earlier claims.
     """
 
     def open(
@@ -212,9 +212,9 @@ class PersistentStore(Store, Protocol):
     ) -> None:
         """Connect, migrate and start the writer; raise StoreError if that fails.
 
-        The writer's thread calls ``answer`` with the results of committed claims, ``changed`` when the store goes down
-        or comes back, ``orphans`` with runs like those of :meth:`take_over_orphans` that are found later. ``clock``
-        replaces the store's clock from now on.
+        The writer's thread calls ``on_claimed`` with the results of committed claims, ``on_status`` when the store goes
+        down or comes back, ``on_orphans`` with runs like those of :meth:`take_over_orphans` that are found later.
+        ``clock`` replaces the store's clock from now on.
         """
 
     def close(self, timeout: float) -> int:
@@ -239,7 +239,7 @@ class PersistentStore(Store, Protocol):
         """Return by how many seconds the clock is behind the store's, 0.0 if it is not."""
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        """Submit claims. Once they are committed, ``answer`` gets their results, with the same claim objects.
+        """Submit claims. Once they are committed, ``on_claimed`` gets their results, with the same claim objects.
 
         A granted claim records its ``closed`` runs at once; its ``opened`` runs are recorded when they have ended.
         """

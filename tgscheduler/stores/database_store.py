@@ -2,7 +2,7 @@
 
 ::
 
-    claim, save, rename, record --> write buffer --> the writer's thread --> database --> answer(claims)
+    claim, save, rename, record --> write buffer --> the writer's thread --> database --> on_claimed(results)
     runs, counts               <-- what is on record, and what is still in the write buffer
     counts                      <-- numbers in memory
 """

@@ -80,11 +80,11 @@ class Session:
 
     # -- batches ------------------------------------------------------------------------------------------------------
 
-    def write(self, entries: Sequence[Write], skipped: set[int]) -> Batch:
+    def write(self, writes: Sequence[Write], skipped: set[int]) -> Batch:
         """Write a batch, in a transaction that is still to be committed or rolled back."""
         peers = self._peers
         host = peers.process.host if peers.process else ""
-        batch = Batch(peers.node, host, self.next_number, entries, skipped)
+        batch = Batch(peers.node, host, self.next_number, writes, skipped)
         try:
             self._send(batch)
         except ClaimConflict:

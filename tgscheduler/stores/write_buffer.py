@@ -86,7 +86,7 @@ class WriteBuffer:
         return max(0, self._appended - self._done)
 
     def append(self, write: Write) -> None:
-        """Append an write."""
+        """Append a write."""
         self._appended += write.records
         if write.kind == RUNS:
             self._ended += write.records

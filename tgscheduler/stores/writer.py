@@ -71,13 +71,13 @@ class Writer:
         self,
         connection: Any,
         connect: Callable[[], Any],
-        result: Callable[[list[ClaimResult]], None],
+        on_claimed: Callable[[list[ClaimResult]], None],
         on_status: Callable[[StoreStatus], None],
         on_orphans: Callable[[list[Run]], None],
     ) -> None:
         """Write with this connection, and with those of ``connect`` when it breaks."""
         self.session.start(connection, connect)
-        self._on_claimed, self._on_status, self._on_orphans = result, on_status, on_orphans
+        self._on_claimed, self._on_status, self._on_orphans = on_claimed, on_status, on_orphans
         self._looked = self._counted = clocks.elapsed()
         self._taking.clear()
         self._admit()
