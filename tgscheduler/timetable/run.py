@@ -6,8 +6,8 @@
        |  <-----------+            (failed and retried: the next attempt)
        +------> cancelled          (stopped or cancelled before it began)
        +------> failed             (it could not be started)
-       +------> skipped            (its task's queue is full)
-    missed, skipped                (never waited: see the reason)
+       +------> skipped            (its claim was refused)
+    missed, skipped                (decided while planning: see the reason)
 
 Every occurrence ends in exactly one Run.
 """
@@ -109,7 +109,7 @@ class Run:
         return None if self.started is None else self.started - self.due
 
     def schedule_retry(self, retry_due: float, now: float) -> None:
-        """Wait for the next attempt, which begins at ``again`` (POSIX seconds)."""
+        """Wait for the next attempt, which begins at ``retry_due`` (POSIX seconds)."""
         self.retry_due, self.previous_attempt = retry_due, None
         self.reason = f"attempt {self.attempt} has failed; the next one follows after {retry_due - now:.3g} s"
         self.attempt += 1
