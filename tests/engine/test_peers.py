@@ -98,7 +98,7 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
     scheduler.add_single_task(lambda: ran.append("single"), taskname="once", initialdelay=20)
 
     def refuse(claims):
-        scheduler._lifecycle.dispatcher.claims.on_committed(
+        scheduler._lifecycle.dispatcher.claims.on_claimed(
             [ClaimResult(each, False, NOON, early=True) for each in claims]
         )
 
