@@ -60,6 +60,9 @@ NAMES = """
     stretch compose.ask no_later on_its_day policy.spread plan.slots plan.overlaps plan._leave plan._misfire PLAIN
     LATE CORRECTION MOST LAST AGREE PATIENCE AGAIN LONG LOOK MOVING IDLE _hurry Scheduler|Lifecycle._life _stopper
     _door _copied _become_a_copy forget scheduler._here scheduler._making scheduler._configured
+
+    Planner.restored _look_elsewhere ClaimQueue.on_committed ThreadedExecutor._bell flush_saves sql.MOVES
+    control.collected control.collecting Scheduler.collecting find_first_slowly
 """
 
 #: Words for which the field has another: in pages, comments, docstrings, log lines and the names of tests.

@@ -101,7 +101,7 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
 
     def refuse(claims):
         refused.extend(run for claim in claims for run in claim.opened)
-        scheduler._lifecycle.dispatcher.claims.on_committed(
+        scheduler._lifecycle.dispatcher.claims.on_claimed(
             [ClaimResult(each, False, NOON, early=True) for each in claims]
         )
 

@@ -349,7 +349,7 @@ def fake(monkeypatch):
     scheduler = ThreadedScheduler(stop_timeout=0.1)
     make = scheduler._make_executors
     monkeypatch.setattr(
-        scheduler,
+        scheduler._lifecycle,
         "_make_executors",
         lambda: {**make(), method.forked: Fake(scheduler.clock, scheduler._journal.ended)},
     )

@@ -133,7 +133,7 @@ class ClaimQueue(Stage):
         self._orphans: deque[list[Run]] = deque()
         self._too_early: set[Entry] = set()  # refused as our clock was ahead of the store's; due again after that
         self._future_marks: dict[str, float] = {}  # of tasks that are on record as run until a future time
-        self._pending: dict[int, PendingClaim] = {}  # by the id() of their claim
+        self._pending: dict[int, PendingClaim] = {}  # by the id() of their claim: the store returns the same objects
         self._runs_pending = 0
         self._timed_out: dict[int, PendingClaim] = {}  # continued without an answer
         #: Number of pending claims of more than one occurrence, by task.
@@ -141,7 +141,7 @@ class ClaimQueue(Stage):
 
     # -- called in the store's own thread ------------------------------------------------------------------------
 
-    def on_committed(self, results: list[ClaimResult]) -> None:
+    def on_claimed(self, results: list[ClaimResult]) -> None:
         """Take the claims that the store has committed."""
         self._results.append(results)
         if self.bell is not None:

@@ -25,19 +25,19 @@ from tgscheduler.timetable.tasks import Task, check_name, check_trigger
 from tgscheduler.timetable.trigger_phrases import none_until_in_words
 from tgscheduler.timetable.triggers import Trigger, check_moment
 
-#: The tasks that this thread has added since :func:`collecting` began; None: they are not collected.
-collected: ContextVar[list[Task] | None] = ContextVar("tgscheduler_collected", default=None)
+#: The tasks that this thread has added since :func:`noting_added` began; None: they are not noted.
+added_tasks: ContextVar[list[Task] | None] = ContextVar("tgscheduler_added_tasks", default=None)
 
 
 @contextmanager
-def collecting() -> Iterator[list[Task]]:
-    """Collect the tasks that this thread adds meanwhile: what :meth:`Scheduler.discard` takes back."""
+def noting_added() -> Iterator[list[Task]]:
+    """Note the tasks that this thread adds meanwhile: what :meth:`Scheduler.discard` takes back."""
     tasks: list[Task] = []
-    token = collected.set(tasks)
+    token = added_tasks.set(tasks)
     try:
         yield tasks
     finally:
-        collected.reset(token)
+        added_tasks.reset(token)
 
 
 class Control:
@@ -201,8 +201,8 @@ class Control:
         return due
 
     def note_added(self, task: Task) -> None:
-        """Collect a task that was added, and publish that it was."""
-        tasks = collected.get()
+        """Note a task that was added, and publish that it was."""
+        tasks = added_tasks.get()
         if tasks is not None:
             tasks.append(task)
         if "task-added" in self._events.wanted:

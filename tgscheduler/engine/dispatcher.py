@@ -82,17 +82,17 @@ class Dispatcher:
             if self.claims is None:
                 self.start(batch)
             else:
-                self._claim(self.claims, batch, beside_timetable=False)
+                self._claim(self.claims, batch, off_schedule=False)
         if batch.requested is not None:
             requested, batch.requested = batch.requested, None
             if self.claims is None:
                 self.start(requested)
             else:
-                self._claim(self.claims, requested, beside_timetable=True)
+                self._claim(self.claims, requested, off_schedule=True)
 
-    def _claim(self, claims: ClaimQueue, batch: PlannedBatch, beside_timetable: bool) -> None:
+    def _claim(self, claims: ClaimQueue, batch: PlannedBatch, off_schedule: bool) -> None:
         self.journal.open([*batch.started, *batch.queued])
-        claims.submit(batch, beside_timetable)
+        claims.submit(batch, off_schedule)
         if claims.down:  # the store will not answer: they start now, if they may
             self.resume_claimed()
 
@@ -120,7 +120,7 @@ class Dispatcher:
         """Submit the runs that start to their executors, hold those that are queued, record those that do not run."""
         if batch.started:
             started, batch.started = batch.started, []
-            self.journal.open(started)
+            self.journal.open(started)  # open already if it was claimed
             self._submit(started)
         if batch.queued:
             queued, batch.queued = batch.queued, []
@@ -161,7 +161,7 @@ class Dispatcher:
         if started:
             batch = PlannedBatch()
             batch.requested = PlannedBatch()
-            batch.requested.started = started
+            batch.requested.started = started  # off schedule: the first attempt's claim has moved the mark
             self.dispatch(batch)
 
     def _release_held(self, occurrence: Occurrence) -> None:
@@ -218,8 +218,8 @@ class Dispatcher:
                 self._release_held(occurrence)
         if entry.ticket is not None:
             return
-        itself = entry.task.self_rescheduling and entry.task.method == method.sequential
-        if itself and entry.state is DECIDING and (limits is not None or entry.last_run is run):
+        reschedules_itself = entry.task.self_rescheduling and entry.task.method == method.sequential
+        if reschedules_itself and entry.state is DECIDING and (limits is not None or entry.last_run is run):
             self._planner.call_reschedule(entry)
         if entry.state is EXHAUSTED:
             exhausted.append(entry)

@@ -4,8 +4,8 @@
 
     start --> stages, dispatcher, loop (a new one each time) --> turns --> stop: drain, terminate, record, close
 
-Stop waits for no lock: it sets a flag, rings the bell, and waits with a timeout, so that a SIGTERM inside an add cannot
-deadlock.
+Stop sets a flag, rings the bell, and waits for everything with a timeout, for the engine's lock 50 ms at a time: so a
+SIGTERM inside an add cannot deadlock.
 """
 
 import _thread
@@ -128,7 +128,7 @@ class Lifecycle:
     def _after_placing(self, placed: int) -> None:
         restore, dispatcher = self._planner.restore, self.dispatcher
         if restore is not None and dispatcher is not None:
-            restore.flush_saves()
+            restore.submit_saves()
             for entry, anchor in restore.adopt_peer_anchors(ANCHOR_TIMEOUT):
                 self.placements.adopt_anchor(entry, anchor)
             orphans, restore.orphans = restore.orphans, []
@@ -238,7 +238,7 @@ class Lifecycle:
         claims = ClaimQueue(
             self._clock, self._journal.ended, store, self._events, self.store_timeout, self.run_unclaimed
         )
-        store.open(claims.on_committed, claims.on_status, self._clock, claims.on_orphans)
+        store.open(claims.on_claimed, claims.on_status, self._clock, claims.on_orphans)
         try:
             return claims, Restore(store, self._registry)
         except BaseException:

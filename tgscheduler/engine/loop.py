@@ -2,9 +2,17 @@
 
 ::
 
-    collect ended runs -> resume claimed runs -> plan due entries (the one lock) -> dispatch the runs
-        -> call slow triggers -> start retries -> a slice of sequential work -> end runs past their timeout
-        -> sleep on the bell until the next of all these times, at most 30 s
+    collect ended runs
+    resume claimed runs
+    place waiting entries       after a start, batch by batch
+    plan                        under the lock: follow a step of the clock, due entries, requested runs
+    dispatch the runs
+    run slow code               slow triggers and reschedule methods, without the lock
+    start retries
+    work                        a slice of sequential runs; if more wait, the turn ends here
+    collect ended runs
+    tend workers                end runs past their timeout
+    sleep on the bell           until the next of all these times, at most 30 s
 """
 
 import math
@@ -213,7 +221,7 @@ class Loop:
         if len(dispatcher.journal.ended) > dispatcher.collect_threshold:
             dispatcher.collect()
         if self._elsewhere and len(dispatcher.journal):
-            deadline = self._look_elsewhere(now, deadline)
+            deadline = self._tend_workers(now, deadline)
         return None if deadline == math.inf else deadline
 
     def _run_slow_code(self, slow: list[ToPlace], batch: PlannedBatch, now: float) -> None:
@@ -228,8 +236,12 @@ class Loop:
         for entry in batch.to_reschedule:
             planner.call_reschedule(entry)
 
-    def _look_elsewhere(self, now: float, deadline: float) -> float:
-        """Enforce timeouts and recover executors of other threads; return the latest time to sleep until."""
+    def _tend_workers(self, now: float, deadline: float) -> float:
+        """Enforce the timeouts of runs outside of the loop's thread, and recover executors that are degraded.
+
+        Return until when to sleep (POSIX seconds): not beyond ``deadline``, the next timeout, the next retry, the
+        timeout of a claim, or COLLECT_INTERVAL.
+        """
         dispatcher = self.dispatcher
         deadline = min(deadline, now + COLLECT_INTERVAL, dispatcher.backlog.earliest)
         if dispatcher.claims is not None:

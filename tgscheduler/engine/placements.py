@@ -4,7 +4,8 @@
 
     begin, place_batch     at a start: all that wait, batch by batch
     place_all              after a step of the clock
-    place_slowly           entries with a slow trigger, without the lock; :meth:`find_first_slowly` does so at an add
+    place_slowly           entries with a slow trigger, without the lock
+    ask_first              the same at an add
     put_again              after a claim that was refused
     adopt_anchor           when another process has begun the grid
 """
@@ -137,7 +138,7 @@ class Placements:
             if self._planner.started and self._planner.restore is not None:
                 with self._registry.lock:
                     self._registry.label(entry)  # its history is looked up by the label
-                placement = placement._replace(due=self._planner.restored(entry, placement, now))
+                placement = placement._replace(due=self._planner.adopt_placement(entry, placement, now))
             if check_due(placement.due) is None:
                 placement = placement._replace(unfound=unfound_until(entry, now))
         except Exception as error:

@@ -58,11 +58,14 @@ class Planner:
         self._clock = clock
         self._registry = registry
         self._rescheduler = rescheduler
+        # Set by the lifecycle, at a start and after a stop.
         #: Task state from a persistent store; None: there is no such store.
         self.restore: Restore | None = None
-        #: Labels of entries whose catch-up has been claimed and is not answered: another process may have had a part of
-        #: it, and a claim for what follows must not pass over the rest. They are planned after the answer.
+        #: Labels of entries whose catch-up has been claimed and is not answered (kept by the claim queue): another
+        #: process may have had a part of it, and a claim for what follows must not pass over the rest. They are planned
+        #: after the answer.
         self.catching_up: Mapping[str, int] = {}
+        # Set by the loop and its stop; ``started`` by the placements, when a start begins.
         #: Whether entries get fire times: from a start to the stop after it. Before, what is added waits.
         self.started = False
         #: The loop sleeps on this bell until then; minus infinity: it is awake, and will look by itself.
@@ -72,6 +75,7 @@ class Planner:
         self.stopping = False
         #: A real Ctrl-C came: nothing that is raised is a trigger's fault any more.
         self.interrupted = False
+        # Set by the planner itself, for health().
         #: The task in whose code the loop's thread is, since when (``clock.elapsed``), and which code; None: in none.
         self.in_user_code: tuple[str, float, str] | None = None
         #: How late (seconds) the first entry of the last turn was.
@@ -133,13 +137,13 @@ class Planner:
     def _apply(self, entry: Entry, decision: DecisionTuple, now: float, batch: PlannedBatch) -> None:
         """Carry out a decision: nothing can fail here, so the occurrence is disposed of as a whole."""
         runs, starts, following, unfound = decision
-        itself, limits = entry.task.self_rescheduling, entry.limits
+        reschedules_itself, limits = entry.task.self_rescheduling, entry.limits
         if entry.ticket is None:  # else it has been moved while its trigger was asked
             entry.manual_due = entry.manual_due and following == entry.due
             if following is None:
                 if unfound is not None:
                     self.put_off(entry, unfound)
-                elif not itself:
+                elif not reschedules_itself:
                     entry.state = EXHAUSTED
             elif limits is None and not (self._registry.paused_until > now and entry.one_shot):
                 self._registry.agenda.put(entry, following)
@@ -165,7 +169,7 @@ class Planner:
                 batch.queued.append((entry, run))
         if not started and entry.state is EXHAUSTED and entry.has_ended():  # it was missed
             self._registry.release(entry)
-        if itself and not (started and entry.task.method == method.sequential):
+        if reschedules_itself and not (started and entry.task.method == method.sequential):
             batch.to_reschedule.append(entry)
 
     def plan_slowly(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> None:
@@ -275,7 +279,7 @@ class Planner:
     def place(self, entry: Entry, delay: float | None, now: float, asked: Placement | None = None) -> None:
         """Give an entry its first fire time, under the lock; before the start it waits for that.
 
-        ``asked``: what a slow trigger has answered (:meth:`Placements.find_first_slowly`).
+        ``asked``: what a slow trigger has answered (:meth:`Placements.ask_first`).
         """
         if not self.started:
             if entry.ticket is not None:
@@ -292,7 +296,7 @@ class Planner:
             else:
                 entry.manual_due, due, unfound = asked.manual_due, asked.due, asked.unfound
             if self.restore is not None:
-                self.restore.flush_saves()
+                self.restore.submit_saves()
             self.schedule_or_release(entry, due, unfound)
 
     def place_at(self, entry: Entry, due: float) -> None:
@@ -306,15 +310,18 @@ class Planner:
         self.schedule(entry, due)
 
     def find_first(self, entry: Entry, now: float, delay: float | None) -> float | None:
-        """Return an entry's first fire time: after ``delay`` seconds, or (None) by its trigger."""
-        return self.restored(entry, first_placement(entry, now, delay), now)
+        """Return an entry's first due time: in ``delay`` seconds, or (None) by its trigger. Sets what it adopts."""
+        return self.adopt_placement(entry, first_placement(entry, now, delay), now)
 
     def find_after_stop(self, entry: Entry, now: float) -> float | None:
-        """Return the next fire time of an entry that had one before a stop."""
-        return self.restored(entry, placement_after_stop(entry, now), now)
+        """Return the next due time of an entry that had one before a stop. Sets what it adopts."""
+        return self.adopt_placement(entry, placement_after_stop(entry, now), now)
 
-    def restored(self, entry: Entry, placement: Placement, now: float) -> float | None:
-        """Return when an entry is due: as placed, or by its record in a persistent store."""
+    def adopt_placement(self, entry: Entry, placement: Placement, now: float) -> float | None:
+        """Set an entry's trigger and ``manual_due`` as placed; return when it is due: so, or by its record in a store.
+
+        A record also sets the mark, the pause and the runs left. Called without the lock if the trigger is slow.
+        """
         due, entry.trigger, entry.manual_due, _ = placement
         if self.restore is not None:
             due = self.restore.restored_due(entry, now, due)

@@ -74,7 +74,10 @@ class Restore:
         return sorted(self._loaded)
 
     def restored_due(self, entry: Entry, now: float, due: float | None) -> float | None:
-        """Return an entry's first fire time, by its history; ``due`` if it has none. None: it never fires."""
+        """Return an entry's first due time, by its history; ``due`` if it has none. None: it never fires.
+
+        Sets the entry's mark, its pause, its number of runs left and the trigger of its grid, as they are on record.
+        """
         label = self._registry.label(entry)
         record = self._take(label) or self._take_over(entry, label)
         if record is None:
@@ -180,8 +183,8 @@ class Restore:
         else:
             self._unsaved[record.name] = record
 
-    def flush_saves(self) -> None:
-        """Save the records that are new since the last call."""
+    def submit_saves(self) -> None:
+        """Submit the records that are new since the last call to the store."""
         if self._unsaved:
             unsaved, self._unsaved = self._unsaved, {}
             self._store.save(list(unsaved.values()))

@@ -17,7 +17,7 @@ from typing import Any
 from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.adding import AddMethods
-from tgscheduler.engine.control import Control, collected, collecting
+from tgscheduler.engine.control import Control, added_tasks, noting_added
 from tgscheduler.engine.health import health
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.lifecycle import Lifecycle
@@ -73,18 +73,17 @@ class Scheduler(AddMethods):
         store_timeout: float = 2.0,
         on_store_down: str = "run",
     ) -> None:
-        self.clock = clock or Clock()
+        self.clock = clock = clock or Clock()
         self._events = self._make_events()
-        self._registry = Registry(SchedulerContext(self.clock, None))
+        self._registry = Registry(SchedulerContext(clock, None))
         self._journal = Journal(MemoryStore())
-        self._planner = Planner(self.clock, self._registry, self)
-        self._placements = Placements(self.clock, self._registry, self._planner)
+        self._planner = Planner(clock, self._registry, self)
+        self._placements = Placements(clock, self._registry, self._planner)
         self._lifecycle = Lifecycle(
-            *(self.clock, self._registry, self._journal, self._planner, self._placements, self._events),
-            lambda: self._make_executors(),
+            clock, self._registry, self._journal, self._planner, self._placements, self._events, self._make_executors
         )
-        self._control = Control(self.clock, self._registry, self._planner, self._events, self._lifecycle)
-        self._views = Views(self.clock, self._registry, self._planner, self._journal)
+        self._control = Control(clock, self._registry, self._planner, self._events, self._lifecycle)
+        self._views = Views(clock, self._registry, self._planner, self._journal)
         self.configure(timezone, threads, children, stop_timeout, history, policy, store, store_timeout, on_store_down)
         _schedulers.add(self)
 
@@ -186,7 +185,7 @@ class Scheduler(AddMethods):
         with registry.lock:
             now = self.clock.now()
             planner.place(registry.admit(task, now, made), delay, now, asked)
-        if collected.get() is not None or self._events.wanted:
+        if added_tasks.get() is not None or self._events.wanted:
             self._control.note_added(task)
 
     def schedule_task(self, task: Task, delay: float) -> None:
@@ -222,7 +221,7 @@ class Scheduler(AddMethods):
 
     rename_task = rename
 
-    collecting = staticmethod(collecting)
+    noting_added = staticmethod(noting_added)
 
     def discard(self, tasks: Iterable[Task]) -> None:
         """Cancel many tasks; give up silently if this thread was stopped in the middle of adding one."""

@@ -220,6 +220,7 @@ class Executor(Stage):
         elif running.pop(run, None) is None:
             self.abandoned_runs.pop(run, None)
         else:
+            # As finish() does. The loop is not woken: it collects in its next turn, at most COLLECT_INTERVAL later.
             run.ended = now()
             run.state = OK
             self._ended.append(occurrence)

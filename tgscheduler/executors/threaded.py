@@ -52,7 +52,7 @@ class ThreadedExecutor(Executor):
         super().__init__(clock, ended)
         self._bound = threads
         self._queue: queue.SimpleQueue[Occurrence | None] = queue.SimpleQueue()
-        self._bell: clocks.Bell = queue.SimpleQueue()
+        self._grower_bell: clocks.Bell = queue.SimpleQueue()
         self._lock = threading.Lock()  # taken when a worker starts or ends, never in between
         self._workers: dict[int, threading.Thread] = {}
         self._idlers: set[int] = set()
@@ -95,7 +95,7 @@ class ThreadedExecutor(Executor):
         """Wake the grower if more occurrences wait than there are idle workers."""
         if not self._grower_woken and self._queue.qsize() > len(self._idlers):
             self._grower_woken = True
-            self._bell.put(None)
+            self._grower_bell.put(None)
 
     def _on_begin(self, occurrence: Occurrence, timeout: float) -> None:
         self._begun.append((self.clock.elapsed() + timeout, next(self._sequence), occurrence[1].attempt, occurrence))
@@ -121,7 +121,7 @@ class ThreadedExecutor(Executor):
     def close(self) -> None:
         """End waiting occurrences as cancelled, idle workers at once, and busy workers after their run."""
         super().close()
-        self._bell.put(None)
+        self._grower_bell.put(None)
         for _ in range(len(self._workers) + 1):
             self._queue.put(None)
 
@@ -151,7 +151,7 @@ class ThreadedExecutor(Executor):
 
     def _grow(self) -> None:
         while not self._closed:
-            self._bell.get()
+            self._grower_bell.get()
             looks, step, taken = 0, 1, self._taken()
             while not self._closed:
                 clocks.pause(GROW_INTERVAL)
@@ -170,7 +170,7 @@ class ThreadedExecutor(Executor):
                 step = step * 2 if stuck else 1
             self._grower_woken = False
             if self._too_few():
-                self._bell.put(None)  # submitted between the last look and the flag
+                self._grower_bell.put(None)  # submitted between the last look and the flag
 
     def _too_few(self) -> bool:
         return self._queue.qsize() > len(self._idlers) and self.busy < self._bound
@@ -199,7 +199,7 @@ class ThreadedExecutor(Executor):
             if item is not None:
                 self.abandoned_runs.pop(item[1], None)
                 self.finish(item[1], LOST, reason="its worker thread was ended from outside")
-                self._bell.put(None)
+                self._grower_bell.put(None)
 
     def _await(self, me: int) -> Occurrence | None:
         """Wait for an occurrence; return None if this worker is to end."""

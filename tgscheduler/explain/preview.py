@@ -44,8 +44,9 @@ class Fire(NamedTuple):
 class Forecast:
     """A task's state at ``now``, from which its coming fires follow.
 
-    ``due``: the next due time, None: there is none; ``unfound``: the search found none up to there. ``left``: number of
-    runs that it may still have. ``one_shot``: it runs once. If ``trigger`` is None only the next fire is known.
+    ``due``: the next due time, None: there is none; ``unfound``: the search found none up to there. ``runs_left``:
+    number of runs that it may still have. ``one_shot``: it runs once. If ``trigger`` is None only the next fire is
+    known.
     """
 
     label: str

@@ -77,7 +77,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         scheduler = self._scheduler = configured_scheduler()
         self._on_air = bool(config.get("tg.scheduler"))
         self._follow(*NAMES)
-        with scheduler.collecting() as self._added:
+        with scheduler.noting_added() as self._added:
             for hook in list(call_on_startup):
                 self._run("call_on_startup", hook)
                 if not self._started:  # the hook, or a signal during it, has stopped the plugin

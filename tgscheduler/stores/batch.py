@@ -55,6 +55,7 @@ class Batch:
     def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
         """Write the batch in the caller's transaction; ``ids``: row ids of known tasks, by name."""
         self.results, self.closed, self.duplicates, self.orphans = [], [], [], []
+        # RUNS also stands for claims and dropped runs: all between two saves or renames are written together.
         parts = groupby(self.writes, lambda write: write.kind if write.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
         for kind, writes in parts:
             if kind == RENAME:
@@ -146,7 +147,7 @@ class Batch:
                 high_waters = dict(database.select(connection, sql.REFUSED, rows))
                 refused.update({id(claim): high_waters[task] for task, claim in part if task in high_waters})
                 rows = [row for row in rows if row[0] not in high_waters]
-            if rows and database.execute_many(connection, sql.MOVES, rows) != len(rows):
+            if rows and database.execute_many(connection, sql.MOVE_MARKS, rows) != len(rows):
                 raise ClaimConflict
         granted = []
         for claim in claims:

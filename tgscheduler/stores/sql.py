@@ -40,7 +40,7 @@ SAVES_BACK = _insert("tg_task", _TASK, "ttfffi", f"{_UPDATE}, anchor = excluded.
 IDS = Many("SELECT name, id FROM tg_task WHERE name IN (SELECT v.column1 FROM {v})", "t")
 
 #: A claim: task, new mark, number of runs opened; granted if the mark is before column4, or beyond column5.
-MOVES = Many(
+MOVE_MARKS = Many(
     "UPDATE tg_task SET mark = v.column2, runs = runs + v.column3 FROM {v} "
     "WHERE tg_task.id = v.column1 AND (tg_task.mark < v.column4 OR tg_task.mark > v.column5)",
     "ififf",

@@ -79,13 +79,13 @@ class Writer:
     def start(
         self,
         connection: Any,
-        result: Callable[[list[ClaimResult]], None],
+        on_claimed: Callable[[list[ClaimResult]], None],
         on_status: Callable[[StoreStatus], None],
         on_orphans: Callable[[list[Run]], None],
     ) -> None:
         """Start the thread, with this connection; when it breaks, the thread makes another one."""
         self.session.connection = connection
-        self._on_claimed, self._on_status, self._on_orphans = result, on_status, on_orphans
+        self._on_claimed, self._on_status, self._on_orphans = on_claimed, on_status, on_orphans
         self._looked = self._counted = clocks.elapsed()
         self._taking.clear()
         self._admit()

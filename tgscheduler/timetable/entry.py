@@ -3,8 +3,10 @@
 ::
 
     PENDING --start--> SCHEDULED --due--> DECIDING --> SCHEDULED | EXHAUSTED
-    any --cancel--> CANCELLED             EXHAUSTED, CANCELLED: released when its last run has ended
+    any --cancel--> CANCELLED
     EXHAUSTED, CANCELLED --added again--> PENDING
+
+    EXHAUSTED, CANCELLED: released when its last run has ended
 
 ==========  ==========================================================================================
 PENDING     it waits for the scheduler's start, or for its first fire time
@@ -15,7 +17,8 @@ CANCELLED   it was cancelled
 ==========  ==========================================================================================
 
 Entries are written under the engine's lock, by the registry, the agenda, the planner, the clock step, control and
-restore. ``last_run``, ``limits.in_flight`` and ``limits.queue`` belong to the loop's thread.
+restore. ``last_run``, ``limits.in_flight`` and ``limits.queue`` belong to the loop's thread. An entry with a slow
+trigger is placed without the lock.
 """
 
 import enum

@@ -51,7 +51,7 @@ DecisionTuple = tuple[Sequence[Run], int, float | None, float | None]
 
 
 def decide(entry: Entry, due: float, label: str, now: float, paused_until: float = -math.inf) -> DecisionTuple:
-    """Return the :class:`Decision` on an entry whose fire time ``due`` has come; change nothing.
+    """Return the :class:`Decision` on an entry that the loop took out, due at ``due``; change nothing.
 
     ``label``: the name of its runs. ``paused_until``: nothing runs before that moment. Raises InvalidValue if the
     trigger returns a moment that is not later.
@@ -60,7 +60,7 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
     if task.self_rescheduling:
         trigger = None
     elif trigger is None and task.has_interval:
-        trigger = entry.trigger
+        trigger = entry.trigger  # makes the grid at the first run
     if entry.limits is None and paused_until <= now:
         last = entry.last_run
         if last is None or last.ended is not None:
@@ -127,9 +127,9 @@ def decide_fully(
     """Return the :class:`Decision` on what came due at ``due``, by all policies.
 
     ``running``: number of the task's runs that have not ended; ``oldest``: the oldest of them; ``waiting``: number of
-    occurrences in its queue; ``left``: number of runs that it may still have; ``end``: its last moment; ``paused``: the
-    reason why nothing runs; ``manual_due``: ``due`` was set by ``schedule_task``, and counts only on one of the
-    trigger's days.
+    occurrences in its queue; ``runs_left``: number of runs that it may still have; ``end``: its last moment;
+    ``paused``: the reason why nothing runs; ``manual_due``: ``due`` was set by ``schedule_task``, and counts only on
+    one of the trigger's days.
     """
     # With jitter an occurrence is missed only after the whole time over which jitter spreads it.
     horizon = min(now - policy.jitter, end)

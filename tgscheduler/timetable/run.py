@@ -6,8 +6,8 @@
        |  <-----------+            (failed and retried: the next attempt)
        +------> cancelled          (stopped or cancelled before it began)
        +------> failed             (it could not be started)
-       +------> skipped            (its task's queue is full)
-    missed, skipped                (never waited: see the reason)
+       +------> skipped            (its claim was refused)
+    missed, skipped                (decided while planning: see the reason)
 
 Every occurrence ends in exactly one Run.
 """

@@ -91,7 +91,8 @@ class Task:
     self_rescheduling: ClassVar[bool] = False
     #: Whether it repeats on a grid that begins at its first due time.
     has_interval: ClassVar[bool] = False
-    #: Whether it fires by a trigger: one that is made from its arguments, or one that was given.
+    #: Whether it fires by a trigger: one that is made from its arguments, or one that was given. False for an interval,
+    #: whose grid is made at its first use.
     has_trigger: ClassVar[bool] = False
     #: The trigger that it was made with; None for a kind that makes its own.
     given_trigger: Trigger | None = None
