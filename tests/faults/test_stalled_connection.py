@@ -59,14 +59,14 @@ def test_the_writer_goes_on_over_another_connection(factory, proxy):
 def test_a_stall_in_the_middle_of_a_transaction_loses_nothing(factory, proxy):
     store = factory.open(timeout=0.2)
     factory.knows(store, "a")
-    many = store._database.many
+    execute_many = store._database.execute_many
 
     def stall(connection, statement, rows):
-        store._database.many = many
+        store._database.execute_many = execute_many
         proxy.stall()
-        return many(connection, statement, rows)
+        return execute_many(connection, statement, rows)
 
-    store._database.many = stall
+    store._database.execute_many = stall
     claim = claim_of("a", START + 1)
     (answer,) = factory.claimed(store, claim, timeout=20)  # the server frees the rows after 5 s
     assert answer.granted
