@@ -137,7 +137,7 @@ class Planner:
     def _apply(self, entry: Entry, decision: DecisionTuple, now: float, batch: PlannedBatch) -> None:
         """Carry out a decision: nothing can fail here, so the occurrence is disposed of as a whole."""
         runs, starts, following, unfound = decision
-        reschedules_itself, limits = entry.task.self_rescheduling, entry.limits
+        limits, reschedules_itself = entry.limits, following is None and entry.task.self_rescheduling
         if entry.ticket is None:  # else it has been moved while its trigger was asked
             entry.manual_due = entry.manual_due and following == entry.due
             if following is None:
@@ -286,9 +286,8 @@ class Planner:
                 self._registry.agenda.cancel(entry)
             self._registry.pending_start[entry] = delay
             entry.state = PENDING
-        elif entry.limits is None and delay is not None and self.restore is None and not entry.task.has_trigger:
-            entry.made_trigger = None  # an interval's grid begins here, and is made at its first use
-            self.schedule(entry, now + delay)
+        elif entry.limits is None and delay is not None and self.restore is None and entry.made_trigger is None:
+            self.schedule(entry, now + delay)  # an interval's grid begins here, and is made at its first use
         else:
             unfound = None
             if asked is None:

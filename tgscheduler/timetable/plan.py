@@ -57,10 +57,11 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
     trigger returns a moment that is not later.
     """
     task, trigger = entry.task, entry.made_trigger
-    if task.self_rescheduling:
+    if trigger is None:
+        if task.has_interval and not task.self_rescheduling:
+            trigger = entry.trigger  # makes the grid at the first run
+    elif task.self_rescheduling:
         trigger = None
-    elif trigger is None and task.has_interval:
-        trigger = entry.trigger  # makes the grid at the first run
     if entry.limits is None and paused_until <= now:
         last = entry.last_run
         if last is None or last.ended is not None:
