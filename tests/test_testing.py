@@ -166,6 +166,15 @@ def test_an_action_may_let_time_go_by():
     assert engine.clock.now() == 75  # the last one took it beyond
 
 
+def test_after_an_action_that_takes_time_the_timetable_comes_before_the_next_one():
+    ticked = TickedScheduler()
+    ticked.add_single_task(ticked.clock.advance, (10,), taskname="long")
+    ticked.add_interval_task(int, 3, taskname="quick")
+    ticked.tick(10)
+    runs = ticked.runs("quick")[::-1]
+    assert [(run.state, run.due, run.count) for run in runs] == [("ok", 0.0, 1), ("skipped", 3.0, 3)]
+
+
 def test_an_action_may_add_and_cancel():
     engine, seen = TickedScheduler(), []
 

@@ -12,7 +12,8 @@ import tgscheduler
 from tgscheduler import scheduler
 from tgscheduler.clock import zone_data_version
 from tgscheduler.errors import InvalidType, InvalidValue, WrongProcess
-from tgscheduler.scheduler import IntervalTask, Retry, ThreadedScheduler
+from tgscheduler.rehearsal import simulate
+from tgscheduler.scheduler import IntervalTask, Policy, Retry, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable import search
 
@@ -132,6 +133,20 @@ def test_before_the_start():
         text = engine.explain(name)
         assert "the scheduler does not run: what follows is as if it started now" in text
         assert text.count("CE") >= 5
+
+
+def test_stopped_and_configured_anew_it_is_explained_as_if_it_started_now():
+    stopped = TickedScheduler()
+    stopped.add_interval_task(int, 60, initialdelay=60, taskname="task")
+    stopped.stop()
+    stopped.configure(policy=Policy(misfire="skip", jitter=20, max_runs=3))
+    text, foreseen = stopped.explain("task"), simulate(stopped, 0.0, 1).fires
+    assert "missed occurrences are not made up for" in text
+    assert "3 runs at most" in text
+    stopped.start()
+    stopped.tick(600)
+    runs = stopped.runs("task")[::-1]
+    assert [(fire.due, fire.fire_at) for fire in foreseen] == [(run.due, run.started) for run in runs]
 
 
 def test_a_trigger_that_raises_is_told(engine):

@@ -31,6 +31,7 @@ from tgscheduler.engine.registry import Registry
 from tgscheduler.errors import StoreError
 from tgscheduler.executors import log_capture
 from tgscheduler.logs import SafeLogger, brief, describe, enable_loggers, package_logger
+from tgscheduler.timetable.policy import method
 
 log = SafeLogger(__name__)
 
@@ -53,7 +54,7 @@ class Loop:
         self._placements = placements
         self.dispatcher = dispatcher
         executors = dispatcher.executors.values()
-        self._on_loop = [executor for executor in executors if executor.on_loop]
+        self._sequential = dispatcher.executors[method.sequential]  # the only one that this loop lets work
         self._elsewhere = [executor for executor in executors if not executor.on_loop]
         self.bell: clocks.Bell = queue.SimpleQueue()
         dispatcher.connect(self.bell)
@@ -211,9 +212,8 @@ class Loop:
         if dispatcher.backlog.earliest <= now:
             dispatcher.release_ready(now)
         more = self._placements.pending
-        for executor in self._on_loop:
-            if executor.waiting:
-                more = executor.work() or more
+        if self._sequential.waiting:
+            more = self._sequential.work() or more
         if planner.interrupted:
             raise KeyboardInterrupt
         if more:

@@ -215,5 +215,16 @@ def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskVi
         unfound = unfound_until(twin, view.now) if placement.due is None else None
     except Exception as error:  # a custom trigger
         return replace(view, upcoming_due=None, fault=f"its trigger raised {brief(error)}")
-    trigger = None if view.self_rescheduling else placement.trigger
-    return replace(view, trigger=trigger, manual_due=placement.manual_due, upcoming_due=placement.due, unfound=unfound)
+    limits, due = twin.limits, view.next_due
+    return replace(
+        view,
+        next_fire=None if due is None else fire_time(view.name, due, twin.policy),
+        trigger=None if view.self_rescheduling else placement.trigger,
+        policy=twin.policy,
+        start=None if limits is None else limits.start,
+        end=math.inf if limits is None else limits.end,
+        runs_left=None if limits is None else limits.runs_left,
+        manual_due=placement.manual_due,
+        upcoming_due=placement.due,
+        unfound=unfound,
+    )
