@@ -384,3 +384,21 @@ def test_a_child_has_the_write_end_of_its_own_pipe_and_no_other_descriptor_of_ou
         apart.stop()
         for each in schedulers:
             each.stop(0)
+
+
+def test_a_stop_ends_a_child_that_was_forked_while_its_forker_was_being_started(monkeypatch):
+    start, stopped = threading.Thread.start, threading.Event()
+
+    def slow_start(thread):
+        start(thread)
+        if thread.name == "tgscheduler-forker":
+            stopped.wait(5)
+
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
+    scheduler = ThreadedScheduler(stop_timeout=0)
+    scheduler.add_single_task(time.sleep, args=(600,), processmethod=method.forked)
+    scheduler.start()
+    wait_for(lambda: scheduler.health()["children"])
+    scheduler.stop()
+    stopped.set()
+    assert [run.state for run in scheduler.runs()] == ["cancelled"]

@@ -116,7 +116,7 @@ class ForkedExecutor(Executor):
         self._terminating = True
         self._wake()
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
             thread.join(TERM_TO_KILL + 2.0)
             if thread.is_alive():
                 log.error("the forker did not end; children left: %s", list(self._children))
@@ -134,17 +134,18 @@ class ForkedExecutor(Executor):
             bell = None
             try:
                 bell = self._bell = Bell()
-                thread = threading.Thread(target=self._serve, args=(bell,), name="tgscheduler-forker", daemon=True)
-                thread.start()
+                # Known before it starts: a stop must not miss a forker that has a child already.
+                self._thread = threading.Thread(
+                    target=self._serve, args=(bell,), name="tgscheduler-forker", daemon=True
+                )
+                self._thread.start()
             except (OSError, RuntimeError) as error:  # the host's limit on files or threads; the loop tries again
                 if self.degraded is None:
                     log.warning("forked runs wait, as there is no thread to fork from: %s", error)
-                self.degraded, self._bell = f"no thread to fork from: {error}", None
+                self.degraded, self._bell, self._thread = f"no thread to fork from: {error}", None, None
                 self._retry_at = clocks.elapsed() + RETRY_DELAY
                 if bell is not None:
                     bell.close()
-            else:
-                self._thread = thread
 
     def recover(self) -> None:
         """Start the forker if it could not be started, or has ended by a fault."""
