@@ -358,15 +358,16 @@ def test_where_no_thread_can_be_started_what_waits_is_told_later(monkeypatch, to
 
 
 def test_an_event_that_is_published_as_the_thread_ends_is_told(told):
-    class Interrupted(type(Events(lambda: 0.0)._queue)):
-        def put(self, event):
-            if event is not None and event.name == "scheduler-stopped":
-                port.drain(5)
-                assert not threads()
-            super().put(event)
-
     port = Events(lambda: 0.0)
-    port._queue = Interrupted()
+    put = port._queue.put
+
+    def interrupted(event):
+        if event is not None and event.name == "scheduler-stopped":
+            port.drain(5)
+            assert not threads()
+        put(event)
+
+    port._queue.put = interrupted
     port.subscribe(told.append)
     port.publish("scheduler-started")
     port.publish("scheduler-stopped")

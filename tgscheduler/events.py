@@ -50,16 +50,20 @@ _Subscription = list[Callback]
 """A callback, or nothing once it has been unsubscribed; the same callback may be subscribed twice."""
 
 
-class _Queue(queue.SimpleQueue[Event | None]):
+class _Queue:
     """The events for one thread, which ends at None; what is put in after that has to be taken out again."""
 
-    #: Set by the thread when it has taken None, before it takes what was put in after it.
-    closed = False
+    def __init__(self) -> None:
+        # Made now, not derived from: a host may have replaced the class since the import.
+        events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self.put, self.get, self.qsize = events.put, events.get, events.qsize
+        #: Set by the thread when it has taken None, before it takes what was put in after it.
+        self.closed = False
 
     def take_late(self) -> Event | None:
         """Return an event that was put in after None; None if there is none left."""
         try:
-            return self.get_nowait()
+            return self.get(block=False)
         except queue.Empty:
             return None
 
