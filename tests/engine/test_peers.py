@@ -117,6 +117,37 @@ def test_what_was_refused_as_early_is_due_again_once_the_clock_is_right(url, req
     assert [(run.task, run.due - NOON, run.count) for run in scheduler.runs()] == [("once", 20.0, 1), ("it", 10.0, 2)]
 
 
+@pytest.mark.parametrize("late_by", [0.0, 60.0], ids=["with the step", "after the step"])
+def test_a_single_task_that_was_refused_as_early_keeps_its_time_when_the_clock_is_put_right(url, request, late_by):
+    ran = []
+    store = stores.open(url, days=None)
+    claim, status = store.claim, store.status
+    scheduler = TickedScheduler(start=NOON, store=store)
+    request.addfinalizer(scheduler.stop)
+    scheduler.start()
+    now = scheduler.clock.now
+    scheduler.add_single_task(lambda: ran.append(("at", now() - NOON)), taskname="at", at=NOON + 600)
+    scheduler.add_single_task(lambda: ran.append(("delay", now() - NOON)), taskname="delay", initialdelay=30)
+
+    def refuse(claims):
+        scheduler._lifecycle.dispatcher.claims.on_claimed(
+            [ClaimResult(each, False, NOON, early=True) for each in claims]
+        )
+
+    scheduler.clock.step_by(3000.0)
+    store.claim, store.status = refuse, lambda: status()._replace(skew=3000.0)
+    scheduler.tick(60)
+    assert ran == []
+    scheduler.clock.step_by(-3000.0)
+    store.claim = claim
+    if not late_by:  # the store says that the clock is right before the loop has seen the step
+        store.status = status
+    scheduler.tick(late_by)
+    store.status = status
+    scheduler.tick(700)
+    assert ran == [("delay", 60.0 + late_by), ("at", 600.0)]
+
+
 def test_a_lost_run_that_may_not_run_beside_another_is_recorded_as_lost():
     scheduler = TickedScheduler(start=NOON)
     orphan = Run("it", NOON - 60, state=RUNNING)

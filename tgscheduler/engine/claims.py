@@ -220,6 +220,12 @@ class ClaimQueue(Stage):
         if self._closed:
             self.close()
 
+    def on_clock_step(self, seconds: float) -> None:
+        """Follow a step of the wall clock: what may come due again is in no agenda now."""
+        asked = {entry for pending in self._pending.values() for entry, _ in pending.occurrences}
+        for entry in self._too_early | asked:
+            entry.shift_unplaced(seconds)
+
     def take_results(self) -> ClaimResults | None:
         """Return the results since the last call, and what has timed out; None if there are none."""
         self._publish_status()

@@ -64,7 +64,7 @@ def _shift(entry: Entry, seconds: float) -> bool:
     if isinstance(trigger, Interval):
         entry.trigger = Interval.sound(trigger.seconds, trigger.anchor + seconds)
         return True
-    return trigger is None and not entry.manual_due  # an absolute time is wall time
+    return entry.counts_seconds
 
 
 def _find_after_step(entry: Entry, moment: float) -> float | None:

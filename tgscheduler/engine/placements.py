@@ -157,11 +157,11 @@ class Placements:
         """Schedule again what follows the high-water mark: its claim was refused as a whole, and none of it ran."""
         with self._registry.lock:
             for entry in entries:
-                if entry.state is CANCELLED or entry.manual_due or entry.task.self_rescheduling or entry.slow_trigger:
+                if entry.state is CANCELLED or entry.task.self_rescheduling or entry.slow_trigger:
                     continue
                 trigger = entry.trigger
                 if trigger is not None:
-                    due = next_due(entry, trigger, entry.high_water)
+                    due = None if entry.manual_due else next_due(entry, trigger, entry.high_water)
                     if due is not None:
                         self._planner.schedule(entry, due)
                 elif entry.ticket is None and entry.due is not None:

@@ -139,7 +139,7 @@ class Planner:
         runs, starts, following, unfound = decision
         limits, reschedules_itself = entry.limits, following is None and entry.task.self_rescheduling
         if entry.ticket is None:  # else it has been moved while its trigger was asked
-            entry.manual_due = entry.manual_due and following == entry.due
+            entry.manual_due = entry.manual_due and (following == entry.due or entry.trigger is None)
             if following is None:
                 if unfound is not None:
                     self.put_off(entry, unfound)

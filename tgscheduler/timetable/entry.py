@@ -186,6 +186,11 @@ class Entry:
         return self.made_trigger is None and not self.task.has_interval and not self.task.self_rescheduling
 
     @property
+    def counts_seconds(self) -> bool:
+        """Whether its due time is a number of real seconds after it was added, and no time of day."""
+        return self.trigger is None and not self.manual_due
+
+    @property
     def handles_exceptions(self) -> bool:
         """Whether the task's class overrides ``handle_exception``."""
         return type(self.task).handle_exception is not Task.handle_exception
@@ -210,6 +215,11 @@ class Entry:
         if self.begins_grid and self.due is not None:
             anchor = self.made_trigger.anchor if isinstance(self.made_trigger, Interval) else self.due
             self.made_trigger = self.grid(self.due if self.state is SCHEDULED else anchor)
+
+    def shift_unplaced(self, seconds: float) -> None:
+        """Follow a step of the wall clock while it has no place in the agenda, but may come due again."""
+        if self.ticket is None and self.due is not None and self.counts_seconds:
+            self.due += seconds
 
     def grid(self, anchor: float) -> Interval:
         """Return the grid of an interval task that begins at ``anchor``."""
