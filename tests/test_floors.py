@@ -53,7 +53,7 @@ FLOORS = {
     ],
     "F5": [
         *("startup", "configlogging", "configfile", "config", "settings", "scheduler", "testing", "rehearsal", ""),
-        "pytest_plugin",
+        *("pytest_plugin", "moments"),
     ],
     "F6": ["host.plugin", "host", "host.server"],
 }
