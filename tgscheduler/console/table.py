@@ -1,0 +1,6 @@
+"""The one table of routes."""
+
+from tgscheduler.console import probes
+from tgscheduler.console.routes import Table
+
+TABLE = Table((*probes.ROUTES,))
