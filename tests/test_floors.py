@@ -52,8 +52,9 @@ FLOORS = {
         *("engine.adding", "engine.scheduler", "engine.forked"),
     ],
     "F5": [
-        *("startup", "configlogging", "configfile", "config", "settings", "scheduler", "testing", "rehearsal", ""),
-        *("pytest_plugin", "moments"),
+        *("startup", "configlogging", "configfile", "configtable", "config", "settings", "scheduler", "testing"),
+        *("rehearsal", "", "moments", "views.redaction", "views.timetables", "views.tasks", "views.coming"),
+        *("views.health", "views.reader", "views", "pytest_plugin"),
     ],
     "F6": [
         *("console.http", "console.settings", "console.wire"),

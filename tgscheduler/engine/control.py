@@ -215,7 +215,7 @@ class Control:
         """Cancel a task; nothing happens if it is unknown."""
         registry, name = self._registry, None
         with registry.lock:
-            entry = registry.find(task) if isinstance(task, str) else registry.entry_of(task)
+            entry = registry.look_up(task) if isinstance(task, str) else registry.entry_of(task)
             if entry is not None:
                 if "task-cancelled" in self._events.wanted:
                     name = registry.label(entry)
@@ -245,7 +245,7 @@ class Control:
             raise InvalidValue("rename: expected a new name, got an empty one")
         registry, restore = self._registry, self._planner.restore
         with registry.lock:
-            entry = registry.entry_of(task) if isinstance(task, Task) else registry.find(task)
+            entry = registry.entry_of(task) if isinstance(task, Task) else registry.look_up(task)
             if entry is not None and entry in registry:
                 former = registry.label(entry)
                 registry.rename(entry, checked)
@@ -268,7 +268,7 @@ class Control:
         The caller holds the lock.
         """
         registry = self._registry
-        entry = registry.find(task) if isinstance(task, str) else None
+        entry = registry.look_up(task) if isinstance(task, str) else None
         if isinstance(task, Task):
             entry = registry.entry_of(task)
         if entry is not None and entry.state is not CANCELLED and not entry.has_ended():

@@ -139,6 +139,13 @@ class Registry:
             return None
         return entry
 
+    def look_up(self, name: str) -> Entry | None:
+        """Return the entry of that name, or the one without a name that has that label."""
+        entry = self.find(name)
+        if entry is None and "." in name:  # as every label has
+            entry = next((other for other in self.entries() if other.label == name), None)
+        return entry
+
     def named_tasks(self) -> dict[str, Task]:
         """Return the named tasks."""
         return {name: entry.task for name, entry in self._names.items() if not entry.has_ended()}

@@ -288,6 +288,22 @@ class Scheduler(AddMethods):
     # -- reading -------------------------------------------------------------------------------------------------
 
     @property
+    def version(self) -> int:
+        """A number that changes with the tasks and their runs: what was read at the same number is the same."""
+        return self._views.version
+
+    @property
+    def started(self) -> float | None:
+        """When it was started (POSIX seconds), None while it is stopped."""
+        uptimes = self._registry.uptimes
+        return uptimes[-1][0] if uptimes and self.running else None
+
+    @property
+    def store_name(self) -> str:
+        """Where runs are remembered: the address of the store without a password, or "memory"."""
+        return getattr(self._journal.store, "name", "memory")
+
+    @property
     def default_timezone(self) -> str | None:
         """The zone that was set for this scheduler; None: it is the host's."""
         return self._registry.context.timezone

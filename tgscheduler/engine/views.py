@@ -6,8 +6,9 @@ Pages, texts, logs and tests read these, and nothing else of the engine. A task'
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tgscheduler.clock import Clock
 from tgscheduler.engine.journal import Journal
@@ -56,6 +57,10 @@ class TaskView:
     name: str
     #: The name of its class.
     kind: str
+    #: What it calls, and with what: the very objects, which are the application's.
+    action: Any
+    args: Any
+    kw: Mapping[str, Any]
     #: Where its action runs: sequential, threaded or forked.
     method: str
     #: pending, scheduled, deciding, exhausted or cancelled.
@@ -142,7 +147,7 @@ class Views:
         if not isinstance(task, (str, Task)):
             raise InvalidType(f"{verb}: expected a Task or the name of one, got {task!r}")
         with self._registry.lock:
-            entry = self._registry.find(task) if isinstance(task, str) else self._registry.entry_of(task)
+            entry = self._registry.look_up(task) if isinstance(task, str) else self._registry.entry_of(task)
             taken = [] if entry is None else self._take([entry])
         return _foreseen(*taken[0]) if taken else None
 
@@ -170,6 +175,9 @@ class Views:
         return TaskView(
             name=name,
             kind=type(task).__name__,
+            action=task.action,
+            args=task.args,
+            kw=task.kw,
             method=task.method,
             state=entry.state.value,
             next_due=due,

@@ -1,0 +1,197 @@
+"""Reader: the one read model of all surfaces, over the public reads of a scheduler."""
+
+import threading
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from tgscheduler import clock as clocks
+from tgscheduler.engine.scheduler import Scheduler
+from tgscheduler.engine.views import RunView, TaskView
+from tgscheduler.errors import InvalidValue
+from tgscheduler.explain.task import warnings
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.checks import check_moment
+from tgscheduler.timetable.compose import Trigger
+from tgscheduler.timetable.trigger_phrases import in_words
+from tgscheduler.views import timetables
+from tgscheduler.views.coming import Collision, Fires, FireView, collisions, coming, fires_of, next_fires
+from tgscheduler.views.health import HealthView, health_view
+from tgscheduler.views.redaction import Redactor
+from tgscheduler.views.tasks import Definition, TaskSummary, definition, redacted, summarize
+
+#: Seconds for which a list of all tasks is shown again while the timetable goes on; a surface's own change ends it.
+FRESH = 1.0
+
+#: Maximum number of tasks whose last run from before the start is read.
+_MOST_BEFORE = 10_000
+
+
+class RunPage(NamedTuple):
+    """A page of runs, newest due time first, and the cursor of the next one; None: there is none."""
+
+    items: list[RunView]
+    next: str | None
+
+
+class Preview(NamedTuple):
+    """A timetable that no task has: in words, as Python, its fires, what may surprise, what fires at the same time."""
+
+    words: str
+    code: str
+    timezone: str
+    fires: list[FireView]
+    warnings: list[str]
+    collisions: list[Collision]
+
+
+class Reader:
+    """Reads one scheduler for pages, API, command line and metrics; all texts are without secrets.
+
+    ``redact``: names whose values are hidden, beside :data:`~tgscheduler.views.redaction.SECRET_NAMES`.
+    """
+
+    def __init__(self, scheduler: Scheduler, redact: Iterable[str] = ()) -> None:
+        self.scheduler = scheduler
+        self._redactor = Redactor(redact)
+        self._lock = threading.Lock()
+        self._listed: tuple[int, float, list[TaskSummary]] | None = None
+        self._before: dict[str, RunView] | None = None
+
+    @property
+    def version(self) -> int:
+        """A number that changes with everything that is shown, except the passing of time."""
+        return self.scheduler.version
+
+    @property
+    def now(self) -> float:
+        """The scheduler's clock, POSIX seconds."""
+        return self.scheduler.clock.now()
+
+    @property
+    def timezone(self) -> str:
+        """The IANA name of the scheduler's zone."""
+        return self.scheduler.timezone
+
+    @property
+    def started(self) -> bool:
+        """Whether the scheduler runs."""
+        return self.scheduler.running
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def tasks(self) -> list[TaskSummary]:
+        """Return all tasks, first those that wait for a time, in order; up to FRESH seconds old."""
+        version, now = self.version, clocks.elapsed()
+        listed = self._listed
+        if listed is not None and (listed[0] == version or now - listed[1] < FRESH):
+            return listed[2]
+        with self._lock:  # so that many readers at once are one question
+            if self._listed is not listed and self._listed is not None:
+                return self._listed[2]
+            views = self.scheduler.views()
+            before = self._runs_before(views)
+            found = [summarize(view, before.get(view.name), self._redactor) for view in views]
+            self._listed = version, clocks.elapsed(), found
+        return found
+
+    def forget(self) -> None:
+        """Read all tasks again at the next ask: something was changed that must be seen at once."""
+        self._listed = None
+
+    def task(self, name: str) -> TaskSummary | None:
+        """Return one task, even one that has ended; None if there is none, though there may be a history."""
+        view = self.scheduler.view(name)
+        if view is None:
+            return None
+        before = None
+        if view.last_run is None:
+            before = next(iter(self.recent([name], 1)[name]), None)
+        return summarize(view, before, self._redactor)
+
+    def definition(self, task: TaskSummary) -> Definition:
+        """Return what a task calls, and with what."""
+        return definition(task.view, self._redactor)
+
+    def past_tasks(self) -> list[str]:
+        """Return the names that have a history and that no task has."""
+        return sorted(self.scheduler.gone())
+
+    def _runs_before(self, views: list[TaskView]) -> dict[str, RunView]:
+        """Return the last run on record of each task that has had none since the start; read once."""
+        if self._before is None:
+            names = [view.name for view in views if view.last_run is None][:_MOST_BEFORE]
+            self._before = {name: runs[0] for name, runs in self.recent(names, 1).items() if runs}
+        return self._before
+
+    # -- runs --------------------------------------------------------------------------------------------------------
+
+    def recent(self, names: Collection[str], n: int = 30) -> dict[str, list[RunView]]:
+        """Return the last runs of each of these tasks, newest first: one question to the store."""
+        return {name: [self._view(run) for run in self.scheduler.runs(name, limit=n)] for name in names}
+
+    def runs(
+        self,
+        task: str | None = None,
+        state: str | None = None,
+        since: float | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> RunPage:
+        """Return a page of runs; ``before``: the cursor of the page before."""
+        found = self.scheduler.runs(task, state, since, None, limit)
+        return RunPage([self._view(run) for run in found], None)
+
+    def _view(self, run: object) -> RunView:
+        return redacted(RunView.of(run), self._redactor)  # type: ignore[arg-type]
+
+    # -- fires -------------------------------------------------------------------------------------------------------
+
+    def fires(self, since: float, until: float, names: Collection[str] | None = None, most: int = 60) -> Fires:
+        """Return the fires of some tasks (None: of all) from ``since`` to ``until``, at most ``most`` of each."""
+        if names is None:
+            views = [task.view for task in self.tasks()]
+        else:
+            views = [view for name in names if (view := self.scheduler.view(name)) is not None]
+        return coming(views, since, until, most)
+
+    def next_fires(self, name: str, n: int = 10) -> list[FireView]:
+        """Return the next fires of a task."""
+        view = self.scheduler.view(name)
+        return [] if view is None else next_fires(view, n)
+
+    def parse_timetable(self, text: str, timezone: str | None = None) -> Trigger:
+        """Return the trigger that a text means; raise InvalidValue (:mod:`tgscheduler.views.timetables`)."""
+        zone = timezone or self.timezone
+        zones.zone(zone)
+        return timetables.parse(text, zone, self.now)
+
+    def simulate(
+        self, text: str, timezone: str | None = None, start: float | datetime | None = None, n: int = 20
+    ) -> Preview:
+        """Return what a timetable would do from ``start`` (None: from now) on; raise InvalidValue."""
+        zone = timezone or self.timezone
+        trigger = self.parse_timetable(text, zone)
+        begin = self.now if start is None else check_moment("start", start, zone)
+        fires = fires_of(trigger, begin, n)
+        if not fires:
+            raise InvalidValue(f"timetable: {text!r} never fires")
+        views = [task.view for task in self.tasks()]
+        return Preview(
+            words=in_words(trigger),
+            code=timetables.code_of(trigger),
+            timezone=zone,
+            fires=fires,
+            warnings=list(warnings(trigger)),
+            collisions=collisions(fires, views),
+        )
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def why(self, name: str, at: float | datetime) -> str:
+        """Return why a task did, or did not, run at a moment; raise InvalidValue for an unknown task."""
+        return self._redactor.text(self.scheduler.why(name, at))
+
+    def health(self) -> HealthView:
+        """Return how the scheduler is."""
+        return health_view(self.scheduler, self._redactor)
