@@ -57,10 +57,19 @@ FLOORS = {
         *("views.health", "views.reader", "views", "pytest_plugin"),
     ],
     "F6": [
-        *("console.http", "console.settings", "console.wire"),
+        *("console.http", "console.settings", "console.wire", "console.notices"),
+        *("console.times", "console.svg", "console.render"),
         *("console.console", "console.routes"),
         *("console.arguments", "console.guard", "console.access"),
-        *("console.probes", "console.pages", "console.table", "console.service", "console.app", "console"),
+        *(
+            "console.probes",
+            "console.pages",
+            "console.pages.display",
+            "console.table",
+            "console.service",
+            "console.app",
+            "console",
+        ),
         *("host.plugin", "host", "host.server"),
     ],
 }

@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from tgscheduler.console.http import Request, Response
+from tgscheduler.console.notices import Notices
 from tgscheduler.console.settings import ConsoleSettings
 from tgscheduler.engine.scheduler import Scheduler
 
@@ -15,6 +16,7 @@ class Console:
         self.scheduler = scheduler
         self.settings = settings or ConsoleSettings()
         self.title = "Scheduler"
+        self.notices = Notices()
         self._reader: Any = None
 
     @property

@@ -1,0 +1,206 @@
+"""Markup: the Jinja environment, and what every page shares.
+
+::
+
+    page(request, "task.html", {"console": ..., ...})     a whole page
+    the same with ?fragment=runs                          the template's block of that name, for an update in place
+
+``ui`` in a template is ``macros.html``, ``times`` the reader's :class:`~tgscheduler.console.times.Times`. All text is
+escaped; a template that names an unknown value is an error. ``request.root`` begins every link.
+"""
+
+import functools
+import hashlib
+import math
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import jinja2
+
+from tgscheduler.console import svg
+from tgscheduler.console.http import Problem, Request, Response, segment
+from tgscheduler.console.times import DASH, Times, duration, iso
+
+#: The pages that the bar names: path below the mount, title.
+PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulate", "Simulate"), ("health", "Health"))
+
+THEMES = ("auto", "light", "dark")
+
+#: (tone, shape) of each state of a run and each status of a task; the shapes are drawn in ``macros.html``.
+TONES = {
+    "ok": ("ok", "dot"),
+    "new": ("skip", "ring"),
+    "waiting": ("skip", "ring"),
+    "running": ("run", "play"),
+    "failing": ("bad", "cross"),
+    "failed": ("bad", "cross"),
+    "timed_out": ("bad", "clock"),
+    "lost": ("bad", "question"),
+    "late": ("warn", "clock"),
+    "paused": ("warn", "bars"),
+    "cancelled": ("skip", "square"),
+    "skipped": ("skip", "dash"),
+    "missed": ("warn", "dash"),
+    "off": ("skip", "bars"),
+    "stopped": ("skip", "square"),
+    "ended": ("skip", "square"),
+    "degraded": ("warn", "mark"),
+}
+
+
+class Banner(NamedTuple):
+    """Something that holds for the whole scheduler: tone (bad, warn, info), what it is, and what to do."""
+
+    tone: str
+    text: str
+    advice: str = ""
+
+
+def page(request: Request, template: str, values: Mapping[str, Any]) -> Response:
+    """Return a page, or the fragment of it that the request asks for; ``values`` has the console."""
+    found = environment().get_template(template)
+    shared = _shared(values["console"], request)
+    shared["ui"] = environment().get_template("macros.html").make_module(shared)
+    name = request.query.get("fragment", [None])[0]
+    if name is None:
+        return Response(found.render({**shared, **values}))
+    if name not in found.blocks:
+        raise Problem(404, "No such fragment", f"Expected one of {', '.join(sorted(found.blocks))}, got {name!r}.")
+    return Response("".join(found.blocks[name](found.new_context({**shared, **values}))))
+
+
+def times_of(console: Any, request: Request) -> Times:
+    """Return the times of a page in the zone that its reader chose."""
+    return Times.chosen(request.cookies.get("tgs_zone"), console.reader.timezone, console.reader.now)
+
+
+def may_act(console: Any, request: Request) -> bool:
+    """Return whether the page offers actions to its reader. (The server decides again when one is asked for.)"""
+    return request.caller is not None and request.caller.role == "operator" and not console.settings.read_only
+
+
+def _shared(console: Any, request: Request) -> dict[str, Any]:
+    theme = request.cookies.get("tgs_theme")
+    return {
+        "site": console.title,
+        "root": request.root,
+        "here": here(request),
+        "nav": "",
+        "caller": request.caller,
+        "may_act": may_act(console, request),
+        "read_only": console.settings.read_only,
+        "times": times_of(console, request),
+        "server_zone": console.reader.timezone,
+        "theme": theme if theme in THEMES else "auto",
+        "banners": banners(console) if request.caller else [],
+        "notice": console.notices.take(request.query.get("notice", [""])[0]),
+    }
+
+
+def here(request: Request) -> str:
+    """Return the path and query of this page below the mount, for forms that come back to it."""
+    query = {name: values for name, values in request.query.items() if name not in ("fragment", "notice")}
+    path = "/".join(segment(name) for name in request.path)
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
+
+
+def banners(console: Any) -> list[Banner]:
+    """Return what holds for the whole scheduler, each with what to do."""
+    health, found = console.reader.health(), []
+    if console.settings.read_only:
+        why = "tg.scheduler.console.read_only is True."
+        found.append(Banner("info", "Read only: this console shows and changes nothing.", why))
+    if health.state == "stopped":
+        mend = "Set tg.scheduler = True in app.cfg and restart the server, or call tgscheduler.start_scheduler()."
+        found.append(Banner("warn", "The scheduler is stopped: no task fires.", mend))
+    elif health.state == "failed":
+        mend = "The log has the traceback. Restart the server."
+        found.append(Banner("bad", f"The scheduler has failed: {'; '.join(health.reasons)}.", mend))
+    elif health.state == "degraded":
+        found += [Banner("warn", f"{reason[:1].upper()}{reason[1:]}.") for reason in health.reasons]
+    return found
+
+
+# -- the environment -------------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return the environment of all pages."""
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("tgscheduler.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update({each.__name__: each for each in _FILTERS})
+    made.globals.update(PAGES=PAGES, THEMES=THEMES, TONES=TONES, svg=svg, asset=asset, query=query, inf=math.inf)
+    return made
+
+
+def number(value: float) -> str:
+    """Return a count with its thousands apart: 4,312."""
+    return f"{value:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share of 1 as a percentage, never 100 % for less than all."""
+    if share is None:
+        return DASH
+    shown = f"{share * 100:.1f}".removesuffix(".0")
+    return "99.9 %" if shown == "100" and share < 1 else f"{shown} %"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count and its noun: 1 task, 2 tasks.
+
+    >>> plural(1, "entry", "entries"), plural(1200, "run")
+    ('1 entry', '1,200 runs')
+    """
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def last_line(error: str | None) -> str:
+    """Return the last line of a traceback: the exception."""
+    lines = [line for line in (error or "").splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def query(values: Mapping[str, Any], **changes: Any) -> str:
+    """Return a query string (``?a=1&b=2``, or empty) of values with changes; what is None or empty is left out."""
+    left = {name: value for name, value in {**values, **changes}.items() if value not in (None, "", [])}
+    return f"?{urlencode(left, doseq=True)}" if left else "?"
+
+
+def asset(root: str, path: str) -> str:
+    """Return the address of a static file; it changes with the file, so that a browser may keep it for ever."""
+    return f"{root}static/{assets_version()}/{path}"
+
+
+@functools.cache
+def assets_version() -> str:
+    """Return a short name of the content of all static files."""
+    digest = hashlib.sha256()
+    for name, content in assets():
+        digest.update(name.encode() + b"\0" + content)
+    return digest.hexdigest()[:12]
+
+
+def assets() -> Iterable[tuple[str, bytes]]:
+    """Yield the path and content of each static file, in order."""
+
+    def walk(folder: Any, prefix: str) -> Iterable[tuple[str, bytes]]:
+        for each in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
+            if each.is_dir():
+                yield from walk(each, f"{prefix}{each.name}/")
+            else:
+                yield prefix + each.name, each.read_bytes()
+
+    return walk(resources.files("tgscheduler.console") / "static", "")
+
+
+_FILTERS = (duration, iso, last_line, number, percent, plural, segment)
