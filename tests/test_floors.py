@@ -53,7 +53,16 @@ FLOORS = {
     ],
     "F5": [
         *("startup", "configlogging", "configfile", "configtable", "config", "settings", "scheduler", "testing"),
-        *("rehearsal", "", "moments", "views.redaction", "views.timetables", "views.tasks", "views.coming"),
+        *(
+            "rehearsal",
+            "",
+            "moments",
+            "views.redaction",
+            "views.timetables",
+            "views.tasks",
+            "views.coming",
+            "views.days",
+        ),
         *("views.health", "views.reader", "views", "pytest_plugin"),
     ],
     "F6": [

@@ -1,8 +1,8 @@
 """Reader: the one read model of all surfaces, over the public reads of a scheduler."""
 
 import threading
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import date, datetime
 from typing import NamedTuple
 
 from tgscheduler import clock as clocks
@@ -16,15 +16,21 @@ from tgscheduler.timetable.compose import Trigger
 from tgscheduler.timetable.trigger_phrases import in_words
 from tgscheduler.views import timetables
 from tgscheduler.views.coming import Collision, Fires, FireView, collisions, coming, fires_of, next_fires
+from tgscheduler.views.days import DayView, day_views, days_of
 from tgscheduler.views.health import HealthView, health_view
 from tgscheduler.views.redaction import Redactor
-from tgscheduler.views.tasks import Definition, TaskSummary, definition, redacted, summarize
+from tgscheduler.views.tasks import UNRUN_STATES, Definition, TaskSummary, definition, redacted, summarize
 
 #: Seconds for which a list of all tasks is shown again while the timetable goes on; a surface's own change ends it.
 FRESH = 1.0
 
 #: Maximum number of tasks whose last run from before the start is read.
 _MOST_BEFORE = 10_000
+
+
+def _last(runs: Iterable[RunView]) -> RunView | None:
+    """Return the first of some runs that began, or was to begin."""
+    return next((run for run in runs if run.state not in UNRUN_STATES), None)
 
 
 class RunPage(NamedTuple):
@@ -106,7 +112,7 @@ class Reader:
             return None
         before = None
         if view.last_run is None:
-            before = next(iter(self.recent([name], 1)[name]), None)
+            before = _last(self.recent([name], 5)[name])
         return summarize(view, before, self._redactor)
 
     def definition(self, task: TaskSummary) -> Definition:
@@ -121,7 +127,7 @@ class Reader:
         """Return the last run on record of each task that has had none since the start; read once."""
         if self._before is None:
             names = [view.name for view in views if view.last_run is None][:_MOST_BEFORE]
-            self._before = {name: runs[0] for name, runs in self.recent(names, 1).items() if runs}
+            self._before = {name: run for name, runs in self.recent(names, 5).items() if (run := _last(runs))}
         return self._before
 
     # -- runs --------------------------------------------------------------------------------------------------------
@@ -185,6 +191,15 @@ class Reader:
             warnings=list(warnings(trigger)),
             collisions=collisions(fires, views),
         )
+
+    def days(self, first: date, number: int, timezone: str | None = None) -> list[DayView]:
+        """Return days of a zone (None: the scheduler's): what is to come on each, and what became of what was due."""
+        days = days_of(first, number, timezone or self.timezone)
+        return day_views(days, [task.view for task in self.tasks()], self._counts(days), self.now)
+
+    def _counts(self, days: Sequence[tuple[date, float, float]]) -> dict[date, dict[str, int]]:
+        """Return the number of occurrences that were due on each of some days, by state."""
+        return {}
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 

@@ -39,8 +39,11 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return a text without the values of secrets, and without what stands before the @ of a URL."""
         text = _IN_URL.sub(rf"\1{HIDDEN}@", text)
-        return _NAMED.sub(lambda found: self._hide(found), text)
-
-    def _hide(self, found: re.Match[str]) -> str:
-        name, between, _ = found.groups()
-        return f"{name}{between}{HIDDEN}" if self.is_secret(name) else found[0]
+        parts, place = [], 0
+        while (found := _NAMED.search(text, place)) is not None:
+            secret = self.is_secret(found[1])
+            parts.append(text[place : found.end(2)])
+            if secret:
+                parts.append(HIDDEN)
+            place = found.end() if secret else found.end(2)  # a value may have names in it
+        return "".join(parts) + text[place:]
