@@ -67,11 +67,11 @@ FLOORS = {
     ],
     "F6": [
         *("console.http", "console.settings", "console.wire", "console.notices"),
-        *("console.times", "console.svg", "console.render"),
+        *("console.times", "console.svg", "console.assets", "console.render"),
         *("console.console", "console.routes"),
         *("console.arguments", "console.guard", "console.access"),
         *(
-            "console.probes",
+            "console.public",
             "console.pages",
             "console.pages.display",
             "console.table",

@@ -10,16 +10,14 @@ escaped; a template that names an unknown value is an error. ``request.root`` be
 """
 
 import functools
-import hashlib
 import math
-from collections.abc import Iterable, Mapping
-from importlib import resources
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import jinja2
 
-from tgscheduler.console import svg
+from tgscheduler.console import assets, svg
 from tgscheduler.console.http import Problem, Request, Response, segment
 from tgscheduler.console.times import DASH, Times, duration, iso
 
@@ -138,7 +136,9 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
     )
     made.filters.update({each.__name__: each for each in _FILTERS})
-    made.globals.update(PAGES=PAGES, THEMES=THEMES, TONES=TONES, svg=svg, asset=asset, query=query, inf=math.inf)
+    made.globals.update(
+        PAGES=PAGES, THEMES=THEMES, TONES=TONES, svg=svg, asset=assets.address, query=query, inf=math.inf
+    )
     return made
 
 
@@ -174,33 +174,6 @@ def query(values: Mapping[str, Any], **changes: Any) -> str:
     """Return a query string (``?a=1&b=2``, or empty) of values with changes; what is None or empty is left out."""
     left = {name: value for name, value in {**values, **changes}.items() if value not in (None, "", [])}
     return f"?{urlencode(left, doseq=True)}" if left else "?"
-
-
-def asset(root: str, path: str) -> str:
-    """Return the address of a static file; it changes with the file, so that a browser may keep it for ever."""
-    return f"{root}static/{assets_version()}/{path}"
-
-
-@functools.cache
-def assets_version() -> str:
-    """Return a short name of the content of all static files."""
-    digest = hashlib.sha256()
-    for name, content in assets():
-        digest.update(name.encode() + b"\0" + content)
-    return digest.hexdigest()[:12]
-
-
-def assets() -> Iterable[tuple[str, bytes]]:
-    """Yield the path and content of each static file, in order."""
-
-    def walk(folder: Any, prefix: str) -> Iterable[tuple[str, bytes]]:
-        for each in sorted(folder.iterdir(), key=lambda entry: str(entry.name)):
-            if each.is_dir():
-                yield from walk(each, f"{prefix}{each.name}/")
-            else:
-                yield prefix + each.name, each.read_bytes()
-
-    return walk(resources.files("tgscheduler.console") / "static", "")
 
 
 _FILTERS = (duration, iso, last_line, number, percent, plural, segment)
