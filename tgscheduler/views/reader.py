@@ -54,7 +54,7 @@ class Preview(NamedTuple):
 class Reader:
     """Reads one scheduler for pages, API, command line and metrics; all texts are without secrets.
 
-    ``redact``: names whose values are hidden, beside :data:`~tgscheduler.views.redaction.SECRET_NAMES`.
+    ``redact``: names whose values are hidden, beside :data:`~tgscheduler.views.SECRET_NAMES`.
     """
 
     def __init__(self, scheduler: Scheduler, redact: Iterable[str] = ()) -> None:
@@ -167,7 +167,7 @@ class Reader:
         return [] if view is None else next_fires(view, n)
 
     def parse_timetable(self, text: str, timezone: str | None = None) -> Trigger:
-        """Return the trigger that a text means; raise InvalidValue (:mod:`tgscheduler.views.timetables`)."""
+        """Return the trigger that a text means; raise InvalidValue."""
         zone = timezone or self.timezone
         zones.zone(zone)
         return timetables.parse(text, zone, self.now)
