@@ -337,7 +337,7 @@ class Scheduler(AddMethods):
         return self._views.task("view", task)
 
     def views(self) -> list[TaskView]:
-        """Return all tasks as they are now, taken at one moment: first those that wait for a time, in order."""
+        """Return all tasks as they are now: first those that wait for a time, in order."""
         self._check_read()
         return self._views.tasks()
 

@@ -1,14 +1,15 @@
 """Views: frozen snapshots of a scheduler's tasks and runs, for readers.
 
-Pages, texts, logs and tests read these, and nothing else of the engine. A task's view is taken in one hold of the lock.
+Pages, texts, logs and tests read these, and nothing else of the engine. A view is taken at one moment; many views are
+taken a few hundred at a time, so that the loop never waits long for the lock.
 :attr:`Views.version` changes with everything that a view shows, except the passing of time.
 """
 
 import copy
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from tgscheduler.clock import Clock
 from tgscheduler.engine.journal import Journal
@@ -23,16 +24,18 @@ from tgscheduler.timetable.run import Run, Where
 from tgscheduler.timetable.tasks import Task
 from tgscheduler.timetable.triggers import Trigger
 
+#: Maximum number of views that are taken in one hold of the lock.
+MAX_AT_ONCE = 256
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+
+class RunView(NamedTuple):
     """A snapshot of one run; the fields are those of :class:`~tgscheduler.timetable.run.Run`."""
 
     id: int | None
     task: str
     due: float
     until: float
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples
     state: str
     attempt: int
     started: float | None
@@ -46,11 +49,13 @@ class RunView:
     @classmethod
     def of(cls, run: Run) -> "RunView":
         """Return a run as it is now."""
-        return cls(*(getattr(run, name) for name in cls.__slots__))
+        return cls(*_values_of(run))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+_values_of = attrgetter(*RunView._fields)
+
+
+class TaskView(NamedTuple):
     """A snapshot of one task. Times are POSIX seconds; ``math.inf`` and ``-math.inf`` mean no bound."""
 
     #: Its name, or ``module.qualname`` of its action.
@@ -138,8 +143,12 @@ class Views:
 
     def tasks(self) -> list[TaskView]:
         """Return all tasks that wait, run or have a name: first those that wait for a time, in order."""
-        with self._registry.lock:
-            taken = self._take(self._registry.entries())
+        registry, taken = self._registry, []
+        with registry.lock:
+            entries = registry.entries()
+        for place in range(0, len(entries), MAX_AT_ONCE):
+            with registry.lock:
+                taken += self._take(entry for entry in entries[place : place + MAX_AT_ONCE] if entry in registry)
         return [_foreseen(view, twin, delay) for view, twin, delay in taken]
 
     def task(self, verb: str, task: str | Task) -> TaskView | None:
@@ -214,7 +223,7 @@ def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskVi
             assert twin.trigger is not None
             assert twin.due is not None
             handled = max(twin.due, view.now - twin.policy.jitter)
-            return replace(view, upcoming_due=next_due(twin, twin.trigger, handled))
+            return view._replace(upcoming_due=next_due(twin, twin.trigger, handled))
         twin.adopt()
         if twin.state is SCHEDULED:
             placement = placement_after_stop(twin, view.now)
@@ -222,10 +231,9 @@ def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskVi
             placement = first_placement(twin, view.now, delay)
         unfound = unfound_until(twin, view.now) if placement.due is None else None
     except Exception as error:  # a custom trigger
-        return replace(view, upcoming_due=None, fault=f"its trigger raised {brief(error)}")
+        return view._replace(upcoming_due=None, fault=f"its trigger raised {brief(error)}")
     limits, due = twin.limits, view.next_due
-    return replace(
-        view,
+    return view._replace(
         next_fire=None if due is None else fire_time(view.name, due, twin.policy),
         trigger=None if view.self_rescheduling else placement.trigger,
         policy=twin.policy,

@@ -133,11 +133,8 @@ def redacted(run: RunView, redactor: Redactor) -> RunView:
     """Return a run without the secrets in its texts."""
     if not (run.error or run.log or run.reason):
         return run
-    values = {name: getattr(run, name) for name in run.__slots__}
-    for name in ("error", "log", "reason"):
-        if values[name]:
-            values[name] = redactor.text(values[name])
-    return RunView(**values)
+    hide = redactor.text
+    return run._replace(error=run.error and hide(run.error), log=hide(run.log), reason=run.reason and hide(run.reason))
 
 
 def definition(view: TaskView, redactor: Redactor) -> Definition:
