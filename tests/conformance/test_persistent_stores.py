@@ -275,7 +275,7 @@ def test_a_process_of_another_machine_is_gone_after_a_minute_by_the_databases_cl
     factory.pretend(silent, age=50.0, machine="another")
     assert store.take_over_orphans() == []
     factory.pretend(silent, age=61.0, machine="another")
-    lost = store.take_over_orphans()
+    lost = store.take_over_orphans() or wait_for(factory.orphans.copy)
     assert len(lost) == 1
     lost[0].state, lost[0].ended = "lost", START + 61
     store.record(lost)
