@@ -28,6 +28,7 @@ FLOORS = {
             "timetable.trigger_phrases",
         ),
         *("timetable.triggers", "timetable.policy", "timetable.options", "timetable.run"),
+        "timetable.durations",
     ],
     "F1": [
         *("timetable.tasks", "timetable.calendar_tasks", "timetable.variants", "timetable.entry", "timetable.agenda"),
@@ -37,9 +38,16 @@ FLOORS = {
     "F3": [
         *("executors.log_capture", "executors.child", "executors.sequential", "executors.threaded"),
         *("executors.bell", "executors.forked_child", "executors.forked"),
-        *("stores.memory", "stores.sql", "stores.database", "stores.migrating", "stores.connections"),
-        *("stores.nodes", "stores.run_counts", "stores.write_buffer", "stores.queries", "stores.peers", "stores.batch"),
-        *("stores.pruning", "stores.totals", "stores.session", "stores.availability", "stores.writer"),
+        *(
+            "stores.run_counts",
+            "stores.memory",
+            "stores.sql",
+            "stores.database",
+            "stores.migrating",
+            "stores.connections",
+        ),
+        *("stores.nodes", "stores.write_buffer", "stores.queries", "stores.peers", "stores.batch"),
+        *("stores.pruning", "stores.sums", "stores.totals", "stores.session", "stores.availability", "stores.writer"),
         *("stores.database_store", "stores.sqlite_file", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [

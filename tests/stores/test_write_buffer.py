@@ -91,7 +91,7 @@ def test_the_oldest_successes_are_dropped_and_failures_stay():
     assert buffer.dropped == 22
     assert buffer.excess() == -2
     (rest,) = [write.items for write in buffer.copy() if write.kind == DROPPED]
-    assert sum(count for count, _, _ in rest.counts.sums.values()) == 22
+    assert sum(count for count, _, _ in rest.counts.states.values()) == 22
     assert sorted(rest.ids) == sorted(run.id for run in runs if run not in left)  # opened before: their rows go
 
 

@@ -13,13 +13,14 @@ next start. The memory store does not outlive it, and records ended runs only.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import NamedTuple, Protocol, TypeGuard
 
 from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.run import STATES, Run
 
 
@@ -193,6 +194,12 @@ class Store(Protocol):
 
     def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later."""
+
+    def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
+        """Return, by task, the durations of its runs; of these tasks (each is in the result), None: of all.
+
+        ``since``: due in that hour or later.
+        """
 
 
 class PersistentStore(Store, Protocol):

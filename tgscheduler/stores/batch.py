@@ -20,7 +20,7 @@ from tgscheduler.stores import sql
 from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.peers import take_over
-from tgscheduler.stores.run_counts import RunCounts
+from tgscheduler.stores.run_counts import RunCounts, new_rows
 from tgscheduler.stores.sql import Many
 from tgscheduler.stores.write_buffer import CLAIMS, DROPPED, GIVE_UP, RENAME, RUNS, SAVES, SAVES_BACK, TAKE, Write
 from tgscheduler.timetable.run import Run
@@ -91,7 +91,7 @@ class Batch:
         dropped = [write.items for write in writes if write.kind == DROPPED]
         names = {claim.task for claim in claims}.union([run.task for run in ended])
         for rest in dropped:
-            names.update(rest.opened, (task for task, _, _ in rest.counts.sums))
+            names.update(rest.opened, (task for task, _, _ in rest.counts.states))
         self._identify(database, connection, ids, names)
 
         granted = self._claim(database, connection, ids, now, claims)
@@ -123,8 +123,9 @@ class Batch:
         if gone:
             database.execute_many(connection, sql.CLOSES, gone)
         counts.add(ended)
-        if counts.sums:
-            database.execute_many(connection, sql.COUNTS, counts.rows(ids))
+        for table, sums in ((sql.COUNTS, counts.states), (sql.DURATIONS, counts.buckets)):
+            if sums:
+                database.execute_many(connection, table.add, new_rows(sums, ids))
 
     def _claim(
         self, database: Database, connection: Any, ids: dict[str, int], now: float, claims: Sequence[Claim]

@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from tgscheduler import clock as clocks
@@ -19,17 +19,17 @@ from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.messages import clean
 from tgscheduler.stores import queries, sql
-from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord, hour
+from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord
 from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import NODE_IDS, this_process
 from tgscheduler.stores.peers import take_over
-from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
+from tgscheduler.stores.pruning import Pruner
 from tgscheduler.stores.run_counts import RunCounts
+from tgscheduler.stores.sums import SumsQuery, read_sums
 from tgscheduler.stores.totals import read_totals
 from tgscheduler.stores.write_buffer import (
     CLAIMS,
-    DROPPED,
     FLUSH,
     RENAME,
     RUNS,
@@ -40,6 +40,7 @@ from tgscheduler.stores.write_buffer import (
     portions,
 )
 from tgscheduler.stores.writer import Writer
+from tgscheduler.timetable.durations import NO_DURATIONS, Durations
 from tgscheduler.timetable.run import Run
 
 
@@ -248,26 +249,20 @@ class DatabaseStore(QueryMixin):
 
         If ``since`` is before the last 60 days, it is rounded down to the day: counts by hour are kept no longer.
         """
-        span, begin = "ever", -(1 << 62)
-        if since is not None:
-            span, begin = "hour", int(hour(since))
-            if since < self._clock.now() - (HOURS_KEPT - 1) * DAY:
-                span, begin = "day", begin // 86400 * 86400
+        return self._read_sums(SumsQuery.since(since, self._clock.now())).counts()
+
+    def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
+        """Return, by task, the durations of its runs; of these tasks, None: of all that have ended runs.
+
+        ``since``: due in that hour or later, or in that day, as in :meth:`counts_by_task`.
+        """
+        found = self._read_sums(SumsQuery.since(since, self._clock.now(), tasks, buckets=True)).durations()
+        return found if tasks is None else {task: found.get(self.spelled(task), NO_DURATIONS) for task in tasks}
+
+    def _read_sums(self, query: SumsQuery) -> RunCounts:
         writes = self._buffer.copy()
         with self._connections.reading() as connection:
-            rows = self._database.rows(connection, sql.SUMS, (span, begin, begin, self._writer.node))
-        counts: dict[str, dict[str, int]] = {}
-        written = 0
-        for task, state, count in rows:
-            if task is None:
-                written = int(count)
-            else:
-                counts.setdefault(task, {})[state] = int(count)
-        for (task, due, state), (count, _, _) in _waiting(writes, written).sums.items():
-            if since is None or due >= begin:
-                states = counts.setdefault(self.spelled(task), {})
-                states[state] = states.get(state, 0) + int(count)
-        return counts
+            return read_sums(query, self._database, connection, self._writer.node, writes)
 
     def spelled(self, name: str) -> str:
         """Return a task's name as it is on record: characters that the database cannot hold are escaped."""
@@ -302,18 +297,6 @@ class DatabaseStore(QueryMixin):
         """Make the store inert in a forked child: its connections belong to the parent."""
         self._writer.reset_after_fork()
         self._connections.reset_after_fork()
-
-
-def _waiting(writes: Sequence[Write], written: int) -> RunCounts:
-    """Return the sums of the writes that transactions up to number ``written`` have not written."""
-    counts = RunCounts()
-    for write in writes:
-        if write.batch is None or write.batch > written:
-            if write.kind == RUNS:
-                counts.add(write.items)
-            elif write.kind == DROPPED:
-                counts.merge(write.items.counts)
-    return counts
 
 
 def _ignore_orphans(runs: list[Run]) -> None:

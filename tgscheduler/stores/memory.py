@@ -1,9 +1,11 @@
 """The memory store: the last runs, and the counts of all runs."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tgscheduler.stores.base import Query, QueryMixin, hour
+from tgscheduler.stores.run_counts import RunCounts
+from tgscheduler.timetable.durations import NO_DURATIONS, Durations
 from tgscheduler.timetable.run import Run
 
 
@@ -43,9 +45,14 @@ class MemoryStore(QueryMixin):
 
     def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences among the kept runs in each state."""
-        counts: dict[str, dict[str, int]] = {}
-        for run in self._runs.copy():
-            if since is None or hour(since) <= run.due:
-                states = counts.setdefault(run.task, {})
-                states[run.state] = states.get(run.state, 0) + run.count
-        return counts
+        return self._sums(since).counts()
+
+    def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
+        """Return, by task, the durations of its kept runs; of these tasks, None: of all that have any."""
+        found = self._sums(since).durations()
+        return found if tasks is None else {task: found.get(task, NO_DURATIONS) for task in tasks}
+
+    def _sums(self, since: float | None) -> RunCounts:
+        sums = RunCounts()
+        sums.add(run for run in self._runs.copy() if since is None or hour(since) <= run.due)
+        return sums

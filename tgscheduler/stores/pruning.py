@@ -56,13 +56,16 @@ class Pruner:
     def _roll_up(self, connection: Any, now: float) -> bool:
         """Move new sums into those of their hour, of their day and of all time, in one transaction."""
         database = self._database
+        more = False
         database.begin(connection)
-        new = database.rows(connection, sql.NEW_SUMS + database.locked, (STEP,))
-        if new:
-            database.execute_many(connection, sql.COUNTS, roll_up(new))
-            database.execute_many(connection, sql.ROLL_UP, [row[:3] for row in new])
+        for table in (sql.COUNTS, sql.DURATIONS):
+            new = database.rows(connection, table.new + database.locked, (STEP,))
+            if new:
+                database.execute_many(connection, table.add, roll_up(new))
+                database.execute_many(connection, table.remove_new, [row[:3] for row in new])
+            more = more or len(new) == STEP
         database.commit(connection)
-        return len(new) == STEP
+        return more
 
     def _old(self, connection: Any, now: float) -> bool:
         if self._days is None:
@@ -103,17 +106,18 @@ class Pruner:
         return len(found) >= int(values[-1])
 
     def _sums(self, connection: Any, now: float) -> bool:
-        before = int(now - HOURS_KEPT * DAY)
-        hours = self._database.rows(
-            connection,
-            "SELECT begin FROM tg_count WHERE span = 'hour' AND begin < ? ORDER BY begin LIMIT ?",
-            (before, self._rows),
-        )
-        if hours:
-            self._database.execute(
-                connection, "DELETE FROM tg_count WHERE span = 'hour' AND begin < ?", (min(before, hours[-1][0] + 1),)
+        before, more = int(now - HOURS_KEPT * DAY), False
+        for table in ("tg_count", "tg_duration"):
+            old = f"FROM {table} WHERE span = 'hour' AND begin < ?"
+            hours = self._database.rows(
+                connection,
+                f"SELECT begin {old} ORDER BY begin LIMIT ?",
+                (before, self._rows),
             )
-        return bool(hours)
+            if hours:
+                self._database.execute(connection, f"DELETE {old}", (min(before, hours[-1][0] + 1),))
+                more = True
+        return more
 
     def _nodes(self, connection: Any, now: float) -> bool:
         """Remove processes that have been gone for a day and have no runs left; their ids are never reused."""

@@ -166,7 +166,7 @@ class WriteBuffer:
         if write.kind == RUNS:
             rest.counts.add(write.items)
             rest.ids = [run.number for run in write.items]
-        elif write.kind == DROPPED and write.items.counts.sums:
+        elif write.kind == DROPPED and write.items.counts.states:
             rest.ids = write.items.ids
         if rest.ids:
             with self._moving:
