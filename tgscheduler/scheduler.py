@@ -116,6 +116,7 @@ __all__ = [
     "counts",
     "counts_by_task",
     "current_run",
+    "durations",
     "explain",
     "get_task",
     "get_tasks",
@@ -265,6 +266,7 @@ views = _on_default(Scheduler.views)
 runs = _on_default(Scheduler.runs)
 counts = _on_default(Scheduler.counts)
 counts_by_task = _on_default(Scheduler.counts_by_task)
+durations = _on_default(Scheduler.durations)
 gone = _on_default(Scheduler.gone)
 health = _on_default(Scheduler.health)
 explain = _on_default(Scheduler.explain)

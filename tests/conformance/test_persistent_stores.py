@@ -9,6 +9,7 @@ from store_helpers import START, claim_of, dues, end, ended, fields
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
+from tgscheduler.stores import sums
 from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.timetable.run import Run
 
@@ -190,6 +191,7 @@ def test_a_renamed_task_takes_its_history_with_it(factory):
     assert dues(store.runs(task="old")) == [3.0]
     assert store.load()["new"].high_water == START
     assert store.counts_by_task() == {"new": {"ok": 2}, "old": {"ok": 1}}
+    assert {task: durations.runs for task, durations in store.durations().items()} == {"new": 2, "old": 1}
 
 
 def test_a_rename_to_a_known_name_or_of_an_unknown_one_does_nothing(factory):
@@ -382,11 +384,12 @@ def test_sums_are_the_same_before_and_after_they_are_spread(factory):
     since = [None, START + 7200, START + 86 * DAY]
 
     def look():
-        return [store.counts_by_task(moment) for moment in since], store.counts()
+        return [(store.counts_by_task(moment), store.durations(None, moment)) for moment in since], store.counts()
 
     def new():
         with store._connections.reading() as connection:
-            return store._database.rows(connection, "SELECT count(*) FROM tg_count WHERE span = 'new'")[0][0]
+            rows = "SELECT 1 FROM tg_count WHERE span = 'new' UNION ALL SELECT 1 FROM tg_duration WHERE span = 'new'"
+            return len(store._database.rows(connection, rows))
 
     before, again = look(), []
     assert before[1] == {"ok": 1200 * 1201 // 2}
@@ -396,6 +399,17 @@ def test_sums_are_the_same_before_and_after_they_are_spread(factory):
     assert stores.open(factory.url).counts() == before[1]
 
 
+@pytest.mark.parametrize("listed", [1, 1000])
+def test_durations_are_the_same_however_many_tasks_and_hours_are_looked_up_one_by_one(factory, monkeypatch, listed):
+    monkeypatch.setattr(sums, "MAX_LISTED", listed)
+    store = factory.open()
+    store.record([ended("abc"[number % 3], START - number * 1800) for number in range(300)])
+    store = factory.reopened(store, days=None)
+    for since in (None, START - 3600, START - 3 * DAY):
+        all_tasks = store.durations(since=since)
+        assert store.durations(["a", "b"], since) == {task: all_tasks[task] for task in "ab"}
+
+
 def test_sums_of_hours_become_sums_of_days_after_60_days(factory):
     store = factory.open()
     store.record([ended("a", START), ended("a", START + 3600)])
@@ -403,4 +417,6 @@ def test_sums_of_hours_become_sums_of_days_after_60_days(factory):
     store = factory.reopened(store, days=None)
     assert store.counts_by_task(START + 3600) == {"a": {"ok": 2}}
     assert store.counts_by_task(START + DAY) == {}
+    assert store.durations(["a"], START + 3600)["a"].runs == 2
+    assert store.durations(["a"], START + DAY)["a"].runs == 0
     factory.reopened(store)

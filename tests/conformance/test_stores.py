@@ -40,6 +40,7 @@ def test_an_empty_store_answers(store):
     assert store.runs() == []
     assert store.counts() == {}
     assert store.counts_by_task() == {}
+    assert store.durations() == {}
 
 
 def test_runs_come_newest_due_time_first_whatever_the_order_of_their_ends(store, settle):
@@ -94,6 +95,42 @@ def test_counts_and_counts_by_task_add_up_occurrences(store, settle):
     assert store.counts_by_task() == {"a": {"ok": 3, "failed": 1}, "b": {"missed": 5}}
     assert store.counts_by_task(START + 3700) == {"a": {"ok": 1, "failed": 1}, "b": {"missed": 5}}
     assert store.counts_by_task(START + 10800) == {}
+
+
+def test_durations_are_of_runs_that_began_and_ended(store, settle):
+    store.record([ended("a", START, took=1.0), ended("a", START, "failed", took=3.0), ended("b", START, count=4)])
+    assert settle()
+    unbegun = ended("a", START + 1, "failed")
+    unbegun.started = None
+    store.record([ended("a", START + 2, "timed_out", took=60.0), ended("a", START, "cancelled", took=500.0), unbegun])
+    found = store.durations()
+    assert set(found) == {"a", "b"}
+    assert found["a"].counts == {"ok": 1, "failed": 2, "timed_out": 1, "cancelled": 1}
+    assert (found["a"].runs, found["a"].seconds, found["a"].success_rate) == (3, pytest.approx(64.0), 0.25)
+    assert [found["a"].quantile(q) for q in (0.1, 0.5, 1.0)] == pytest.approx([1.0, 3.0, 60.0])
+    assert (found["b"].counts, found["b"].runs) == ({"ok": 4}, 1)
+
+
+def test_durations_of_some_tasks_are_one_question(store, settle):
+    store.record([ended(f"task {number}", START + number, took=number + 1.0) for number in range(40)])
+    assert settle()
+    found = store.durations(["task 3", "task 39", "nobody"])
+    assert {task: durations.longest for task, durations in found.items()} == pytest.approx(
+        {"task 3": 4.0, "task 39": 40.0, "nobody": None}
+    )
+    assert found["nobody"].counts == {}
+    assert store.durations([]) == {}
+    assert set(store.durations([f"task {number}" for number in range(3)])) == {"task 0", "task 1", "task 2"}
+
+
+def test_durations_of_a_period_begin_with_its_hour(store, settle):
+    store.record([ended("a", START + hour * 3600, took=hour + 1.0) for hour in range(-30, 40) if hour != -1])
+    assert settle()
+    for hour in (-30, -5, 0, 3, 24, 39, 40):
+        (found,) = store.durations(["a"], START + hour * 3600 + 1800).values()
+        assert found.runs == sum(1 for each in range(hour, 40) if each != -1), hour
+        assert found.counts.get("ok", 0) == found.runs
+        assert store.durations(since=START + hour * 3600).get("a", found) == found
 
 
 @pytest.mark.parametrize(

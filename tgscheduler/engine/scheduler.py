@@ -37,6 +37,7 @@ from tgscheduler.explain.task import explain
 from tgscheduler.stores.base import Query, Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
+from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy, check_whole, method
 from tgscheduler.timetable.run import Run
@@ -375,6 +376,17 @@ class Scheduler(AddMethods):
         """
         self._check_read()
         return self._journal.counts_by_task(since)
+
+    def durations(
+        self, task: str | Task | Iterable[str | Task] | None = None, since: float | None = None
+    ) -> dict[str, Durations]:
+        """Return, by the task's name, how long its runs took and how they ended: success rate, mean, quantiles.
+
+        ``task``: one, several (each is in the result), or None: all that have ended runs. ``since`` (POSIX seconds):
+        only those that were due in the hour of that moment, or later. Runs that wait or run do not count.
+        """
+        self._check_read()
+        return self._journal.store.durations(self._views.names("durations", task), since)
 
     def gone(self) -> list[str]:
         """Return the names that the store has a history of, and that no task has any more.

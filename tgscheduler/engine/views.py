@@ -160,6 +160,20 @@ class Views:
             taken = [] if entry is None else self._take([entry])
         return _foreseen(*taken[0]) if taken else None
 
+    def names(self, verb: str, tasks: str | Task | Iterable[str | Task] | None) -> list[str] | None:
+        """Return the names of one task or several, as their runs have them; None for None, which means all."""
+        if tasks is None:
+            return None
+        if isinstance(tasks, (str, Task)):
+            tasks = [tasks]
+        elif not isinstance(tasks, Iterable):
+            raise InvalidType(f"{verb}: expected a Task, the name of one, or several of them, got {tasks!r}")
+        return [each if isinstance(each, str) else self._name(verb, each) for each in tasks]
+
+    def _name(self, verb: str, task: Task) -> str:
+        view = self.task(verb, task)
+        return task.name or "?" if view is None else view.name
+
     def _take(self, entries: Iterable[Entry]) -> list[tuple[TaskView, Entry | None, float | None]]:
         """Return views, each with a copy of the entry if the trigger must be called for its next due time."""
         now, started, held = self._clock.now(), self._planner.started, self._registry.paused_until

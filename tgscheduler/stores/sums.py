@@ -21,7 +21,7 @@ from tgscheduler.stores.write_buffer import DROPPED, RUNS, Write
 
 _HOUR, _DAY = 3600, 86400
 #: Maximum number of hours, days or tasks that a statement looks up one by one; if there are more, it reads all rows.
-_MAX_LISTED = 1000
+MAX_LISTED = 1000
 _EARLIEST = -(1 << 62)
 
 
@@ -57,7 +57,7 @@ def read_sums(query: SumsQuery, database: Database, connection: Any, node: int, 
     """
     names = None if query.tasks is None else {clean(task, database.encoding) for task in query.tasks}
     ids = None
-    if names is not None and len(names) <= _MAX_LISTED:
+    if names is not None and len(names) <= MAX_LISTED:
         ids = [number for _, number in database.select(connection, sql.IDS, [(name,) for name in names])]
     found, written = RunCounts(), 0
     for task, state, bucket, count, *times in database.rows(connection, *_statement(query, node, ids)):
@@ -94,7 +94,7 @@ def _select(query: SumsQuery, ids: Sequence[int] | None, table: str, columns: st
     rows = [f"SELECT * FROM {table} WHERE span = 'new' AND begin >= ?{chosen}"]  # noqa: S608
     values = [query.begin, *tasks]
     for span, begins in query.spans:
-        if ids is not None and len(begins) <= _MAX_LISTED:
+        if ids is not None and len(begins) <= MAX_LISTED:
             among, bounds = f"begin IN ({_places(begins)})", list(begins)
         else:
             among, bounds = "begin >= ? AND begin < ?", [begins.start, begins.stop]
