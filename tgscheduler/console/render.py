@@ -3,15 +3,17 @@
 ::
 
     page(request, "task.html", {"console": ..., ...})     a whole page
-    the same with ?fragment=runs                          the template's block of that name, for an update in place
+    the same with ?fragment=live                          what changes while it is looked at: all but the bar
+    the same with ?fragment=rows                          the template's block of that name
 
 ``ui`` in a template is ``macros.html``, ``times`` the reader's :class:`~tgscheduler.console.times.Times`. All text is
 escaped; a template that names an unknown value is an error. ``request.root`` begins every link.
 """
 
 import functools
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -23,6 +25,11 @@ from tgscheduler.console.times import DASH, Times, duration, iso
 
 #: The pages that the bar names: path below the mount, title.
 PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulate", "Simulate"), ("health", "Health"))
+
+#: The fragment that a page asks for again and again.
+LIVE = "live"
+
+Handler = Callable[[Any, Request], Response]
 
 THEMES = ("auto", "light", "dark")
 
@@ -62,11 +69,37 @@ def page(request: Request, template: str, values: Mapping[str, Any]) -> Response
     shared = _shared(values["console"], request)
     shared["ui"] = environment().get_template("macros.html").make_module(shared)
     name = request.query.get("fragment", [None])[0]
-    if name is None:
+    shared["fragment"] = name
+    if name in (None, LIVE):
         return Response(found.render({**shared, **values}))
     if name not in found.blocks:
         raise Problem(404, "No such fragment", f"Expected one of {', '.join(sorted(found.blocks))}, got {name!r}.")
     return Response("".join(found.blocks[name](found.new_context({**shared, **values}))))
+
+
+def polled(handler: Handler) -> Handler:
+    """Let the handler of a page answer 304 while nothing has changed that the page shows."""
+
+    @functools.wraps(handler)
+    def answer(console: Any, request: Request) -> Response:
+        tag = etag(console, request)
+        if request.headers.get("if-none-match") == tag:
+            return Response(status=304, headers={"ETag": tag})
+        response = handler(console, request)
+        response.headers["ETag"] = tag
+        return response
+
+    return answer
+
+
+def etag(console: Any, request: Request) -> str:
+    """Return what tells one state of a page from another: the engine's change counter, the reader, the minute."""
+    reader = console.reader
+    shown = (
+        *(reader.version, reader.now // 60, reader.started, reader.health().reasons),
+        *(request.cookies.get("tgs_zone"), may_act(console, request), assets.VERSION),
+    )
+    return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
 
 def times_of(console: Any, request: Request) -> Times:
@@ -86,6 +119,7 @@ def _shared(console: Any, request: Request) -> dict[str, Any]:
         "root": request.root,
         "here": here(request),
         "nav": "",
+        "live": False,
         "caller": request.caller,
         "may_act": may_act(console, request),
         "read_only": console.settings.read_only,
