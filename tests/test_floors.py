@@ -82,6 +82,7 @@ FLOORS = {
             "console.public",
             "console.pages",
             "console.pages.display",
+            "console.pages.schedule",
             "console.table",
             "console.service",
             "console.app",

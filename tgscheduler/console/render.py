@@ -22,6 +22,8 @@ import jinja2
 from tgscheduler.console import assets, svg
 from tgscheduler.console.http import Problem, Request, Response, segment
 from tgscheduler.console.times import DASH, Times, duration, iso
+from tgscheduler.timetable.triggers import Cron
+from tgscheduler.views import TaskSummary
 
 #: The pages that the bar names: path below the mount, title.
 PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulate", "Simulate"), ("health", "Health"))
@@ -82,11 +84,11 @@ def polled(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     def answer(console: Any, request: Request) -> Response:
-        tag = etag(console, request)
-        if request.headers.get("if-none-match") == tag:
-            return Response(status=304, headers={"ETag": tag})
+        headers = {"ETag": etag(console, request), "X-Time": f"{console.reader.now:.3f}"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status=304, headers=headers)
         response = handler(console, request)
-        response.headers["ETag"] = tag
+        response.headers.update(headers)
         return response
 
     return answer
@@ -97,7 +99,7 @@ def etag(console: Any, request: Request) -> str:
     reader = console.reader
     shown = (
         *(reader.version, reader.now // 60, reader.started, reader.health().reasons),
-        *(request.cookies.get("tgs_zone"), may_act(console, request), assets.VERSION),
+        *(request.cookies.get("tgs_zone"), may_act(console, request), assets.version()),
     )
     return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
@@ -151,7 +153,7 @@ def banners(console: Any) -> list[Banner]:
         mend = "The log has the traceback. Restart the server."
         found.append(Banner("bad", f"The scheduler has failed: {'; '.join(health.reasons)}.", mend))
     elif health.state == "degraded":
-        found += [Banner("warn", f"{reason[:1].upper()}{reason[1:]}.") for reason in health.reasons]
+        found += [Banner("warn", "Degraded:", f"{reason}.") for reason in health.reasons]
     return found
 
 
@@ -198,6 +200,22 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+class Timetable(NamedTuple):
+    """When a task fires: in words, and its cron line, empty if it has none."""
+
+    words: str
+    line: str
+
+
+def timetable(task: TaskSummary, zone: str) -> Timetable:
+    """Return when a task fires, without the zone if it is the one that goes without saying."""
+    if task.view.one_shot:
+        return Timetable("once", "")  # the moment stands where the next fire does, in the reader's zone
+    trigger = task.view.trigger
+    line = trigger.line if isinstance(trigger, Cron) else ""
+    return Timetable(task.timetable.removesuffix(f" (cron {line})").removesuffix(f", {zone}"), line)
+
+
 def last_line(error: str | None) -> str:
     """Return the last line of a traceback: the exception."""
     lines = [line for line in (error or "").splitlines() if line.strip()]
@@ -210,4 +228,4 @@ def query(values: Mapping[str, Any], **changes: Any) -> str:
     return f"?{urlencode(left, doseq=True)}" if left else "?"
 
 
-_FILTERS = (duration, iso, last_line, number, percent, plural, segment)
+_FILTERS = (duration, iso, last_line, number, percent, plural, segment, timetable)

@@ -156,7 +156,7 @@ def _fire(skipped: bool) -> str:
 def scale(since: float, until: float, times: Times) -> Iterator[tuple[float, str]]:
     """Yield round times of the reader's zone within [since, until], and how each is written."""
     hours = (until - since) / 3600
-    step = 600 if hours <= 1 else 900 if hours <= 2 else 3 * 3600
+    step = 600 if hours < 2 else 3 * 3600
     if hours > 48:
         for day in times.days(since, until):
             wall = times.wall(day)
@@ -165,7 +165,7 @@ def scale(since: float, until: float, times: Times) -> Iterator[tuple[float, str
     moment = math.ceil(since) - 1
     while (moment := _round_time(moment, step, times)) <= until:
         wall = times.wall(moment)
-        yield moment, f"{wall:%a} {wall.day}" if step > 900 and wall.hour == wall.minute == 0 else f"{wall:%H:%M}"
+        yield moment, f"{wall:%a} {wall.day}" if step > 600 and wall.hour == wall.minute == 0 else f"{wall:%H:%M}"
 
 
 def _round_time(moment: int, step: int, times: Times) -> int:

@@ -16,7 +16,7 @@ PAGE = 50
 
 #: What the timeline shows: its words, seconds back, seconds ahead.
 SPANS = {
-    "hour": ("1 h", "The coming hour", 120, 3600),
+    "hour": ("1 h", "The coming hour", 60, 3600),
     "day": ("24 h", "The coming day", 1800, 86400),
     "week": ("7 days", "The coming week", 4 * 3600, 7 * 86400),
 }
@@ -49,6 +49,9 @@ class Trouble(NamedTuple):
 def schedule(console: Console, request: Request) -> Response:
     """Show the page."""
     reader, choice = console.reader, request.arguments
+    for name, known in (("state", STATUSES), ("sort", SORTS), ("span", tuple(SPANS))):
+        if choice[name] not in (None, *known):
+            raise Problem(400, detail=f"{name}: expected one of {', '.join(known)}, got {choice[name][:100]!r}.")
     tasks = reader.tasks()
     counts = Counter(task.status for task in tasks)
     found = _sorted(_filtered(tasks, choice["q"], choice["state"]), choice["sort"])
@@ -73,15 +76,14 @@ def schedule(console: Console, request: Request) -> Response:
         health=reader.health(),
         statuses=STATUSES,
         spans=SPANS,
+        all_paused=any(task.view.all_paused_until > task.view.now for task in tasks[:1]),
         timeline=_timeline(console, request, shown),
     )
 
 
 def _filtered(tasks: Sequence[TaskSummary], text: str | None, state: str | None) -> list[TaskSummary]:
     wanted = (text or "").casefold().strip()
-    return [
-        task for task in tasks if (state is None or task.status == state) and wanted in task.name.casefold()
-    ]
+    return [task for task in tasks if (state is None or task.status == state) and wanted in task.name.casefold()]
 
 
 def _sorted(tasks: list[TaskSummary], by: str) -> list[TaskSummary]:
@@ -119,7 +121,7 @@ def _today(console: Console, request: Request) -> dict[str, int]:
 
 
 class Timeline(NamedTuple):
-    """The drawing, its twin as rows of a table (task, how many fires, the first ones), and how many lanes are left out."""
+    """The drawing, its twin as rows (task, fires, whether there are more), and the number of lanes left out."""
 
     drawing: Any
     title: str
