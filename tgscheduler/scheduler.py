@@ -129,6 +129,7 @@ __all__ = [
     "reschedule_task",
     "resume",
     "resume_all",
+    "run",
     "run_now",
     "runs",
     "start_scheduler",
@@ -263,6 +264,7 @@ get_task = _on_default(Scheduler.get_task)
 get_tasks = _on_default(Scheduler.get_tasks)
 view = _on_default(Scheduler.view)
 views = _on_default(Scheduler.views)
+run = _on_default(Scheduler.run)
 runs = _on_default(Scheduler.runs)
 counts = _on_default(Scheduler.counts)
 counts_by_task = _on_default(Scheduler.counts_by_task)

@@ -284,7 +284,7 @@ def test_a_process_of_another_machine_is_gone_after_a_minute_by_the_databases_cl
     assert store.flush(5)
     silent.record([end(Run("a", START))])  # something else
     late = end(Run("a", START))
-    late.number = lost[0].id
+    late.number = lost[0].number
     silent.record([late])  # it was there after all: the first record stays
     assert silent.flush(5)
     assert silent.status().down is None

@@ -177,7 +177,7 @@ def test_a_batch_that_is_on_record_as_a_whole_is_nothing(factory):
     one, other = factory.open(), factory.open()
     factory.claimed(one, claim := claim_of("a", START))
     same = Run("a", START)
-    same.number = claim.opened[0].id
+    same.number = claim.opened[0].number
     one.record([end(claim.opened[0])])
     assert one.flush(5)
     other.record([end(same, "lost")])
@@ -346,7 +346,7 @@ def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_i
     store = factory.open()
     assert store.load()["a"].runs == 4
     (lost,) = store.take_over_orphans() or wait_for(factory.orphans.copy)
-    assert (lost.id, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
+    assert (lost.number, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
     store.record([ended("a", START + 1)])
     assert store.flush(5)
 

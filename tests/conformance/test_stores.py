@@ -63,6 +63,13 @@ def test_runs_come_newest_due_time_first_whatever_the_order_of_their_ends(store,
         ({"limit": 2}, [4.0, 3.0]),
         ({"task": "nobody"}, []),
         ({"state": "lost"}, []),
+        ({"state": ("lost", "failed")}, [4.0, 3.0]),
+        ({"state": {"ok", "failed", "running"}}, [4.0, 3.0, 2.0, 1.0]),
+        ({"state": ["failed", "lost"], "limit": 1}, [4.0]),
+        ({"state": ["failed", "lost"], "task": "a"}, [3.0]),
+        ({"state": ["ok", "lost"], "task": "a", "before": START + 2.0}, [1.0]),
+        ({"state": ["failed", "lost", "missed"], "before": START + 4.0}, [3.0]),
+        ({"state": ("waiting", "running")}, []),
         ({"state": "waiting"}, []),
     ],
 )
@@ -79,12 +86,28 @@ def test_pages_meet_without_a_gap_by_the_last_run_of_the_one_before(store, settl
     assert settle()
     for words in ({}, {"task": "a"}, {"state": "ok"}, {"task": "b", "state": "ok"}):
         whole = [run.count for run in store.runs(limit=100, **words)]
-        pages, before = [], None
-        while page := store.runs(limit=7, before=before, **words):
-            pages += [run.count for run in page]
-            before = page[-1]
-        assert pages == whole
+        for key in (lambda run: run, lambda run: run.cursor, lambda run: store.run(run.id)):
+            pages, before = [], None
+            while page := store.runs(limit=7, before=before, **words):
+                pages += [run.count for run in page]
+                before = key(page[-1])
+            assert pages == whole
         assert len(set(whole)) == len(whole) == (30 if "task" in words else 60)
+
+
+def test_a_run_is_found_by_its_id(store, settle):
+    runs = [ended("ab"[number % 2], START + number // 3, "ok", number + 1) for number in range(9)]
+    runs[4].error, runs[4].captured_log = "why", "what it said"
+    store.record(runs)
+    assert settle()
+    found = [store.run(run.id) for run in runs]
+    assert [run.id for run in found] == [run.id for run in runs]
+    assert [fields(run) for run in found] == [fields(run) for run in runs]
+    stranger = Run("a", START)
+    for id in (stranger.id, "1", "", "?", "9" * 18, f"0{runs[0].id}", f"{runs[0].id} ", runs[0].cursor):
+        assert store.run(id) is None
+    with pytest.raises(InvalidType, match="expected the id of a run"):
+        store.run(7)
 
 
 def test_counts_and_counts_by_task_add_up_occurrences(store, settle):
@@ -137,6 +160,15 @@ def test_durations_of_a_period_begin_with_its_hour(store, settle):
     ("words", "error"),
     [
         ({"state": "done"}, "expected one of waiting"),
+        ({"state": ("ok", "done")}, "expected one of waiting"),
+        ({"state": ()}, "expected one of waiting"),
+        ({"state": 5}, "expected one of waiting"),
+        ({"since": "today"}, "since: expected POSIX seconds"),
+        ({"before": float("nan")}, "before: expected POSIX seconds"),
+        ({"since": 10**400}, "since: expected POSIX seconds"),
+        ({"before": "1764067200.5"}, "before: expected the cursor of a run"),
+        ({"before": "1764067200.5_"}, "before: expected the cursor of a run"),
+        ({"before": b"1.5_7"}, "before: expected POSIX seconds"),
         ({"limit": 0}, "1 or more"),
         ({"limit": -1}, "1 or more"),
         ({"limit": True}, "whole number"),
@@ -146,6 +178,8 @@ def test_durations_of_a_period_begin_with_its_hour(store, settle):
 def test_a_question_that_cannot_be_is_an_error(store, words, error):
     with pytest.raises((InvalidValue, InvalidType), match=error):
         store.runs(**words)
+    with pytest.raises((InvalidValue, InvalidType), match=error):
+        store.runs(Query(**words))
 
 
 def test_the_store_in_memory_is_bounded_and_its_counts_are_not():

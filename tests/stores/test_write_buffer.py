@@ -92,7 +92,7 @@ def test_the_oldest_successes_are_dropped_and_failures_stay():
     assert buffer.excess() == -2
     (rest,) = [write.items for write in buffer.copy() if write.kind == DROPPED]
     assert sum(count for count, _, _ in rest.counts.states.values()) == 22
-    assert sorted(rest.ids) == sorted(run.id for run in runs if run not in left)  # opened before: their rows go
+    assert sorted(rest.ids) == sorted(run.number for run in runs if run not in left)  # opened before: their rows go
 
 
 def test_where_nothing_has_succeeded_the_oldest_go():
@@ -109,7 +109,7 @@ def test_claims_of_dropped_runs_shrink_to_the_last_of_each_task():
         submit(buffer, claim, end(claim.opened[0]))
     off_schedule = claim_of("a", START, off_schedule=True)
     buffer.shorten()
-    left = {run.id for run in recorded(buffer)}
+    left = {run.number for run in recorded(buffer)}
     assert len(left) == 18
     assert [claim.due - START for claim in claimed(buffer)] == [float(number) for number in range(82, 100)]
     assert len(buffer.dropped_claims) == 82
@@ -140,7 +140,7 @@ def test_a_claim_that_has_closed_something_or_is_not_over_stays():
     submit(buffer, *(numbered(ended("b", START + number)) for number in range(20)))
     buffer.shorten()
     assert claimed(buffer) == [missed, running]
-    assert buffer.skipped == {missed.opened[0].id}
+    assert buffer.skipped == {missed.opened[0].number}
 
 
 def test_what_is_being_written_is_not_dropped():

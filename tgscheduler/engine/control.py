@@ -146,6 +146,8 @@ class Control:
             entry = self._require_entry("run_now", task)
             run = Run(self._registry.label(entry), self._clock.now())
             run.reason = "by hand"
+            if self._planner.restore is not None:
+                self._planner.restore.assign_numbers([run])
         dispatcher.request(entry, run)
         if loop.drained:  # stopped meanwhile: no further turn plans it
             dispatcher.cancel_requests()

@@ -6,7 +6,7 @@ the version is odd while a batch moves from the open runs to the store, and a re
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from tgscheduler.clock import pause
@@ -50,9 +50,9 @@ class Journal:
         """Return whether a run is open: added, and not recorded as ended yet."""
         return run in self._open
 
-    def discard(self, occurrences: Sequence[Occurrence]) -> None:
-        """Remove runs whose claim was refused: they are on record already."""
-        for _, run in occurrences:
+    def discard(self, runs: Iterable[Run]) -> None:
+        """Remove runs whose record the store has, or gets with their claim."""
+        for run in runs:
             self._open.pop(run, None)
 
     def record_ended(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
@@ -72,6 +72,8 @@ class Journal:
         self._version += 1
         try:
             close = self._open.pop
+            for run in closed:  # open if it was requested
+                close(run, None)
             ended = [run for _, run in batch if run.ended is not None and close(run, True) is None]
             if len(ended) < len(batch):
                 self._keep_open(batch)
@@ -134,9 +136,14 @@ class Journal:
     def runs(self, query: Query) -> list[Run]:
         """Return the runs that match a query, open ones included, newest due time first."""
         # Open runs first: a run that ends meanwhile is then in the store, or in both.
-        found: dict[object, Run] = {run.id or run: run for run in self.open_runs()}
-        found.update((run.id or run, run) for run in self.store.runs(query))
+        found = {_key(run): run for run in self.open_runs()}
+        found.update((_key(run), run) for run in self.store.runs(query))
         return query.newest(found.values())
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, open or ended; None if there is none."""
+        found = next((run for run in self.open_runs() if run.id == id), None)
+        return found or self.store.run(id)
 
     def open_runs(self) -> list[Run]:
         """Return the runs that wait or run."""
@@ -150,3 +157,8 @@ class Journal:
                 if version == self._version or once:
                     return found
             pause(0.0002)
+
+
+def _key(run: Run) -> object:
+    """Return what makes a run the same one: its number, or in memory the object."""
+    return getattr(run, "number", run)

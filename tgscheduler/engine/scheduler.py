@@ -10,7 +10,7 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 import logging
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -345,21 +345,26 @@ class Scheduler(AddMethods):
     def runs(
         self,
         task: str | Task | None = None,
-        state: str | None = None,
+        state: str | Collection[str] | None = None,
         since: float | None = None,
-        before: float | Run | None = None,
+        before: float | Run | str | None = None,
         limit: int = 100,
     ) -> list[Run]:
         """Return runs, newest due time first.
 
-        Of one task, in one state, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last Run of a
-        page, the next page follows.
+        Of one task, in one state or several, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last
+        Run of a page, or its ``cursor``, the next page follows.
         """
         self._check_read()
         if isinstance(task, Task):
             view = self._views.task("runs", task)
             task = task.name or "?" if view is None else view.name
         return self._journal.runs(Query(task, state, since, before, limit).check())
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, open or ended; None if there is none, or none any more."""
+        self._check_read()
+        return self._journal.run(id)
 
     def counts(self, since: float | None = None) -> dict[str, int]:
         """Return how many occurrences are in each state; their sum is the number that came due.

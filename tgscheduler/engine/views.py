@@ -20,7 +20,7 @@ from tgscheduler.logs import brief
 from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, SCHEDULED, Entry
 from tgscheduler.timetable.plan import fire_time, first_placement, next_due, placement_after_stop, unfound_until
 from tgscheduler.timetable.policy import Policy
-from tgscheduler.timetable.run import Run, Where
+from tgscheduler.timetable.run import Run, Where, cursor
 from tgscheduler.timetable.tasks import Task
 from tgscheduler.timetable.triggers import Trigger
 
@@ -31,13 +31,14 @@ MAX_AT_ONCE = 256
 class RunView(NamedTuple):
     """A snapshot of one run; the fields are those of :class:`~tgscheduler.timetable.run.Run`."""
 
-    id: int | None
+    id: str
     task: str
     due: float
     until: float
     count: int  # type: ignore[assignment]  # hides the method of tuples
     state: str
     attempt: int
+    takeovers: int
     started: float | None
     ended: float | None
     late: float | None
@@ -45,6 +46,11 @@ class RunView(NamedTuple):
     reason: str | None
     error: str | None
     log: str
+
+    @property
+    def cursor(self) -> str:
+        """A text for ``before`` of ``runs()``: the runs that follow this one."""
+        return cursor(self.due, self.id)
 
     @classmethod
     def of(cls, run: Run) -> "RunView":

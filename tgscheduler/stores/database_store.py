@@ -11,7 +11,7 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from tgscheduler import clock as clocks
@@ -41,7 +41,7 @@ from tgscheduler.stores.write_buffer import (
 )
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.durations import NO_DURATIONS, Durations
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.run import Run, number_of
 
 
 class DatabaseStore(QueryMixin):
@@ -76,7 +76,7 @@ class DatabaseStore(QueryMixin):
         pruner = Pruner(database, days, per_task)
         self._writer = Writer(database, self._connections, self._buffer, self._clock, timeout, pruner)
         self._recorded: dict[str, int] = {}
-        self._run_ids: Iterator[int] = itertools.count(1)
+        self._numbers: Iterator[int] = itertools.count(1)
         _stores.add(self)
 
     def __repr__(self) -> str:
@@ -121,7 +121,7 @@ class DatabaseStore(QueryMixin):
         writer = self._writer
         if writer.peers.come(connection, this_process(), self._clock.now()):
             writer.session.restart_numbers()
-            self._run_ids = itertools.count(writer.node * NODE_IDS + 1)
+            self._numbers = itertools.count(writer.node * NODE_IDS + 1)
         writer.totals.read_others(self._database, connection)
 
     def _connect(self) -> Any:
@@ -147,14 +147,18 @@ class DatabaseStore(QueryMixin):
         """Return by how many seconds the clock is behind the database's, 0.0 if it is not."""
         return max(0.0, -self._writer.peers.ahead)
 
+    def assign_numbers(self, runs: Iterable[Run]) -> None:
+        """Give each run that has none its number, from any thread."""
+        for run in runs:
+            if not hasattr(run, "number"):
+                run.number = next(self._numbers)
+
     def claim(self, claims: Sequence[Claim]) -> None:
         """Submit claims; once they are committed, ``on_claimed`` gets their results, in order."""
         self._connections.check_open()
         for claim in claims:
-            for runs in (claim.opened, claim.closed):
-                for run in runs:
-                    if run.id is None:
-                        run.number = next(self._run_ids)
+            self.assign_numbers(claim.opened)
+            self.assign_numbers(claim.closed)
         self._submit_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
@@ -162,10 +166,9 @@ class DatabaseStore(QueryMixin):
         self._connections.check_open()
         if not runs:
             return
+        self.assign_numbers(runs)
         counts = self._recorded.copy()
         for run in runs:
-            if run.id is None:
-                run.number = next(self._run_ids)
             counts[run.state] = counts.get(run.state, 0) + run.count
         buffer = self._buffer
         idle = not len(buffer)
@@ -216,25 +219,50 @@ class DatabaseStore(QueryMixin):
         if query.task is not None:
             for run in found.values():
                 run.task = query.task  # the name on record may be an escaped one
-        found.update((run.number, run) for run in waiting if query.matches(run))
+        found.update((run.number, run) for run in waiting)
         return query.newest(found.values())
 
     def _read_page(self, connection: Any, query: Query) -> dict[int, Run]:
-        """Return a page by id. Open runs are read first: a run that ends meanwhile is found as ended."""
-        database, found = self._database, {}
-        task = None
+        database, task = self._database, None
         if query.task is not None:
             ids = database.rows(connection, queries.TASK_ID, (self.spelled(query.task),))
             if not ids:
                 return {}
             task = ids[0][0]
-        if query.state in queries.OPEN_STATES:
-            node = self._writer.node if self._connections.opened else None
-            rows = database.rows(connection, *queries.open_page(query, task, node))
-            found = {row[0]: queries.open_run(row) for row in rows}
-        if query.state not in queries.UNENDED:
-            rows = database.rows(connection, *queries.ended_page(query, task, database.index_hint))
-            found.update((row[0], queries.ended_run(row)) for row in rows)
+        return self._read(
+            connection,
+            queries.open_page(query, task, self._own_node()),
+            queries.ended_page(query, task, database.index_hint),
+        )
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, None if it is not on record; a text that is no id is unknown as well."""
+        number = number_of(id)
+        if number is None:
+            return None
+        unwritten: list[Run] = []
+        for write in self._buffer.copy():
+            if write.kind == RUNS:
+                unwritten += write.items
+            elif write.kind == CLAIMS:
+                unwritten += [run for claim in write.items for run in claim.closed]
+        with self._connections.reading() as connection:
+            found = self._read(connection, queries.one_open(number, self._own_node()), queries.one_ended(number))
+        return next((run for run in [*unwritten, *found.values()] if run.id == id), None)
+
+    def _own_node(self) -> int | None:
+        """Return the node whose open runs the engine has; None: there is no engine here."""
+        return self._writer.node if self._connections.opened else None
+
+    def _read(
+        self, connection: Any, open_runs: queries.Statement | None, ended_runs: queries.Statement | None
+    ) -> dict[int, Run]:
+        """Return runs by number. Open ones are read first: a run that ends meanwhile is found as ended."""
+        database, found = self._database, {}
+        if open_runs is not None:
+            found = {row[0]: queries.open_run(row) for row in database.rows(connection, *open_runs)}
+        if ended_runs is not None:
+            found.update((row[0], queries.ended_run(row)) for row in database.rows(connection, *ended_runs))
         return found
 
     def counts(self) -> dict[str, int]:

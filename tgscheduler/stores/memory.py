@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from tgscheduler.stores.base import Query, QueryMixin, hour
 from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.timetable.durations import NO_DURATIONS, Durations
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.run import Run, number_of
 
 
 class MemoryStore(QueryMixin):
@@ -38,6 +38,12 @@ class MemoryStore(QueryMixin):
 
     def _find(self, query: Query) -> list[Run]:
         return query.newest(self._runs.copy())
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, None if it is not kept, or any more."""
+        if number_of(id) is None:
+            return None
+        return next((run for run in self._runs.copy() if run.id == id), None)
 
     def counts(self) -> dict[str, int]:
         """Return the number of occurrences ever recorded in each state, those of dropped runs included."""

@@ -198,7 +198,7 @@ class WriteBuffer:
         else:
             rest = Write(DROPPED, DroppedRuns(), 0, waiting[0].at if waiting else 0.0)
         kept = [write for write in waiting if write.kind != RUNS or self._thin(write, gone)]
-        kept = self._without_claims(kept, {run.id or 0 for run in gone.values()}, rest.items)
+        kept = self._without_claims(kept, {run.number for run in gone.values()}, rest.items)
         rest.items.counts.add(gone.values())
         self._writes = deque([*taken, rest, *kept])
         self.dropped += len(gone)
@@ -222,7 +222,7 @@ class WriteBuffer:
                 continue
             claims: list[Claim] = []
             for claim in reversed(write.items):
-                ids = {run.id or 0 for run in claim.opened}
+                ids = {run.number for run in claim.opened}
                 unseen -= ids
                 if ids and not claim.closed and ids <= gone and (claim.off_schedule or claim.task in later):
                     if not claim.off_schedule:

@@ -1,0 +1,130 @@
+"""Runs as a reader finds them: by id from the first moment on, page after page, the last ones of many tasks."""
+
+import pytest
+from helpers import NOON, flaky, noop, running, wait_for
+
+from tgscheduler import scheduler as functions
+from tgscheduler import stores
+from tgscheduler.errors import InvalidType
+from tgscheduler.scheduler import Retry, ThreadedScheduler
+from tgscheduler.testing import TickedScheduler, installed
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request, url):
+    """A store of each kind, None for the one in memory."""
+    return None if request.param == "memory" else stores.open(url)
+
+
+@pytest.fixture
+def ticked(store):
+    """A scheduler on a clock that is moved by hand, with that store."""
+    scheduler = TickedScheduler(start=NOON, store=store)
+    yield scheduler
+    scheduler.stop()
+
+
+def test_a_run_keeps_its_id_from_the_request_over_its_attempts_to_the_end(ticked):
+    task = ticked.add_single_task(flaky(ticked, 2), initialdelay=3600, taskname="flaky", retry=Retry(2, 10, jitter=0))
+    run = ticked.run_now(task)
+    ids = {run.id}
+    assert ticked.run(run.id) is run
+    for attempt, state, seconds in ((2, "waiting", 0), (3, "waiting", 10), (3, "ok", 20)):
+        ticked.tick(seconds)
+        found = ticked.run(run.id)
+        assert (found.attempt, found.state, ticked.view("flaky").last_run.id) == (attempt, state, run.id)
+        ids.update(run.id for run in ticked.runs("flaky"))
+    assert ids == {run.id}
+
+
+def test_each_run_is_found_by_its_id_open_and_ended(ticked):
+    seen = []
+
+    def look():
+        seen.extend((run.id, ticked.run(run.id).state) for run in ticked.runs("looking", "running"))
+
+    ticked.add_interval_task(look, 10, taskname="looking")
+    ticked.add_interval_task(noop, 10, taskname="paused")
+    ticked.pause("paused")
+    ticked.tick(25)
+    ended = ticked.runs()
+    assert [state for _, state in seen] == ["running"] * 3
+    assert {id for id, _ in seen} == {run.id for run in ended if run.state == "ok"}
+    assert [run.state for run in ended].count("skipped") == 3
+    assert len({run.id for run in ended}) == 6
+    assert [ticked.run(run.id).state for run in ended] == [run.state for run in ended]
+
+
+@pytest.mark.parametrize("id", ["", "0", "-1", "12", "9" * 400, "000000-1", "'; DROP TABLE tg_run", "\0", "\ud800"])
+def test_an_id_that_no_run_has_finds_none(ticked, id):
+    assert ticked.run(id) is None
+
+
+def test_an_id_is_a_text(ticked):
+    for id in (None, 1, b"1", ticked):
+        with pytest.raises(InvalidType, match="expected the id of a run, a text, got"):
+            ticked.run(id)
+
+
+def test_a_run_that_is_requested_and_skipped_is_recorded_once(ticked):
+    ticked.add_interval_task(noop, 3600, taskname="it", initialdelay=3600)
+    requested = [ticked.run_now("it") for _ in range(2)]
+    assert [ticked.run(run.id).state for run in requested] == ["waiting"] * 2
+    assert {run.id for run in ticked.runs("it")} == {run.id for run in requested}
+    assert sum(ticked.counts().values()) == 2
+    ticked.tick()
+    assert [ticked.run(run.id).state for run in requested] == ["ok", "skipped"]
+    assert sum(ticked.counts().values()) == len(ticked.runs()) == 2
+
+
+def test_a_run_of_before_is_found_by_its_id_after_a_restart(url):
+    first = TickedScheduler(start=NOON, store=stores.open(url))
+    first.add_interval_task(noop, 10, taskname="it")
+    first.tick(5)
+    [run] = first.runs()
+    first.stop()
+    again = TickedScheduler(start=NOON + 60, store=stores.open(url))
+    again.add_interval_task(noop, 10, taskname="it")
+    again.tick(10)
+    assert (again.run(run.id).due, again.run(run.id).state) == (NOON, "ok")
+    assert len({run.id for run in again.runs()}) == len(again.runs()) > 1
+    again.stop()
+
+
+def test_ids_in_memory_are_others_after_a_restart_of_the_process(ticked):
+    ticked.add_single_task(noop)
+    ticked.tick()
+    [run] = ticked.runs()
+    assert ticked.run(f"0000000-{run.id.rpartition('-')[2]}") is None
+
+
+def test_pages_go_on_after_a_run_that_is_not_on_record_any_more(ticked):
+    for number in range(5):
+        ticked.add_interval_task(noop, 10, taskname=f"task {number}")
+    ticked.tick(25)
+    whole = [run.id for run in ticked.runs()]
+    before = ticked.runs(limit=7)[-1]
+    stranger = TickedScheduler(start=NOON)
+    assert stranger.runs(before=before.cursor) == []
+    assert [run.id for run in ticked.runs(before=before.cursor)] == whole[7:]
+    assert [run.id for run in ticked.runs(before=ticked.run(before.id))] == whole[7:]
+
+
+def test_the_module_has_the_functions_too(ticked):
+    ticked.add_single_task(noop, taskname="it")
+    ticked.tick()
+    [run] = ticked.runs()
+    with installed(ticked):
+        assert functions.run(run.id).state == "ok"
+
+
+@pytest.mark.realtime
+def test_a_run_that_another_thread_asks_for_is_there_at_once(store):
+    with running(ThreadedScheduler(store=store)) as scheduler:
+        scheduler.add_interval_task(noop, 3600, taskname="it", overlap="allow", initialdelay=3600)
+        runs = []
+        for _ in range(100):
+            runs.append(scheduler.run_now("it"))
+            assert scheduler.run(runs[-1].id) is not None
+        wait_for(lambda: scheduler.counts()["ok"] == 100)
+        assert {scheduler.run(run.id).state for run in runs} == {"ok"}
