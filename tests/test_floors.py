@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "tgscheduler"
 #: The floors from the ground up; in each row, a room knows those that stand before it.
 FLOORS = {
     "F0": [
-        *("messages", "errors", "clock", "forks", "interrupts", "logs", "timetable", "timetable.zones"),
+        *("messages", "errors", "passwords", "clock", "forks", "interrupts", "logs", "timetable", "timetable.zones"),
         "timetable.cron",
         *("timetable.cronlike", "timetable.checks", "timetable.days", "timetable.search", "timetable.compose"),
         *(
@@ -77,11 +77,12 @@ FLOORS = {
         *("console.http", "console.settings", "console.wire", "console.notices"),
         *("console.times", "console.svg", "console.assets", "console.render"),
         *("console.console", "console.routes"),
-        *("console.arguments", "console.guard", "console.access"),
+        *("console.arguments", "console.guard", "console.logins", "console.access"),
         *(
             "console.public",
             "console.pages",
             "console.pages.display",
+            "console.pages.schedule",
             "console.table",
             "console.service",
             "console.app",

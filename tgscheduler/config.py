@@ -231,7 +231,8 @@ def explain(where: str, key: str, text: str) -> str:
         except SchedulerError as error:  # wrong in quotes as well: the error may suggest a value
             near = str(error).partition("; ")[2]
             mend = mend or (near and f"; {near}")
-        return f"{where} {key}: expected {SETTINGS[key].expected}, got {printable(text, LONGEST)}{mend}"
+        got = "a text that is none" if SETTINGS[key].is_secret else f"{printable(text, LONGEST)}{mend}"
+        return f"{where} {key}: expected {SETTINGS[key].expected}, got {got}"
     _check_spelling(key, where)
     return f"{where} {redact(key)}: expected {_LITERAL}; got {printable(text, LONGEST)}{mend}"
 
@@ -264,6 +265,8 @@ def _check_spelling(key: str, where: str) -> None:
 
 def _mend(key: str, value: Any) -> str:
     """Return ``; write ...`` if the intended value is clear, else an empty string."""
+    if key in SETTINGS and SETTINGS[key].is_secret:
+        return ""
     meant: list[Any] = [bool(value)] if type(value) is int and value in (0, 1) else []
     if isinstance(value, str):
         word = value.strip().lower()

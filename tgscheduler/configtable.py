@@ -3,14 +3,18 @@
 The README's table, the console's page on health and ``check`` are made from it.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tgscheduler import stores
+from tgscheduler import passwords, stores
 from tgscheduler.errors import ConfigError, SchedulerError
 from tgscheduler.messages import shown
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.policy import MISFIRES, ON_LOST, OVERLAPS
+
+#: What a caller of the console may be.
+ROLES = ("viewer", "operator")
 
 
 class Setting(NamedTuple):
@@ -20,6 +24,8 @@ class Setting(NamedTuple):
     expected: str
     default: Any
     doc: str
+    #: Whether no message may show the value.
+    is_secret: bool = False
 
 
 def _boolean(key: str, value: Any) -> None:
@@ -72,8 +78,58 @@ def _store(key: str, value: Any) -> None:
         raise ConfigError(f"{key}: {error}") from None
 
 
+def _mount(key: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and re.fullmatch(r"/|(/[\w.~-]*[\w~-])+", value)):
+        _refuse(key, value)
+
+
+def _function(key: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", value)):
+        _refuse(key, value)
+
+
+def _texts(key: str, value: Any) -> None:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
+        _refuse(key, value)
+
+
+def _users(key: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        _refuse(key, value)
+    for name, kept in value.items():
+        _check_name(key, name)
+        _check_hash(f"{key}: the hash of {shown(name)}", kept)
+
+
+def _tokens(key: str, value: Any) -> None:
+    if not isinstance(value, dict):
+        _refuse(key, value)
+    for name, token in value.items():
+        _check_name(key, name)
+        where = f"{key}: {shown(name)}"
+        if not isinstance(token, dict) or not {"hash"} <= set(token) <= {"hash", "role"}:
+            raise ConfigError(f"{where}: expected {{'hash': 'scrypt$…', 'role': 'viewer'}}")
+        _check_hash(f"{where}: its hash", token["hash"])
+        if token.get("role", "viewer") not in ROLES:
+            raise ConfigError(f"{where}: its role: expected {' or '.join(map(repr, ROLES))}")
+
+
+def _check_name(key: str, name: Any) -> None:
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= 100 or ":" in name:
+        raise ConfigError(f"{key}: expected names of printable characters other than ':', got {shown(name)}")
+
+
+def _check_hash(where: str, kept: Any) -> None:
+    try:
+        passwords.check(kept if isinstance(kept, str) else "")
+    except SchedulerError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
 def _refuse(key: str, value: Any) -> None:
-    raise ConfigError(f"{key}: expected {SETTINGS[key].expected}, got {shown(value)}")
+    setting = SETTINGS[key]
+    got = f"a {type(value).__name__}" if setting.is_secret else shown(value)
+    raise ConfigError(f"{key}: expected {setting.expected}, got {got}")
 
 
 SETTINGS: dict[str, Setting] = {
@@ -176,5 +232,46 @@ SETTINGS: dict[str, Setting] = {
     ),
     "tg.scheduler.retry": Setting(
         _whole_or_none, "a whole number of 1 or more, or None", None, "How often a failed run is tried again."
+    ),
+    "tg.scheduler.console": Setting(
+        _mount, "a path such as '/scheduler', or None", None, "Path at which the server has the console; None: nowhere."
+    ),
+    "tg.scheduler.console.users": Setting(
+        _users,
+        "a dict of names and hashes of passwords: {'ops': 'scrypt$…'}",
+        {},
+        "Who may log in to the console, each with the hash of a password; without users: this host only.",
+        is_secret=True,
+    ),
+    "tg.scheduler.console.operators": Setting(
+        _texts, "a list of names of users", (), "Which of the users may act; the others only look."
+    ),
+    "tg.scheduler.console.tokens": Setting(
+        _tokens,
+        "a dict such as {'ci': {'hash': 'scrypt$…', 'role': 'viewer'}}",
+        {},
+        "Bearer tokens of the console's API: the hash and the role ('viewer' or 'operator') of each.",
+        is_secret=True,
+    ),
+    "tg.scheduler.console.auth": Setting(
+        _function,
+        "'pkg.module:function', or None",
+        None,
+        "Function of the application that says who sends a request to the console: a name and a role, or None.",
+    ),
+    "tg.scheduler.console.read_only": Setting(
+        _boolean, "True or False", False, "Whether the console and its API refuse every action."
+    ),
+    "tg.scheduler.console.hosts": Setting(
+        _texts,
+        "a list of names of hosts, such as ['ops.example.com']",
+        (),
+        "Names by which browsers reach the console, beside this host's loopback names and ``server.socket_host``.",
+    ),
+    "tg.scheduler.console.redact": Setting(
+        _texts,
+        "a list of patterns such as ['*iban*']",
+        (),
+        "Patterns of further names whose values are hidden in arguments, logs and tracebacks.",
     ),
 }

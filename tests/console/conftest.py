@@ -2,7 +2,7 @@ import pytest
 from asking import Client
 from helpers import NOON
 
-from tgscheduler.console import Console
+from tgscheduler.console.console import Console
 from tgscheduler.testing import TickedScheduler
 
 

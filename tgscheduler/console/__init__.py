@@ -2,11 +2,47 @@
 
 ::
 
-    tg.scheduler.console = "/scheduler"          under [global]: mounted at the server's start
-    tgscheduler.console.mount("/scheduler")      the same from code
+    tg.scheduler.console = "/scheduler"          under [global]: mounted from the server's start to its stop
+    tgscheduler.console.mount("/scheduler")      the same from code, until unmount()
 """
 
-from tgscheduler.console.app import mount
-from tgscheduler.console.console import Console
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-__all__ = ["Console", "mount"]
+from tgscheduler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tgscheduler.console.console import Console
+    from tgscheduler.engine.scheduler import Scheduler
+
+__all__ = ["is_mounted", "mount", "unmount"]
+
+
+def mount(path: str, scheduler: "Scheduler | None" = None) -> "Console":
+    """Mount the console of a scheduler (None: the default one) at a path, in place of one that is there.
+
+    Raises ConfigError if Jinja2 is not installed, another application is at the path, or the settings are wrong.
+    """
+    mounted: Console = _app().mount(path, scheduler)
+    return mounted
+
+
+def unmount(path: str) -> None:
+    """Take the console away from a path."""
+    _app().unmount(path)
+
+
+def is_mounted(path: str) -> bool:
+    """Return whether there is a console at a path."""
+    return bool(_app().is_mounted(path))
+
+
+def _app() -> ModuleType:
+    """Import the application late: it needs CherryPy and Jinja2."""
+    try:
+        from tgscheduler.console import app
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        raise ConfigError("tg.scheduler.console: needs Jinja2; pip install 'tgscheduler[console]'") from None
+    return app

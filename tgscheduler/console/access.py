@@ -1,11 +1,141 @@
-"""Who asks: a peer on this host, a user, a token, or a login of the application."""
+"""Who asks, and what they may do.
 
-from tgscheduler.console.console import Console
-from tgscheduler.console.http import Caller, Problem, Request
+::
+
+    a Bearer token, of the API       its role                                      tokens
+    the application's own login      the name and role that its function returns   auth
+    HTTP Basic                       operator or viewer                            users, operators
+    a peer on this host              operator                                      without auth and users
+
+The peer is the one of the connection, never of a header. A proxy makes every peer one of this host: where there are
+traces of one, the last line does not hold.
+"""
+
+import base64
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, cast
+
+from tgscheduler import passwords
+from tgscheduler.configtable import ROLES
+from tgscheduler.console.guard import Server, is_loopback
+from tgscheduler.console.http import Caller, Problem, Request, Role
+from tgscheduler.console.logins import Logins, Slowed
+from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.errors import ConfigError
+from tgscheduler.messages import printable, shown
+
+log = logging.getLogger(__name__)
+
+#: Headers that a proxy adds, beside those that begin with ``x-forwarded-``.
+PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"})
+
+_REALM = 'realm="tgscheduler"'
 
 
-def caller_of(console: Console, request: Request) -> Caller:
-    """Return who asks; raise a Problem 401 or 403 for anyone else."""
-    if request.peer.startswith("127.") or request.peer == "::1":
-        return Caller("local", "operator", "loopback")
-    raise Problem(403, detail="Without users the console answers this host only.")
+class Access:
+    """Identifies the callers of one console."""
+
+    def __init__(self, logins: Logins | None = None) -> None:
+        self._logins = logins or Logins()
+
+    def caller(self, request: Request, settings: ConsoleSettings, server: Server) -> Caller:
+        """Return who asks; raise a Problem 401, 403 or 429 for anyone else."""
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return self._token(request, given.strip(), settings)
+        if settings.auth is not None:
+            caller = _of_application(settings.auth, request)
+            if caller is not None:
+                return caller
+            if not settings.users:
+                raise Problem(403, "Not logged in", "Log in to the application first; it does not know you.")
+        if settings.users:
+            if scheme.lower() != "basic":
+                _challenge(settings, "Expected the name and password of a user.")
+            return self._user(request, given.strip(), settings)
+        return _local(request, server)
+
+    def _token(self, request: Request, given: str, settings: ConsoleSettings) -> Caller:
+        if not request.is_api:
+            _challenge(settings, "A Bearer token is for the API; the pages do not take one.")
+        kept = {name: token["hash"] for name, token in settings.tokens.items()}
+        name = self._find(request.peer, given, kept)
+        if name is None:
+            _challenge(settings, "Expected a token of tg.scheduler.console.tokens.")
+        return Caller(name, cast(Role, settings.tokens[name].get("role", "viewer")), "token")
+
+    def _user(self, request: Request, given: str, settings: ConsoleSettings) -> Caller:
+        try:
+            name, _, password = base64.b64decode(given, validate=True).decode("utf-8").partition(":")
+        except ValueError:
+            _challenge(settings, "Expected the name and password of a user, as HTTP Basic in UTF-8.")
+        known = settings.users.get(name)
+        kept = known or passwords.decoy(next(iter(settings.users.values())))
+        if self._find(request.peer, password, {name: kept}) is None:
+            who = printable(name) if known else "an unknown user"
+            log.warning("A login to the console failed: %s, from %s", who, printable(request.peer))
+            _challenge(settings, "The name or the password is wrong.")
+        return Caller(name, "operator" if name in settings.operators else "viewer", "user")
+
+    def _find(self, peer: str, given: str, kept: Mapping[str, str]) -> str | None:
+        try:
+            return self._logins.find(peer, given, kept)
+        except Slowed as slowed:
+            raise Problem(
+                429,
+                "Too many failed logins",
+                f"Wait for {slowed.seconds} s before the next try.",
+                {"Retry-After": str(slowed.seconds)},
+            ) from None
+
+
+def _challenge(settings: ConsoleSettings, detail: str) -> NoReturn:
+    schemes = [f'Basic {_REALM}, charset="UTF-8"'] if settings.users else []
+    schemes += [f"Bearer {_REALM}"] if settings.tokens or not settings.users else []
+    raise Problem(401, "Not logged in", detail, {"WWW-Authenticate": ", ".join(schemes)})
+
+
+def _local(request: Request, server: Server) -> Caller:
+    if not is_loopback(request.peer):
+        raise Problem(
+            403,
+            "This host only",
+            "Without users the console answers requests from its own host only. To open it to others, set "
+            "tg.scheduler.console.users, or tg.scheduler.console.auth.",
+        )
+    seen = [name for name in request.headers if name in PROXY_HEADERS or name.startswith("x-forwarded-")]
+    if seen or server.is_behind_proxy:
+        sign = f"the header {', '.join(sorted(seen))}" if seen else "tools.proxy, which is on"
+        raise Problem(
+            403,
+            "Behind a proxy",
+            f"Without users the console answers requests from its own host only, and behind a proxy ({sign}) all of "
+            "them seem to come from there. Set tg.scheduler.console.users, or tg.scheduler.console.auth.",
+        )
+    return Caller("local", "operator", "loopback")
+
+
+def find_function(path: str) -> Callable[[Request], Any]:
+    """Return the function that ``pkg.module:function`` names; raise ConfigError if there is none."""
+    module, _, name = path.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"tg.scheduler.console.auth: {shown(path)} cannot be imported: {error}") from None
+    if not callable(found):
+        raise ConfigError(f"tg.scheduler.console.auth: expected a function, and {shown(path)} is {shown(found)}")
+    return found  # type: ignore[no-any-return]
+
+
+def _of_application(path: str, request: Request) -> Caller | None:
+    answer = find_function(path)(request)
+    if answer is None:
+        return None
+    match answer:
+        case (str(name), str(role)) if role in ROLES and name and name.isprintable():
+            return Caller(name, cast(Role, role), "application")
+    raise TypeError(f"{path} must return None or (name, role), where role is {' or '.join(map(repr, ROLES))}")

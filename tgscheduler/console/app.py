@@ -1,20 +1,33 @@
 """The console as a WSGI application, and its place in CherryPy's tree.
 
-It is grafted, not mounted: no tool, dispatcher or error page of CherryPy has a part in its requests.
+It is grafted into the tree, not mounted: no tool, dispatcher, session or error page of CherryPy has a part in it.
 """
 
-from collections.abc import Callable, Iterable
+import errno
+import gzip
+from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
 import cherrypy
 
+from tgscheduler import config
 from tgscheduler import scheduler as functions
+from tgscheduler.console import wire
+from tgscheduler.console.access import find_function
 from tgscheduler.console.console import Console
+from tgscheduler.console.http import Response
 from tgscheduler.console.service import Service
 from tgscheduler.console.settings import ConsoleSettings
 from tgscheduler.console.table import TABLE
 from tgscheduler.engine.scheduler import Scheduler
+from tgscheduler.errors import ConfigError
+from tgscheduler.messages import printable, shown
+
+#: Text that is shorter is sent as it is (bytes).
+_WORTH_PACKING = 1024
+
+_TEXTS = ("text/", "application/json", "application/problem+json", "image/svg+xml")
 
 
 class App:
@@ -22,21 +35,85 @@ class App:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self._service = Service(console, TABLE)
+        self._service = Service(console, TABLE, _Server())
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Answer one request."""
         response = self._service.answer(environ)
-        content = response.content()
+        content = _packed(environ, response)
         headers = {"Content-Type": response.type, "Content-Length": str(len(content)), **response.headers}
         if response.status in (204, 304):
             content = b""
             headers = {name: value for name, value in headers.items() if not name.startswith("Content-")}
-        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", list(headers.items()))
-        return [] if environ.get("REQUEST_METHOD") == "HEAD" else [content]
+        start_response(
+            f"{response.status} {HTTPStatus(response.status).phrase}",
+            [
+                (name, printable(value).encode("latin-1", "replace").decode("latin-1"))
+                for name, value in headers.items()
+            ],
+        )
+        sent = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
+        return _closing(sent) if response.status == 400 and wire.is_chunked(environ) else sent
+
+
+def _packed(environ: dict[str, Any], response: Response) -> bytes:
+    """Return the content, compressed if the client takes that; note it in the response's headers."""
+    content = response.content()
+    if len(content) < _WORTH_PACKING or not response.type.startswith(_TEXTS):
+        return content
+    response.headers["Vary"] = "Accept-Encoding"
+    if not wire.takes_gzip(environ):
+        return content
+    response.headers["Content-Encoding"] = "gzip"
+    return gzip.compress(content, 6, mtime=0)
+
+
+def _closing(parts: list[bytes]) -> Iterator[bytes]:
+    """Yield the parts, then end the connection: its next bytes are the rest of a body, and must not be a request.
+
+    cheroot closes without a word for this error (cheroot/server.py: ``HTTPConnection.communicate``).
+    """
+    yield from parts
+    raise ConnectionAbortedError(errno.ECONNABORTED, "the end of the request is not known")
+
+
+class _Server:
+    """What CherryPy knows of itself."""
+
+    @property
+    def host(self) -> str:
+        return cherrypy.server.socket_host or ""
+
+    @property
+    def is_behind_proxy(self) -> bool:
+        configs = [cherrypy.config]
+        for app in list(cherrypy.tree.apps.values()):
+            configs += [each for each in getattr(app, "config", {}).values() if isinstance(each, dict)]
+        return any(each.get("tools.proxy.on") for each in configs)
 
 
 def mount(path: str, scheduler: Scheduler | None = None, settings: ConsoleSettings | None = None) -> Console:
-    """Mount the console of a scheduler (None: the default one) at a path of CherryPy's tree; return it."""
-    console = Console(scheduler or functions.configured_scheduler(), settings)
+    """Put a console at a path of CherryPy's tree, in place of one that is there."""
+    config.check("tg.scheduler.console", path, "console.mount()")
+    there = cherrypy.tree.apps.get(path.rstrip("/"))
+    if there is not None and not isinstance(there, App):
+        raise ConfigError(
+            f"tg.scheduler.console: another application is mounted at {shown(path)}; expected a free path"
+        )
+    console = Console(functions.configured_scheduler() if scheduler is None else scheduler, settings)
+    console.settings.check()
+    if console.settings.auth is not None:
+        find_function(console.settings.auth)
     cherrypy.tree.graft(App(console), path)
     return console
+
+
+def unmount(path: str) -> None:
+    """Take the console away from a path; nothing if none is there."""
+    if is_mounted(path):
+        del cherrypy.tree.apps[path.rstrip("/")]
+
+
+def is_mounted(path: str) -> bool:
+    """Return whether there is a console at a path."""
+    return isinstance(cherrypy.tree.apps.get(path.rstrip("/")), App)

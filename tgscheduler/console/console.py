@@ -1,35 +1,35 @@
 """The console of one scheduler: what its handlers are given beside the request."""
 
-import importlib
+from functools import cached_property
 from typing import Any
 
+from tgscheduler.console import render
 from tgscheduler.console.http import Request, Response
 from tgscheduler.console.notices import Notices
-from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.console.settings import ConsoleSettings, configured
 from tgscheduler.engine.scheduler import Scheduler
+from tgscheduler.views import Reader
 
 
 class Console:
-    """Holds the scheduler, its read model and the settings; renders pages."""
+    """Holds the scheduler, its read model and the settings (None: those of the configuration); renders pages."""
 
     def __init__(self, scheduler: Scheduler, settings: ConsoleSettings | None = None) -> None:
         self.scheduler = scheduler
-        self.settings = settings or ConsoleSettings()
         self.title = "Scheduler"
         self.notices = Notices()
-        self._reader: Any = None
+        self._settings = settings
 
     @property
-    def reader(self) -> Any:
+    def settings(self) -> ConsoleSettings:
+        """The settings as they are now."""
+        return configured() if self._settings is None else self._settings
+
+    @cached_property
+    def reader(self) -> Reader:
         """The read model of the scheduler."""
-        if self._reader is None:
-            views = importlib.import_module("tgscheduler.views")
-            self._reader = views.Reader(self.scheduler, redact=self.settings.redact)
-        return self._reader
+        return Reader(self.scheduler, redact=self.settings.redact)
 
     def render(self, request: Request, template: str, **values: Any) -> Response:
         """Return the page of a template, which sees ``console``, ``request`` and the values."""
-        answer: Response = importlib.import_module("tgscheduler.console.render").page(
-            request, template, {"console": self, **values}
-        )
-        return answer
+        return render.page(request, template, {"console": self, **values})

@@ -40,11 +40,11 @@ class Request:
     query: Mapping[str, list[str]] = field(default_factory=dict)
     form: Mapping[str, list[str]] = field(default_factory=dict)
     json: Any = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     peer: str = ""
     caller: Caller | None = None
     root: str = "./"
-    cookies: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property

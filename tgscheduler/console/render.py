@@ -3,15 +3,17 @@
 ::
 
     page(request, "task.html", {"console": ..., ...})     a whole page
-    the same with ?fragment=runs                          the template's block of that name, for an update in place
+    the same with ?fragment=live                          what changes while it is looked at: all but the bar
+    the same with ?fragment=rows                          the template's block of that name
 
 ``ui`` in a template is ``macros.html``, ``times`` the reader's :class:`~tgscheduler.console.times.Times`. All text is
 escaped; a template that names an unknown value is an error. ``request.root`` begins every link.
 """
 
 import functools
+import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -20,9 +22,16 @@ import jinja2
 from tgscheduler.console import assets, svg
 from tgscheduler.console.http import Problem, Request, Response, segment
 from tgscheduler.console.times import DASH, Times, duration, iso
+from tgscheduler.timetable.triggers import Cron
+from tgscheduler.views import TaskSummary
 
 #: The pages that the bar names: path below the mount, title.
 PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulate", "Simulate"), ("health", "Health"))
+
+#: The fragment that a page asks for again and again.
+LIVE = "live"
+
+Handler = Callable[[Any, Request], Response]
 
 THEMES = ("auto", "light", "dark")
 
@@ -62,11 +71,37 @@ def page(request: Request, template: str, values: Mapping[str, Any]) -> Response
     shared = _shared(values["console"], request)
     shared["ui"] = environment().get_template("macros.html").make_module(shared)
     name = request.query.get("fragment", [None])[0]
-    if name is None:
+    shared["fragment"] = name
+    if name in (None, LIVE):
         return Response(found.render({**shared, **values}))
     if name not in found.blocks:
         raise Problem(404, "No such fragment", f"Expected one of {', '.join(sorted(found.blocks))}, got {name!r}.")
     return Response("".join(found.blocks[name](found.new_context({**shared, **values}))))
+
+
+def polled(handler: Handler) -> Handler:
+    """Let the handler of a page answer 304 while nothing has changed that the page shows."""
+
+    @functools.wraps(handler)
+    def answer(console: Any, request: Request) -> Response:
+        headers = {"ETag": etag(console, request), "X-Time": f"{console.reader.now:.3f}"}
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status=304, headers=headers)
+        response = handler(console, request)
+        response.headers.update(headers)
+        return response
+
+    return answer
+
+
+def etag(console: Any, request: Request) -> str:
+    """Return what tells one state of a page from another: the engine's change counter, the reader, the minute."""
+    reader = console.reader
+    shown = (
+        *(reader.version, reader.now // 60, reader.started, reader.health().reasons),
+        *(request.cookies.get("tgs_zone"), may_act(console, request), assets.version()),
+    )
+    return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
 
 def times_of(console: Any, request: Request) -> Times:
@@ -86,6 +121,7 @@ def _shared(console: Any, request: Request) -> dict[str, Any]:
         "root": request.root,
         "here": here(request),
         "nav": "",
+        "live": False,
         "caller": request.caller,
         "may_act": may_act(console, request),
         "read_only": console.settings.read_only,
@@ -117,7 +153,7 @@ def banners(console: Any) -> list[Banner]:
         mend = "The log has the traceback. Restart the server."
         found.append(Banner("bad", f"The scheduler has failed: {'; '.join(health.reasons)}.", mend))
     elif health.state == "degraded":
-        found += [Banner("warn", f"{reason[:1].upper()}{reason[1:]}.") for reason in health.reasons]
+        found += [Banner("warn", "Degraded:", f"{reason}.") for reason in health.reasons]
     return found
 
 
@@ -164,6 +200,22 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+class Timetable(NamedTuple):
+    """When a task fires: in words, and its cron line, empty if it has none."""
+
+    words: str
+    line: str
+
+
+def timetable(task: TaskSummary, zone: str) -> Timetable:
+    """Return when a task fires, without the zone if it is the one that goes without saying."""
+    if task.view.one_shot:
+        return Timetable("once", "")  # the moment stands where the next fire does, in the reader's zone
+    trigger = task.view.trigger
+    line = trigger.line if isinstance(trigger, Cron) else ""
+    return Timetable(task.timetable.removesuffix(f" (cron {line})").removesuffix(f", {zone}"), line)
+
+
 def last_line(error: str | None) -> str:
     """Return the last line of a traceback: the exception."""
     lines = [line for line in (error or "").splitlines() if line.strip()]
@@ -176,4 +228,4 @@ def query(values: Mapping[str, Any], **changes: Any) -> str:
     return f"?{urlencode(left, doseq=True)}" if left else "?"
 
 
-_FILTERS = (duration, iso, last_line, number, percent, plural, segment)
+_FILTERS = (duration, iso, last_line, number, percent, plural, segment, timetable)

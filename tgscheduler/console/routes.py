@@ -67,7 +67,7 @@ class Table:
     """All routes; finds the one for a method and a path."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes = [(tuple(filter(None, route.path.split("/"))), route) for route in routes]
+        self._routes = [(tuple(route.path.split("/")), route) for route in routes]
 
     def find(self, method: str, path: tuple[str, ...]) -> tuple[Route, dict[str, Any]]:
         """Return the route and the values of its path; raise a Problem 404, or 405 with the methods that there are."""

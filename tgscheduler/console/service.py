@@ -1,61 +1,91 @@
-"""The way of a request: match, guard, identify, read, answer; and whatever goes wrong becomes a problem."""
+"""The way of a request: receive, admit, read, answer; whatever goes wrong becomes a problem."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from tgscheduler.console import guard, wire
-from tgscheduler.console.access import caller_of
+from tgscheduler.console.access import Access
 from tgscheduler.console.arguments import arguments_of
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response, problem_response
 from tgscheduler.console.routes import Route, Table
+from tgscheduler.errors import StoreError
+from tgscheduler.messages import printable
 
 log = logging.getLogger(__name__)
+
+#: Headers that no handler, and so no page and no log, may see.
+_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
 
 
 class Service:
     """Answers the requests to one console."""
 
-    def __init__(self, console: Console, table: Table) -> None:
+    def __init__(self, console: Console, table: Table, server: guard.Server) -> None:
         self.console = console
-        self.table = table
+        self._table = table
+        self._server = server
+        self._access = Access()
 
-    def answer(self, environ: Mapping[str, Any]) -> Response:
-        """Return the answer to a request; never raise."""
-        request = Request(method=str(environ.get("REQUEST_METHOD", "")).upper())
+    def answer(self, environ: wire.Environ) -> Response:
+        """Return the answer to a request; every one has the headers of :mod:`~tgscheduler.console.guard`."""
+        request = Request(
+            method=environ["REQUEST_METHOD"].upper(),
+            path=tuple(environ.get("PATH_INFO", "").split("/")[1:]),
+            headers=wire.headers_of(environ),
+            peer=environ.get("REMOTE_ADDR") or "",
+        )
         try:
-            headers = wire.headers_of(environ)
-            request = replace(request, headers=headers, peer=environ.get("REMOTE_ADDR") or "")
+            length = wire.length_of(environ)
+            body = wire.body_of(environ, None) if length is None else b""  # else its rest would be the next request
             path = wire.segments_of(environ)
-            request = replace(request, path=path, root="../" * (len(path) - 1) or "./")
-            response = self._respond(request, environ)
+            if not path and request.method in ("GET", "HEAD"):
+                raise _to_slash(environ)
+            request = replace(request, path=path if path != ("",) else (), root="../" * (len(path) - 1) or "./")
+            route, found = self._table.find(request.method, request.path)
+            request = self._admitted(request, route)
+            if length and route.is_unsafe:
+                body = wire.body_of(environ, length)
+            request = self._read(request, route, found, environ.get("QUERY_STRING", ""), body)
+            response = route.handler(self.console, request)
         except Problem as problem:
             response = self._refusal(request, problem)
+        except StoreError as error:
+            log.warning("The console could not read the store: %s", error)
+            response = self._refusal(request, Problem(503, "The store does not answer", str(error)))
         except Exception:
-            log.exception("The console failed at %s %s", request.method, "/".join(request.path))
-            response = self._refusal(request, Problem(500, detail="The server's log has the reason."))
+            log.exception("The console failed at %s %s", request.method, printable("/".join(request.path), 200))
+            response = self._refusal(request, Problem(500, detail="The log of the server has the reason."))
         response.headers = {**guard.HEADERS, **response.headers}
         return response
 
-    def _respond(self, request: Request, environ: Mapping[str, Any]) -> Response:
-        route, path = self.table.find(request.method, request.path)
-        caller = None if route.role == "public" else caller_of(self.console, request)
-        request = replace(request, caller=caller, cookies=wire.cookies_of(request.headers))
-        request = replace(request, query=wire.query_of(environ), **self._body(route, request, environ))
-        request = replace(request, arguments=arguments_of(route, request, path))
-        return route.handler(self.console, request)
+    def _admitted(self, request: Request, route: Route) -> Request:
+        """Return the request with its caller, without its secrets; raise a Problem if it must not be answered."""
+        request = replace(request, cookies=wire.cookies_of(request.headers))
+        if route.role != "public":
+            settings = self.console.settings
+            guard.check_host(request, settings.hosts, self._server)
+            guard.check_origin(request, route)
+            caller = self._access.caller(request, settings, self._server)
+            request = replace(request, caller=caller)
+            if route.is_unsafe and settings.read_only:
+                raise Problem(403, "Read only", "tg.scheduler.console.read_only is True: nothing can be changed here.")
+            if route.role == "operator" and caller.role != "operator":
+                raise Problem(403, "Operators only", f"{caller.name} is a viewer, who may look and not act.")
+        headers = {name: value for name, value in request.headers.items() if name not in _SECRET_HEADERS}
+        return replace(request, headers=headers)
 
-    def _body(self, route: Route, request: Request, environ: Mapping[str, Any]) -> dict[str, Any]:
-        body = wire.body_of(environ) if route.is_unsafe else b""
-        if not body:
-            return {}
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        expected = wire.JSON if route.is_api else wire.FORM
-        if kind != expected:
-            raise Problem(415, detail=f"Expected a body of type {expected}, got {kind[:100]!r}.")
-        return {"json": wire.json_of(body)} if route.is_api else {"form": wire.form_of(body)}
+    def _read(self, request: Request, route: Route, path: dict[str, Any], query: str, body: bytes) -> Request:
+        """Return the request with its query, its body and the arguments that the route declares."""
+        if not wire.accepts(request.headers, route.media_types):
+            raise Problem(406, detail=f"This is made as {' or '.join(route.media_types)} only.")
+        request = replace(request, query=wire.pairs(query, "query"))
+        if body and route.is_unsafe:
+            wire.check_type(request.headers, wire.JSON if route.is_api else wire.FORM)
+            parsed = {"json": wire.json_of(body)} if route.is_api else {"form": wire.form_of(body)}
+            request = replace(request, **parsed)
+        return replace(request, arguments=arguments_of(route, request, path))
 
     def _refusal(self, request: Request, problem: Problem) -> Response:
         if not request.is_api:
@@ -63,6 +93,13 @@ class Service:
                 page = self.console.render(request, "problem.html", problem=problem)
                 page.status, page.headers = problem.status, {**page.headers, **problem.headers}
                 return page
-            except Exception:  # the page of a problem must not depend on what failed
+            except Exception:  # such as the failure that the problem is about
                 log.debug("No page for %s", problem, exc_info=True)
         return problem_response(request, problem)
+
+
+def _to_slash(environ: wire.Environ) -> Problem:
+    """Return the redirect from ``/scheduler`` to ``/scheduler/``, below which all links are relative."""
+    query = environ.get("QUERY_STRING")
+    place = environ["SCRIPT_NAME"].rpartition("/")[2] + "/" + (f"?{query}" if query else "")
+    return Problem(307, "The console is below this path", f"Go on to {place}", {"Location": place})

@@ -1,7 +1,7 @@
 """The one table of routes."""
 
 from tgscheduler.console import public
-from tgscheduler.console.pages import display
+from tgscheduler.console.pages import display, schedule
 from tgscheduler.console.routes import Table
 
-TABLE = Table((*public.ROUTES, *display.ROUTES))
+TABLE = Table((*public.ROUTES, *schedule.ROUTES, *display.ROUTES))

@@ -51,6 +51,11 @@ class Times:
                 pass  # a browser may know a zone that the server's data does not
         return cls(zones.zone(server), "server", now)
 
+    @property
+    def offset(self) -> int:
+        """The seconds by which the reader's zone is ahead of UTC now."""
+        return zones.offset(math.floor(self.now), self.tz)
+
     def wall(self, moment: float) -> datetime:
         """Return a moment as an aware datetime in the reader's zone, to the second."""
         return (_EPOCH + timedelta(seconds=math.floor(moment))).astimezone(self.tz)

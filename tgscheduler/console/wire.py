@@ -5,8 +5,7 @@ What is malformed is a Problem. A part is parsed when it is asked for, so a refu
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from http.cookies import CookieError, SimpleCookie
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -21,7 +20,8 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
 _BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://[^/]*", re.IGNORECASE)
+#: What a proxy may send before the path.
+_AUTHORITY = re.compile(r"^https?://[^/?]*", re.IGNORECASE)
 
 
 def headers_of(environ: Environ) -> dict[str, str]:
@@ -44,7 +44,7 @@ def segments_of(environ: Environ) -> tuple[str, ...]:
     something in between has rewritten the path.
     """
     mount = _parts(environ.get("SCRIPT_NAME", ""))
-    raw = _SCHEME.sub("", environ.get("REQUEST_URI") or environ.get("RAW_URI") or "", count=1).partition("?")[0]
+    raw = _AUTHORITY.sub("", environ.get("REQUEST_URI") or environ.get("RAW_URI") or "").partition("?")[0]
     sent = [_decoded(part, "path") for part in raw.split("/")[1:]]
     if sent[: len(mount)] == mount:
         return tuple(sent[len(mount) :])
@@ -56,17 +56,35 @@ def _parts(script_name: str) -> list[str]:
     return decoded.split("/")[1:] if decoded.strip("/") else []
 
 
-def query_of(environ: Environ) -> dict[str, list[str]]:
-    """Return the values of the query by name."""
-    return pairs(environ.get("QUERY_STRING", ""), "query")
-
-
 def cookies_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the cookies; none if they are malformed, because they hold display choices only."""
-    try:
-        return {name: each.value for name, each in SimpleCookie(headers.get("cookie", "")).items()}
-    except CookieError:
-        return {}
+    """Return the cookies; what is malformed is left out, because they hold display choices only."""
+    pairs = (pair.partition("=") for pair in headers.get("cookie", "").split(";"))
+    return {name.strip(): value.strip().strip('"') for name, separator, value in pairs if separator}
+
+
+def accepts(headers: Mapping[str, str], types: tuple[str, ...]) -> bool:
+    """Return whether the Accept header allows one of some media types; without one all are."""
+    wanted = _weighed(headers.get("accept", ""))
+    return not wanted or any(_includes(each, made) for each in wanted for made in types)
+
+
+def takes_gzip(environ: Environ) -> bool:
+    """Return whether the answer may be compressed."""
+    return "gzip" in _weighed(environ.get("HTTP_ACCEPT_ENCODING", ""))
+
+
+def _weighed(text: str) -> list[str]:
+    """Return what a list such as ``text/html, */*;q=0.8`` names, but for what it refuses by ``q=0``."""
+    named = []
+    for each in filter(None, text.lower().replace(" ", "").split(",")):
+        name, *parameters = each.split(";")
+        if not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters):
+            named.append(name)
+    return named or ([""] if text.strip() else [])
+
+
+def _includes(accepted: str, made: str) -> bool:
+    return "*/*" in (accepted, made) or accepted in (made, f"{made.partition('/')[0]}/*")
 
 
 def pairs(text: str, where: str) -> dict[str, list[str]]:
@@ -78,34 +96,48 @@ def pairs(text: str, where: str) -> dict[str, list[str]]:
     return found
 
 
-def body_of(environ: Environ) -> bytes:
-    """Return the whole body; raise a Problem 413 if it is too large, 400 if it ends early."""
-    stream = environ["wsgi.input"]
-    if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("wsgi.input_terminated"):
-        body = _read(stream.read, LARGEST_BODY + 1)
-        if len(body) > LARGEST_BODY:
-            raise _too_large()
-        return body
-    text = environ.get("CONTENT_LENGTH") or "0"
-    if not (text.isascii() and text.isdigit()):
-        raise Problem(400, detail=f"Expected a Content-Length that is a whole number, got {text!r}.")
-    if int(text) > LARGEST_BODY:
+def is_chunked(environ: Environ) -> bool:
+    """Return whether the body is sent in chunks, so that only reading it tells its end."""
+    return bool(environ.get("HTTP_TRANSFER_ENCODING"))
+
+
+def length_of(environ: Environ) -> int | None:
+    """Return the length of the body, None in chunks; raise a Problem 400 or 413 before anything of it is read."""
+    text = environ.get("CONTENT_LENGTH") or ""
+    if is_chunked(environ):
+        if text or not environ.get("wsgi.input_terminated"):
+            raise Problem(400, detail="Expected a Content-Length or a Transfer-Encoding of HTTP/1.1, not both.")
+        return None
+    if not re.fullmatch("[0-9]*", text):
+        raise Problem(400, detail=f"Expected a Content-Length that is a whole number, got {text[:100]!r}.")
+    if len(text) > 10 or int(text or 0) > LARGEST_BODY:
         raise _too_large()
-    body = _read(stream.read, int(text))
-    if len(body) < int(text):
-        raise Problem(400, detail=f"Expected a body of {text} bytes (Content-Length), got {len(body)}.")
-    return body
+    return int(text or 0)
 
 
-def _read(read: Callable[[int], bytes], size: int) -> bytes:
+def body_of(environ: Environ, length: int | None) -> bytes:
+    """Return the whole body; raise a Problem 413 if it is too large, 400 if it ends early."""
     try:
-        return read(size) if size else b""
-    except (OSError, ValueError) as error:  # a timeout, a lost connection, or chunks that are malformed
-        raise Problem(400, detail="The body could not be read to its end.") from error
+        body = environ["wsgi.input"].read(LARGEST_BODY + 1 if length is None else length) if length != 0 else b""
+    except (OSError, ValueError):  # a timeout, a lost connection, or malformed chunks
+        raise Problem(400, detail="The body could not be read to its end.") from None
+    if len(body) > LARGEST_BODY:
+        raise _too_large()
+    if length is not None and len(body) < length:
+        raise Problem(400, detail=f"Expected a body of {length} bytes (Content-Length), got {len(body)}.")
+    return bytes(body)
 
 
 def _too_large() -> Problem:
     return Problem(413, "Body too large", f"Expected a body of at most {LARGEST_BODY} bytes.")
+
+
+def check_type(headers: Mapping[str, str], expected: str) -> None:
+    """Raise a Problem 415 for a body of another media type, charset or encoding."""
+    kind, _, parameters = headers.get("content-type", "").lower().replace(" ", "").partition(";")
+    is_plain = parameters.strip('"') in ("", "charset=utf-8", 'charset="utf-8') and "content-encoding" not in headers
+    if kind != expected or not is_plain:
+        raise Problem(415, detail=f"Expected a body of type {expected}, in UTF-8 and without a Content-Encoding.")
 
 
 def form_of(body: bytes) -> dict[str, list[str]]:
@@ -140,6 +172,9 @@ def _decoded(text: str, where: str) -> str:
 
 def _utf8(data: bytes, where: str) -> str:
     try:
-        return data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise Problem(400, detail=f"Expected UTF-8 in the {where}.") from None
+    if "\0" in text:
+        raise Problem(400, detail=f"The {where} has a NUL, which no name and no value has.")
+    return text

@@ -151,6 +151,10 @@ class Reader:
     def _view(self, run: object) -> RunView:
         return redacted(RunView.of(run), self._redactor)  # type: ignore[arg-type]
 
+    def counts(self, since: float | None = None) -> dict[str, int]:
+        """Return how many occurrences are in each state; ``since``: only those due in that hour or later."""
+        return self.scheduler.counts(since)
+
     # -- fires -------------------------------------------------------------------------------------------------------
 
     def fires(self, since: float, until: float, names: Collection[str] | None = None, most: int = 60) -> Fires:
