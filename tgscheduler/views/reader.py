@@ -139,14 +139,20 @@ class Reader:
     def runs(
         self,
         task: str | None = None,
-        state: str | None = None,
+        state: str | Collection[str] | None = None,
         since: float | None = None,
-        before: str | None = None,
+        before: str | float | None = None,
         limit: int = 50,
     ) -> RunPage:
-        """Return a page of runs; ``before``: the cursor of the page before."""
-        found = self.scheduler.runs(task, state, since, None, limit)
-        return RunPage([self._view(run) for run in found], None)
+        """Return a page of runs in these states; ``before``: the cursor of the page before, or a moment."""
+        found = self.scheduler.runs(task, state, since, before, limit + 1)
+        following = found[limit - 1].cursor if len(found) > limit else None
+        return RunPage([self._view(run) for run in found[:limit]], following)
+
+    def run(self, id: str) -> RunView | None:
+        """Return the run of that id, None if there is none, or none any more."""
+        found = self.scheduler.run(id)
+        return None if found is None else self._view(found)
 
     def _view(self, run: object) -> RunView:
         return redacted(RunView.of(run), self._redactor)  # type: ignore[arg-type]
