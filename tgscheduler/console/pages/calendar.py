@@ -1,0 +1,171 @@
+"""Calendar: a month, a cell a day: what came of the past, what is to come, and what falls together."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from tgscheduler.console.console import Console
+from tgscheduler.console.http import Problem, Request, Response
+from tgscheduler.console.render import times_of
+from tgscheduler.console.routes import Parameter, Route
+from tgscheduler.views import BAD_STATES, UNRUN_STATES, DayView, Fires, FireView
+
+#: Years that a calendar shows.
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+
+#: Maximum number of tasks that are looked at for collisions, and of the fires of one of them in a day: a task that
+#: fires more often meets every other one.
+COMPARED = 40
+SELDOM = 4
+
+#: Maximum number of fires of one task that are found for the list of a day.
+LISTED = 100
+
+
+class Cell(NamedTuple):
+    """One day of the calendar."""
+
+    day: DayView
+    in_month: bool
+    is_today: bool
+    ok: int
+    bad: int
+    unrun: int
+    #: The minutes in which more than one task fires.
+    together: int
+
+    @property
+    def next_date(self) -> date:
+        """The date of the day after."""
+        return self.day.date + timedelta(days=1)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was due, and nothing will be."""
+        return not (self.day.fires or sum(self.day.counts.values()))
+
+
+def show(console: Console, request: Request) -> Response:
+    """Show a month, and below it one of its days if that is asked for."""
+    times, reader = times_of(console, request), console.reader
+    today = times.wall(times.now).date()
+    month = _month(request.arguments["month"]) or today.replace(day=1)
+    first = month - timedelta(days=month.weekday())
+    weeks = -(-((_after(month) - first).days) // 7)
+    days = reader.days(first, 7 * weeks, times.tz.key)
+    together = _together(console, days)
+    cells = [
+        Cell(
+            day,
+            day.date.month == month.month,
+            day.date == today,
+            day.counts.get("ok", 0),
+            sum(day.counts.get(state, 0) for state in BAD_STATES),
+            sum(day.counts.get(state, 0) for state in UNRUN_STATES),
+            together[day.date],
+        )
+        for day in days
+    ]
+    chosen = _chosen(request.arguments["day"], cells)
+    fires = _fires(console, chosen)
+    return console.render(
+        request,
+        "calendar.html",
+        month=month,
+        before=_before(month),
+        after=_after(month),
+        weeks=[cells[place : place + 7] for place in range(0, len(cells), 7)],
+        bad=sum(cell.bad for cell in cells if cell.in_month),
+        bad_states=BAD_STATES,
+        seldom=SELDOM,
+        unrun_states=UNRUN_STATES,
+        chosen=chosen,
+        rows=_by_task(fires.items),
+        meetings=_meetings(fires.items),
+        dense=fires.dense,
+        faults=fires.faults,
+    )
+
+
+def _month(text: str | None) -> date | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text, re.ASCII)
+    if found is None or not FIRST_YEAR <= int(found[1]) <= LAST_YEAR:
+        expected = f"one from {FIRST_YEAR}-01 to {LAST_YEAR}-12, such as 2026-11"
+        raise Problem(400, detail=f"month: expected {expected}, got {text[:100]!r}.")
+    return date(int(found[1]), int(found[2]), 1)
+
+
+def _before(month: date) -> date:
+    return (month - timedelta(days=1)).replace(day=1)
+
+
+def _after(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1)
+
+
+def _chosen(text: str | None, cells: Iterable[Cell]) -> Cell | None:
+    if text is None:
+        return None
+    found = next((cell for cell in cells if cell.day.date.isoformat() == text), None)
+    if found is None:
+        raise Problem(400, detail=f"day: expected one of the month, such as 2026-11-25, got {text[:100]!r}.")
+    return found
+
+
+def _fires(console: Console, chosen: Cell | None) -> Fires:
+    """Return the fires to come on the day that is asked for, none if none is."""
+    if chosen is None:
+        return Fires([], frozenset(), {})
+    return console.reader.fires(max(chosen.day.begin, console.reader.now), chosen.day.end, most=LISTED)
+
+
+def _together(console: Console, days: list[DayView]) -> Counter[date]:
+    """Return, by day, the number of minutes to come in which more than one task fires."""
+    found: Counter[date] = Counter()
+    now = console.reader.now
+    ahead = [day for day in days if day.end > now]
+    if not ahead:
+        return found
+    names = [task.name for task in console.reader.tasks()[:COMPARED]]
+    fires = console.reader.fires(max(ahead[0].begin, now), ahead[-1].end, names, SELDOM * len(ahead))
+    for day in ahead:
+        of_day = (fire for fire in fires.items if day.begin <= fire.fire_at < day.end and fire.task not in fires.dense)
+        found[day.date] = len(_meetings(of_day))
+    return found
+
+
+def _meetings(fires: Iterable[FireView]) -> list[tuple[float, list[str]]]:
+    """Return the minutes of a day (POSIX seconds of their beginning) in which tasks meet, and these tasks."""
+    minutes: defaultdict[float, dict[str, None]] = defaultdict(dict)
+    for name, found in _by_task(fires):
+        if len(found) <= SELDOM:
+            for fire in found:
+                minutes[fire.fire_at // 60 * 60][name] = None
+    return [(minute, list(names)) for minute, names in sorted(minutes.items()) if len(names) > 1]
+
+
+def _by_task(fires: Iterable[FireView]) -> list[tuple[str, list[FireView]]]:
+    """Return the fires of each task, in the order of their first ones."""
+    found: defaultdict[str, list[FireView]] = defaultdict(list)
+    for fire in fires:
+        found[fire.task].append(fire)
+    return list(found.items())
+
+
+ROUTES = (
+    Route(
+        "GET",
+        "calendar",
+        show,
+        "viewer",
+        "A month: fires to come, what became of the past, and collisions.",
+        (
+            Parameter("month", doc="The month, such as 2026-11; the present one if there is none."),
+            Parameter("day", doc="A day of it whose fires are listed, such as 2026-11-25."),
+        ),
+    ),
+)
