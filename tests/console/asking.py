@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urlencode
 
 from tgscheduler.console.app import App
+from tgscheduler.console.table import TABLE
 
 
 class Answer(NamedTuple):
@@ -25,8 +26,10 @@ class Answer(NamedTuple):
 class Client:
     """Asks a console, as a peer on this host unless told otherwise."""
 
-    def __init__(self, console, script_name="/scheduler", peer="127.0.0.1", host="127.0.0.1:8080", headers=()):
-        self.app = App(console)
+    def __init__(
+        self, console, script_name="/scheduler", peer="127.0.0.1", host="127.0.0.1:8080", headers=(), table=TABLE
+    ):
+        self.app = App(console, table)
         self.script_name, self.peer, self.host, self.headers = script_name, peer, host, dict(headers)
 
     def get(self, path="", **options):
@@ -55,7 +58,7 @@ class Client:
         }  # fmt: skip
         for name, value in {**self.headers, **dict(headers)}.items():
             key = name.upper().replace("-", "_")
-            sent[key if key.startswith("CONTENT_") else f"HTTP_{key}"] = value
+            sent[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
         sent.update(environ)
         begun = []
         body = b"".join(self.app(sent, lambda status, headers: begun.append((status, headers))))

@@ -17,6 +17,7 @@ from tgscheduler.console import wire
 from tgscheduler.console.access import find_function
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Response
+from tgscheduler.console.routes import Table
 from tgscheduler.console.service import Service
 from tgscheduler.console.settings import ConsoleSettings
 from tgscheduler.console.table import TABLE
@@ -33,9 +34,9 @@ _TEXTS = ("text/", "application/json", "application/problem+json", "image/svg+xm
 class App:
     """Answers WSGI requests."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, table: Table = TABLE) -> None:
         self.console = console
-        self._service = Service(console, TABLE, _Server())
+        self._service = Service(console, table, _Server())
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Answer one request."""

@@ -1,5 +1,6 @@
 """The values that a route declares, read from a request and checked."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -83,7 +84,10 @@ def _checked(each: Parameter, value: Any, status: int) -> Any:
 
 
 def _string(value: Any) -> str | None:
-    return value if isinstance(value, str) and len(value) <= LONGEST and "\0" not in value else None
+    if not isinstance(value, str) or len(value) > LONGEST or "\0" in value:
+        return None
+    value.encode("utf-8")  # an error for half a surrogate pair, which JSON can spell
+    return value
 
 
 def _integer(value: Any) -> int | None:
@@ -95,7 +99,8 @@ def _integer(value: Any) -> int | None:
 def _number(value: Any) -> float | None:
     if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(\.[0-9]{1,18})?", value):
         return float(value)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
 
 
 def _boolean(value: Any) -> bool | None:

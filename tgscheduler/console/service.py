@@ -42,7 +42,7 @@ class Service:
             path = wire.segments_of(environ)
             if not path and request.method in ("GET", "HEAD"):
                 raise _to_slash(environ)
-            request = replace(request, path=path if path != ("",) else (), root="../" * (len(path) - 1) or "./")
+            request = replace(request, path=path, root="../" * (len(path) - 1) or "./")
             route, found = self._table.find(request.method, request.path)
             request = self._admitted(request, route)
             if length and route.is_unsafe:
