@@ -76,8 +76,9 @@ FLOORS = {
     "F6": [
         *("console.http", "console.settings", "console.wire", "console.notices"),
         *("console.times", "console.svg", "console.assets", "console.render"),
-        *("console.console", "console.routes"),
+        *("console.replays", "console.console", "console.routes"),
         *("console.arguments", "console.guard", "console.logins", "console.access"),
+        *("console.actions", "console.shapes", "console.api", "console.openapi"),
         *(
             "console.public",
             "console.pages",

@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any
 
 from tgscheduler.console.http import Problem, Request
 from tgscheduler.console.routes import Parameter, Route
+from tgscheduler.moments import FORMS
 
 #: Maximum length of a text (characters).
 LONGEST = 4096
@@ -20,12 +20,17 @@ def arguments_of(route: Route, request: Request, path: Mapping[str, Any]) -> dic
     if route.is_api:
         _refuse_unknown(request.query, declared, 400)
     for each in declared:
-        found[each.name] = _value(each, request.query.get(each.name, []), 400)
+        found[each.name] = _value(each, _filled(route, request.query.get(each.name, [])), 400)
     if route.is_unsafe:
         given = _body(route, request)
         for each in route.body:
-            found[each.name] = _value(each, given.get(each.name, []), 422)
+            found[each.name] = _value(each, _filled(route, given.get(each.name, [])), 422)
     return found
+
+
+def _filled(route: Route, values: list[Any]) -> list[Any]:
+    """Return the values that were given: a field of a form that is left empty is not."""
+    return values if route.is_api else [value for value in values if value != ""]
 
 
 def _body(route: Route, request: Request) -> Mapping[str, list[Any]]:
@@ -37,9 +42,7 @@ def _body(route: Route, request: Request) -> Mapping[str, list[Any]]:
     if not isinstance(request.json, dict):
         raise Problem(422, detail="Expected a JSON object as the body.")
     _refuse_unknown(request.json, list(route.body), 422)
-    return {
-        name: value if isinstance(value, list) else [value] for name, value in request.json.items() if value is not None
-    }
+    return {name: [value] for name, value in request.json.items() if value is not None}
 
 
 def _refuse_unknown(given: Mapping[str, Any], declared: list[Parameter], status: int) -> None:
@@ -53,7 +56,6 @@ def _refuse_unknown(given: Mapping[str, Any], declared: list[Parameter], status:
 
 
 def _value(each: Parameter, given: list[Any], status: int) -> Any:
-    given = [value for value in given if value != ""]
     if not given:
         if each.required:
             raise Problem(status, detail=f"Expected {each.name}: {each.doc}", parameter=each.name)
@@ -70,6 +72,9 @@ def _checked(each: Parameter, value: Any, status: int) -> Any:
         parsed = parse(value)
     except (ValueError, TypeError, OverflowError):
         parsed = None
+    if each.choices:
+        expected = f"one of {', '.join(each.choices)}"
+        parsed = parsed if parsed in each.choices else None
     low, high = each.least, each.most
     if parsed is not None and not isinstance(parsed, str):
         if (low is not None and parsed < low) or (high is not None and parsed > high):
@@ -107,12 +112,9 @@ def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else {"true": True, "1": True, "false": False, "0": False}.get(value)
 
 
-def _time(value: Any) -> float | None:
-    number = _number(value)
-    if number is not None:
-        return number
-    moment = datetime.fromisoformat(value)
-    return moment.timestamp() if moment.tzinfo else None
+def _time(value: Any) -> str | float | None:
+    """Return a moment as it is written: the handler knows the zone."""
+    return _string(value) if isinstance(value, str) else _number(value)
 
 
 #: What each kind expects, and what parses it: None, or an error, if it is something else.
@@ -121,5 +123,5 @@ _KINDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "integer": ("a whole number", _integer),
     "number": ("a number", _number),
     "boolean": ("true or false", _boolean),
-    "time": ("a time such as 2026-11-25T09:00:00+01:00, or POSIX seconds", _time),
+    "time": (FORMS, _time),
 }

@@ -1,11 +1,13 @@
 """The console of one scheduler: what its handlers are given beside the request."""
 
+import threading
 from functools import cached_property
 from typing import Any
 
 from tgscheduler.console import render
 from tgscheduler.console.http import Request, Response
 from tgscheduler.console.notices import Notices
+from tgscheduler.console.replays import Replays
 from tgscheduler.console.settings import ConsoleSettings, configured
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.views import Reader
@@ -18,6 +20,9 @@ class Console:
         self.scheduler = scheduler
         self.title = "Scheduler"
         self.notices = Notices()
+        #: Held while a client of the API changes what it has read.
+        self.changing = threading.Lock()
+        self.replays = Replays()
         self._settings = settings
 
     @property

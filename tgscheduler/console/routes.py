@@ -8,7 +8,7 @@ A path is relative to the mount. ``{name}`` is one decoded segment, so a name ma
 all segments that are left. A segment that is spelled out goes before a parameter.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from tgscheduler.console.console import Console
@@ -21,7 +21,7 @@ class Parameter(NamedTuple):
     """A named value of a request, and what it may be."""
 
     name: str
-    where: Literal["path", "query", "body"] = "query"
+    where: Literal["path", "query", "header", "body"] = "query"
     kind: str = "string"
     doc: str = ""
     required: bool = False
@@ -29,6 +29,7 @@ class Parameter(NamedTuple):
     default: Any = None
     least: float | None = None
     most: float | None = None
+    choices: tuple[str, ...] = ()
 
 
 class Route(NamedTuple):
@@ -68,6 +69,9 @@ class Table:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._routes = [(tuple(route.path.split("/")), route) for route in routes]
+
+    def __iter__(self) -> Iterator[Route]:
+        return (route for _, route in self._routes)
 
     def find(self, method: str, path: tuple[str, ...]) -> tuple[Route, dict[str, Any]]:
         """Return the route and the values of its path; raise a Problem 404, or 405 with the methods that there are."""

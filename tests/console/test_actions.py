@@ -1,0 +1,227 @@
+"""The verbs: what they do, what they say, whom they refuse."""
+
+import math
+
+import pytest
+from helpers import HOUR, NOON, noop
+
+from tgscheduler.console import actions
+from tgscheduler.console.actions import VERBS, describe, perform
+from tgscheduler.console.console import Console
+from tgscheduler.console.http import Caller, Problem
+from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.testing import TickedScheduler
+from tgscheduler.timetable.policy import Retry
+
+ANNA = Caller("anna", "operator", "user")
+GUEST = Caller("guest", "viewer", "user")
+
+
+def fail():
+    raise ValueError("no")
+
+
+@pytest.fixture
+def ticked():
+    scheduler = TickedScheduler(start=NOON, timezone="Europe/Berlin")
+    scheduler.add_interval_task(noop, 60, taskname="report")
+    scheduler.add_cron_task(fail, "0 * * * *", taskname="feed", timezone="America/New_York")
+    return scheduler
+
+
+def do(console, verb, **arguments):
+    return perform(console, ANNA, "192.0.2.1", verb, **arguments)
+
+
+def refusal(console, verb, caller=ANNA, **arguments):
+    with pytest.raises(Problem) as caught:
+        perform(console, caller, "192.0.2.1", verb, **arguments)
+    return caught.value.status, caught.value.detail
+
+
+def test_a_task_is_paused_until_a_time_of_day_in_its_zone(ticked, console):
+    outcome = do(console, "pause", task="feed", until="09:00")
+    assert outcome.text == "feed is paused until Sun 2025-06-01 09:00:00 EDT (-04:00), America/New_York."
+    assert (outcome.changed, outcome.task) == (True, "feed")
+    assert ticked.view("feed").paused_until == NOON + HOUR
+    again = do(console, "pause", task="feed", until=NOON + HOUR)
+    assert (again.changed, again.text) == (False, outcome.text.replace("is", "was", 1)[:-1] + " already.")
+
+
+def test_the_zone_of_a_time_may_be_named(ticked, console):
+    outcome = do(console, "pause", task="feed", until="2025-06-02 09:00", timezone="Europe/Berlin")
+    assert outcome.text == "feed is paused until Mon 2025-06-02 09:00:00 CEST (+02:00), Europe/Berlin."
+
+
+def test_a_pause_without_an_end_lasts_until_it_is_resumed(ticked, console):
+    assert do(console, "pause", task="report").text == "report is paused until it is resumed."
+    assert ticked.view("report").paused_until == math.inf
+    assert do(console, "resume", task="report").text == "report is resumed."
+    again = do(console, "resume", task="report")
+    assert (again.changed, again.text) == (False, "report was not paused.")
+
+
+def test_a_task_that_is_resumed_while_all_are_paused_waits_for_these(ticked, console):
+    do(console, "pause_all")
+    do(console, "pause", task="report")
+    said = "report is resumed. All tasks are paused: it runs when these are resumed."
+    assert do(console, "resume", task="report").text == said
+
+
+def test_all_tasks_are_paused_and_resumed(ticked, console):
+    assert do(console, "pause_all", until="15:00").text == (
+        "All tasks are paused until Sun 2025-06-01 15:00:00 CEST (+02:00), Europe/Berlin."
+    )
+    assert not do(console, "pause_all", until="15:00").changed
+    ticked.tick(300)
+    assert ticked.counts()["ok"] == 0
+    assert do(console, "resume_all").text == "All tasks are resumed."
+    assert do(console, "resume_all") == ("Nothing was paused.", False, None, None)
+
+
+def test_a_task_runs_now_beside_its_timetable(ticked, console):
+    outcome = do(console, "run", task="feed")
+    assert (outcome.text, outcome.run.task, outcome.run.due) == ("feed was started.", "feed", NOON)
+    ticked.tick()
+    assert ticked.run(outcome.run.id).state == "failed"
+
+
+def test_a_task_gets_another_timetable_as_text(ticked, console):
+    outcome = do(console, "reschedule", task="report", timetable="mon-fri 09:00")
+    assert outcome.text == (
+        "report fires on weekdays (Mon-Fri) at 09:00, Europe/Berlin from now on; "
+        "the next time is Mon 2025-06-02 09:00:00 CEST (+02:00), Europe/Berlin."
+    )
+    again = do(console, "reschedule", task="report", timetable="mon,tue,wed,thu,fri 9:00")
+    assert (again.changed, again.text) == (False, "report had that timetable already.")
+    assert console.reader.task("report").next_due == NOON + 19 * HOUR
+
+
+def test_a_failed_run_is_run_again_as_another_one(ticked, console):
+    ticked.tick(HOUR)
+    failed = ticked.runs("feed")[0]
+    outcome = do(console, "rerun", run=failed.id)
+    assert outcome.run.id != failed.id
+    ticked.tick()
+    assert [run.state for run in ticked.runs("feed")] == ["failed", "failed"]
+
+
+def test_a_run_that_went_well_is_not_run_again(ticked, console):
+    ticked.tick(60)
+    status, detail = refusal(console, "rerun", run=ticked.runs("report")[0].id)
+    assert (status, detail.endswith("this one is ok.")) == (409, True)
+
+
+def test_a_run_that_waits_is_cancelled(ticked, console):
+    ticked.add_interval_task(fail, 1000, taskname="retried", retry=Retry(1, delay=60))
+    ticked.tick()
+    waiting = ticked.runs("retried", "waiting")[0]
+    outcome = do(console, "cancel", run=waiting.id)
+    assert (outcome.text, outcome.run.state) == ("This run of retried is cancelled.", "cancelled")
+    again = do(console, "cancel", run=waiting.id)
+    assert (again.changed, again.text) == (False, "This run of retried was cancelled already.")
+
+
+def test_a_run_that_has_ended_is_not_cancelled(ticked, console):
+    ticked.tick(60)
+    status, detail = refusal(console, "cancel", run=ticked.runs("report")[0].id)
+    assert status == 409
+    assert detail.startswith("This run of report cannot be cancelled: it has ended (ok), Sun 2025-06-01 14:01:00 CEST")
+
+
+@pytest.mark.parametrize("verb", [verb for verb, row in VERBS.items() if row.needs == "task"])
+def test_what_is_not_there_or_has_ended_is_refused(ticked, console, verb):
+    assert refusal(console, verb, task="nothing", timetable="@daily") == (404, "There is no task 'nothing'.")
+    ticked.tick(60)
+    ticked.cancel("report")
+    status, detail = refusal(console, verb, task="report", timetable="@daily")
+    assert (status, detail) == (409, "'report' has ended, and fires no more; its runs are still on record.")
+
+
+@pytest.mark.parametrize("verb", ["cancel", "rerun"])
+def test_a_run_that_is_not_there_is_refused(console, verb):
+    assert refusal(console, verb, run="no-such")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "until", ["11:99", "yesterday", "2025-06-01 13:59", NOON, -1, 1e300, math.nan, True, [], "now"]
+)
+def test_a_moment_that_is_none_or_past_is_refused(ticked, console, until):
+    status, detail = refusal(console, "pause", task="report", until=until)
+    assert (status, detail.startswith("until: ")) == (422, True)
+    assert refusal(console, "pause_all", until=until)[0] == 422
+    assert ticked.view("report").held_until == -math.inf
+
+
+def test_an_unknown_zone_is_refused(console):
+    assert refusal(console, "pause", task="report", until="15:00", timezone="Berlin") == (
+        422, "'Berlin' is no time zone; did you mean 'Europe/Berlin'?",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["", "61 * * * *", "mon-fri", "os.system", "every 0 s", "0 0 30 2 *", "@never"])
+def test_a_timetable_that_is_none_is_refused(ticked, console, line):
+    before = ticked.view("report").trigger
+    status, detail = refusal(console, "reschedule", task="report", timetable=line)
+    assert (status, bool(detail)) == (422, True)
+    assert ticked.view("report").trigger == before
+
+
+def test_nothing_runs_while_the_scheduler_does_not(console, ticked):
+    ticked.stop()
+    assert refusal(console, "run", task="report")[0] == 409
+
+
+# -- who may --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("caller", [GUEST, GUEST._replace(via="token"), None])
+@pytest.mark.parametrize("verb", VERBS)
+def test_only_operators_change_anything(console, caller, verb):
+    assert refusal(console, verb, caller)[0] == 403
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_console_that_only_reads_changes_nothing(ticked, verb):
+    console = Console(ticked, ConsoleSettings(read_only=True))
+    status, detail = refusal(console, verb)
+    assert (status, detail) == (403, "This console only reads: tg.scheduler.console.read_only is True.")
+
+
+# -- what they say before -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "said"),
+    [
+        ("pause", {"task": "report"}, "report does not run until it is resumed. What comes due meanwhile is recorded"),
+        ("pause", {"task": "report", "until": "15:00"}, "report does not run until Sun 2025-06-01 15:00:00 CEST"),
+        ("resume", {"task": "report"}, "report is not paused by itself: nothing changes."),
+        ("run", {"task": "report"}, "report runs once, at once, with its own arguments. Its timetable goes on"),
+        ("reschedule", {"task": "report", "timetable": "every 5 minutes"}, "report fires every 5 minutes, and no more"),
+        ("pause_all", {"until": "15:00"}, "No task runs until Sun 2025-06-01 15:00:00 CEST (+02:00), Europe/Berlin."),
+        ("resume_all", {}, "Nothing is paused: nothing changes."),
+    ],
+)
+def test_what_a_verb_will_do_is_said_before(console, verb, arguments, said):
+    assert describe(console, verb, **arguments).startswith(said)
+
+
+def test_what_a_verb_will_do_with_a_run_is_said_before(ticked, console):
+    ticked.add_interval_task(fail, 1000, taskname="retried", retry=Retry(1, delay=60))
+    ticked.tick(HOUR)
+    failed = ticked.runs("feed")[0]
+    assert describe(console, "rerun", run=failed.id).endswith("The run that was failed stays on record as it is.")
+    assert describe(console, "cancel", run=failed.id) == "This run of feed has ended (failed): nothing changes."
+    waiting = do(console, "run", task="retried").run
+    said = "This run of retried does not begin, and ends as cancelled."
+    assert describe(console, "cancel", run=waiting.id) == said
+
+
+def test_a_description_changes_nothing(ticked, console):
+    version = ticked.version
+    for verb, row in VERBS.items():
+        if row.needs != "run":
+            describe(console, verb, **({"task": "report"} if row.needs == "task" else {}), timetable="@daily")
+    assert ticked.version == version
+    assert actions.RERUN_STATES

@@ -1,0 +1,356 @@
+"""Actions: the verbs that change a timetable, for pages and the API.
+
+=================  ==========================================================================================
+``pause``          a task does not run until a moment, or until it is resumed
+``resume``         the end of that
+``run``            a task runs once, at once
+``reschedule``     a task gets another timetable, which is given as text
+``cancel``         a run that waits or runs ends as cancelled
+``rerun``          the task of a run that was not ok runs once more
+``pause_all``      no task runs until a moment, or until all are resumed
+``resume_all``     the end of that, and of the pause of every single task
+=================  ==========================================================================================
+
+No verb is a toggle: each says what holds afterwards, and says so if it held before. Whatever is done, and whatever is
+refused because of the state of things, leaves an audit record.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tgscheduler.console.console import Console
+from tgscheduler.console.http import Caller, Problem
+from tgscheduler.errors import NotSupported, SchedulerError, StoreError, WrongProcess
+from tgscheduler.messages import printable, shown
+from tgscheduler.moments import parse_moment
+from tgscheduler.timetable import zones
+from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, RUNNING, SKIPPED, TIMED_OUT, Run
+from tgscheduler.timetable.trigger_phrases import stamp
+from tgscheduler.timetable.triggers import Trigger, in_words
+from tgscheduler.views import RunView, TaskSummary
+
+#: The states of a run whose task may be run again because of it.
+RERUN_STATES = (FAILED, TIMED_OUT, LOST, CANCELLED, MISSED, SKIPPED)
+
+
+class Outcome(NamedTuple):
+    """What an action has done."""
+
+    #: What was done, or that nothing had to be done, as a sentence.
+    text: str
+    changed: bool = True
+    task: str | None = None
+    run: RunView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What an action is asked for, checked against what there is."""
+
+    console: Console
+    timezone: str
+    task: TaskSummary | None = None
+    run: Run | None = None
+    until: float = math.inf
+    trigger: Trigger | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the task."""
+        assert self.task is not None
+        return self.task.name
+
+    @property
+    def end(self) -> float | None:
+        """The end of a pause as the scheduler's verbs take it: None, until it is resumed."""
+        return None if self.until == math.inf else self.until
+
+    def said(self, moment: float) -> str:
+        """Return a moment as wall time, with its zone."""
+        return f"{stamp(moment, zones.zone(self.timezone))}, {self.timezone}"
+
+    def until_said(self, resumed: str) -> str:
+        """Return the end of a pause in words."""
+        return f"until {resumed}" if self.until == math.inf else f"until {self.said(self.until)}"
+
+
+class Verb(NamedTuple):
+    """What a verb needs, how it says what it will do, and how it does it."""
+
+    needs: str
+    describe: Callable[[Order], str]
+    perform: Callable[[Order], Outcome]
+
+
+def perform(console: Console, caller: Caller | None, peer: str, verb: str, **arguments: Any) -> Outcome:
+    """Do what a verb says, and record it; raise a Problem 403, 404, 409 or 422, and change nothing then.
+
+    ``task`` or ``run`` (an id) as the verb needs it; ``until`` for pauses: a text or number for ``parse_moment``;
+    ``timetable`` for ``reschedule``: a text; ``timezone``: the zone of both, None: that of the task.
+    """
+    who = check_permission(console, caller)
+    target = arguments.get("task") or arguments.get("run")
+    try:
+        outcome = _attempt(console, verb, arguments)
+    except Problem as problem:
+        if problem.status == 409:
+            record(console, who, peer, verb, target, f"refused: {problem.detail}")
+        raise
+    console.reader.forget()
+    record(console, who, peer, verb, outcome.task or target, outcome.text)
+    return outcome
+
+
+def describe(console: Console, verb: str, **arguments: Any) -> str:
+    """Return what a verb will do, in sentences; raise a Problem as :func:`perform` would."""
+    return VERBS[verb].describe(order(console, verb, **arguments))
+
+
+def check_permission(console: Console, caller: Caller | None) -> Caller:
+    """Return who asks; raise a Problem 403 for all but operators, and for everyone where the console only reads."""
+    if console.settings.read_only:
+        raise Problem(403, "Read only", "This console only reads: tg.scheduler.console.read_only is True.")
+    if caller is None or caller.role != "operator":
+        who = "a stranger" if caller is None else f"{caller.name}, who is a viewer"
+        raise Problem(403, "Operators only", f"Expected an operator, got {who}: see tg.scheduler.console.operators.")
+    return caller
+
+
+def _attempt(console: Console, verb: str, arguments: dict[str, Any]) -> Outcome:
+    try:
+        return VERBS[verb].perform(order(console, verb, **arguments))
+    except StoreError:
+        raise
+    except (WrongProcess, NotSupported) as error:
+        raise refused(error, 409) from error
+    except SchedulerError as error:
+        raise refused(error) from error
+
+
+def refused(error: Exception, status: int = 422) -> Problem:
+    """Return the problem of a value that the package has refused."""
+    detail = str(error)
+    return Problem(status, detail=detail if detail.endswith(("?", ".")) else f"{detail}.")
+
+
+def record(console: Console, caller: Caller, peer: str, verb: str, target: str | None, outcome: str) -> None:
+    """Leave an audit record: who did what, to what, from where, and what came of it."""
+
+
+def order(
+    console: Console,
+    verb: str,
+    *,
+    task: str | None = None,
+    run: str | None = None,
+    until: object = None,
+    timezone: str | None = None,
+    timetable: str | None = None,
+) -> Order:
+    """Return what a verb is asked for; raise a Problem 404, 409 or 422 if there is no such thing."""
+    needs = VERBS[verb].needs
+    found = _running_task(console, task or "") if needs == "task" else None
+    given = _run(console, run or "") if needs == "run" else None
+    try:
+        zone = timezone or (found.view.timezone if found else console.reader.timezone)
+        zones.zone(zone)
+        reader, end, trigger = console.reader, math.inf, None
+        if until is not None:
+            end = parse_moment("until", until, zone, reader.now, ahead=True)
+            if end <= reader.now:
+                raise Problem(422, detail=f"until: expected a moment to come, got {shown(until)}.")
+        if verb == "reschedule":
+            trigger = reader.parse_timetable(timetable or "", zone)
+    except SchedulerError as error:
+        raise refused(error) from None
+    return Order(console, zone, found, given, end, trigger)
+
+
+def _running_task(console: Console, name: str) -> TaskSummary:
+    found = console.reader.task(name)
+    if found is None or found.view.has_ended:
+        if found is not None or console.reader.runs(task=name, limit=1).items:
+            raise Problem(409, "Ended", f"{shown(name)} has ended, and fires no more; its runs are still on record.")
+        raise Problem(404, "No such task", f"There is no task {shown(name)}.")
+    return found
+
+
+def _run(console: Console, id: str) -> Run:
+    found = console.scheduler.run(id)
+    if found is None:
+        raise Problem(404, "No such run", f"There is no run {shown(id)}: its record may be forgotten.")
+    return found
+
+
+# -- pauses -----------------------------------------------------------------------------------------------------------
+
+
+def _describe_pause(asked: Order) -> str:
+    view = asked.task.view if asked.task else None
+    assert view is not None
+    if view.paused_until == asked.until:
+        return f"{asked.name} is paused so already: nothing changes."
+    said = f"{asked.name} does not run {asked.until_said('it is resumed')}. "
+    said += "It is kept until then." if view.one_shot else "What comes due meanwhile is recorded as skipped."
+    return f"{said} A run that is in progress goes on." if view.in_flight else said
+
+
+def _pause(asked: Order) -> Outcome:
+    changed = asked.console.scheduler.pause(asked.name, asked.end)
+    until = asked.until_said("it is resumed")
+    said = f"{asked.name} is paused {until}." if changed else f"{asked.name} was paused {until} already."
+    return Outcome(said, changed, asked.name)
+
+
+def _describe_resume(asked: Order) -> str:
+    task = asked.task
+    assert task is not None
+    if task.view.paused_until <= task.view.now:
+        return f"{asked.name} is not paused by itself: nothing changes.{_all_paused(asked)}"
+    return f"{asked.name} runs by its timetable again.{_all_paused(asked)}"
+
+
+def _resume(asked: Order) -> Outcome:
+    changed = asked.console.scheduler.resume(asked.name)
+    said = f"{asked.name} is resumed." if changed else f"{asked.name} was not paused."
+    return Outcome(said + _all_paused(asked), changed, asked.name)
+
+
+def _all_paused(asked: Order) -> str:
+    assert asked.task is not None
+    until, now = asked.task.view.all_paused_until, asked.task.view.now
+    return " All tasks are paused: it runs when these are resumed." if until > now else ""
+
+
+def _describe_pause_all(asked: Order) -> str:
+    return (
+        f"No task runs {asked.until_said('all are resumed')}. What comes due meanwhile is recorded as skipped. "
+        "Runs that are in progress go on."
+    )
+
+
+def _pause_all(asked: Order) -> Outcome:
+    changed = asked.console.scheduler.pause_all(asked.end)
+    until = asked.until_said("all are resumed")
+    return Outcome(f"All tasks are paused {until}." if changed else f"All tasks were paused {until} already.", changed)
+
+
+def _describe_resume_all(asked: Order) -> str:
+    paused = [task.name for task in asked.console.reader.tasks() if task.paused_until is not None]
+    if not paused:
+        return "Nothing is paused: nothing changes."
+    return f"All tasks run by their timetables again: {len(paused)} are paused now."
+
+
+def _resume_all(asked: Order) -> Outcome:
+    changed = asked.console.scheduler.resume_all()
+    return Outcome("All tasks are resumed." if changed else "Nothing was paused.", changed)
+
+
+# -- runs -------------------------------------------------------------------------------------------------------------
+
+
+def _describe_run(asked: Order) -> str:
+    task = asked.task
+    assert task is not None
+    said = f"{asked.name} runs once, at once, with its own arguments. Its timetable goes on as it is."
+    if task.view.in_flight:
+        said += {
+            "skip": " A run is in progress: if that has not ended by then, the new one is recorded as skipped.",
+            "queue": " A run is in progress: the new one waits for its end.",
+        }.get(task.view.policy.overlap, " A run is in progress: the new one runs beside it.")
+    return said
+
+
+def _run_now(asked: Order) -> Outcome:
+    if not asked.console.reader.started:
+        raise Problem(409, "Not started", "The scheduler does not run, so nothing can run: start it first.")
+    run = asked.console.scheduler.run_now(asked.name)
+    return Outcome(f"{asked.name} was started.", True, asked.name, RunView.of(run))
+
+
+def _describe_cancel(asked: Order) -> str:
+    run = asked.run
+    assert run is not None
+    if run.ended is not None:
+        return f"This run of {run.task} has ended ({run.state}): nothing changes."
+    if run.state != RUNNING:
+        return f"This run of {run.task} does not begin, and ends as cancelled."
+    task = asked.console.reader.task(run.task)
+    if task is not None and task.view.method == "forked":
+        return f"The process of this run of {run.task} is ended, and the run ends as cancelled."
+    return (
+        f"This run of {run.task} ends as cancelled, and its action is told so; "
+        "an action in a thread cannot be ended, and goes on until it returns."
+    )
+
+
+def _cancel(asked: Order) -> Outcome:
+    run = asked.run
+    assert run is not None
+    if asked.console.scheduler.cancel_run(run):
+        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, RunView.of(run))
+    if run.state == CANCELLED:
+        return Outcome(f"This run of {run.task} was cancelled already.", False, run.task, RunView.of(run))
+    if run.ended is None:
+        raise Problem(409, "Out of reach", f"This run of {run.task} is another process's, which has to cancel it.")
+    ended = asked.said(run.ended)
+    raise Problem(409, "Ended", f"This run of {run.task} cannot be cancelled: it has ended ({run.state}), {ended}.")
+
+
+def _describe_rerun(asked: Order) -> str:
+    run = asked.run
+    assert run is not None
+    return f"{_describe_run(_of_task(asked))} The run that was {run.state} stays on record as it is."
+
+
+def _rerun(asked: Order) -> Outcome:
+    return _run_now(_of_task(asked))
+
+
+def _of_task(asked: Order) -> Order:
+    """Return the order to run the task of a run, if that was not ok."""
+    run = asked.run
+    assert run is not None
+    if run.state not in RERUN_STATES:
+        raise Problem(409, detail=f"Expected a run that was {', '.join(RERUN_STATES)}; this one is {run.state}.")
+    return Order(asked.console, asked.timezone, _running_task(asked.console, run.task))
+
+
+# -- timetables -------------------------------------------------------------------------------------------------------
+
+
+def _describe_reschedule(asked: Order) -> str:
+    assert asked.task is not None
+    assert asked.trigger is not None
+    if asked.trigger == asked.task.view.trigger:
+        return f"{asked.name} has that timetable already: nothing changes."
+    return (
+        f"{asked.name} fires {in_words(asked.trigger)}, and no more {printable(asked.task.timetable)}. "
+        "That holds until the application starts again, with the timetable of its code."
+    )
+
+
+def _reschedule(asked: Order) -> Outcome:
+    assert asked.task is not None
+    assert asked.trigger is not None
+    view = asked.task.view
+    if asked.trigger == view.trigger and not view.manual_due:
+        return Outcome(f"{asked.name} had that timetable already.", False, asked.name)
+    due = asked.console.scheduler.reschedule_task(asked.name, asked.trigger)
+    said = f"{asked.name} fires {in_words(asked.trigger)} from now on; the next time is {asked.said(due)}."
+    return Outcome(said, True, asked.name)
+
+
+VERBS = {
+    "pause": Verb("task", _describe_pause, _pause),
+    "resume": Verb("task", _describe_resume, _resume),
+    "run": Verb("task", _describe_run, _run_now),
+    "reschedule": Verb("task", _describe_reschedule, _reschedule),
+    "cancel": Verb("run", _describe_cancel, _cancel),
+    "rerun": Verb("run", _describe_rerun, _rerun),
+    "pause_all": Verb("all", _describe_pause_all, _pause_all),
+    "resume_all": Verb("all", _describe_resume_all, _resume_all),
+}
