@@ -125,6 +125,7 @@ __all__ = [
     "method",
     "pause",
     "pause_all",
+    "recent_runs",
     "rename_task",
     "reschedule_task",
     "resume",
@@ -265,6 +266,7 @@ get_tasks = _on_default(Scheduler.get_tasks)
 view = _on_default(Scheduler.view)
 views = _on_default(Scheduler.views)
 run = _on_default(Scheduler.run)
+recent_runs = _on_default(Scheduler.recent_runs)
 runs = _on_default(Scheduler.runs)
 counts = _on_default(Scheduler.counts)
 counts_by_task = _on_default(Scheduler.counts_by_task)

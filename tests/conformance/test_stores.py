@@ -110,6 +110,39 @@ def test_a_run_is_found_by_its_id(store, settle):
         store.run(7)
 
 
+def test_the_last_runs_of_many_tasks_are_one_question(store, settle):
+    names = [f"task {number}" for number in range(130)]
+    store.record([ended(name, START + number, "ok", number + 1) for number in range(5) for name in names])
+    assert settle()
+    store.record([ended("task 7", START + 9, "failed"), ended("task 7", START + 2.5, "lost")])
+    found = store.recent_runs([*names, "nobody"], 3)
+    assert set(found) == {*names, "nobody"}
+    assert dues(found["task 7"]) == [9.0, 4.0, 3.0]
+    assert [run.state for run in found["task 7"]] == ["failed", "ok", "ok"]
+    assert found["nobody"] == []
+    assert all(dues(found[name]) == [4.0, 3.0, 2.0] for name in names if name != "task 7")
+    assert {run.task for run in found["task 9"]} == {"task 9"}
+    for name in ("task 7", "task 9"):
+        assert [run.id for run in found[name]] == [run.id for run in store.runs(task=name, limit=3)]
+    assert len(store.recent_runs({"task 7"})["task 7"]) == 7
+    assert store.recent_runs([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "n", "error"),
+    [
+        ("task", 3, "tasks: expected the names of tasks, got 'task'"),
+        (None, 3, "tasks: expected the names of tasks"),
+        ([None], 3, "tasks: expected the names of tasks"),
+        (["task"], 0, "n: expected 1 or more"),
+        (["task"], 1.5, "n: expected a whole number"),
+    ],
+)
+def test_the_last_runs_are_of_names_and_so_many(store, tasks, n, error):
+    with pytest.raises((InvalidValue, InvalidType), match=error):
+        store.recent_runs(tasks, n)
+
+
 def test_counts_and_counts_by_task_add_up_occurrences(store, settle):
     store.record([ended("a", START, "ok", 2), ended("b", START + 3600, "missed", 5)])
     assert settle()
@@ -230,6 +263,7 @@ def test_text_that_no_database_takes_is_spelled_out(factory):
     run.error, run.reason, run.where = "lone \ud800 half", "nul \0", Where("h", 1, "t\0")
     store.record([run])
     assert store.flush(5)
+    assert [run.task for run in store.recent_runs(["a\0b"])["a\0b"]] == ["a\0b"]
     (found,) = store.runs()
     said = (found.task, found.error, found.reason, found.where)
     assert said == ("a\\x00b", "lone \\ud800 half", "nul \\x00", Where("h", 1, "t\\x00"))

@@ -110,12 +110,39 @@ def test_pages_go_on_after_a_run_that_is_not_on_record_any_more(ticked):
     assert [run.id for run in ticked.runs(before=ticked.run(before.id))] == whole[7:]
 
 
+def test_the_last_runs_of_many_tasks_have_the_open_ones_among_them(ticked):
+    seen = {}
+
+    def look():
+        found = ticked.recent_runs(["looking", "other", "nobody"], 3)
+        seen.update({name: [(run.due - NOON, run.state) for run in runs] for name, runs in found.items()})
+
+    ticked.add_interval_task(noop, 10, taskname="other")
+    ticked.add_interval_task(look, 10, taskname="looking", initialdelay=5)
+    ticked.tick(36)
+    assert seen == {
+        "looking": [(35, "running"), (25, "ok"), (15, "ok")],
+        "other": [(30, "ok"), (20, "ok"), (10, "ok")],
+        "nobody": [],
+    }
+
+
+def test_the_last_runs_have_no_texts_from_a_database_but_a_run_that_is_found_has(ticked, store):
+    ticked.add_single_task(flaky(ticked, 1), taskname="failing")
+    ticked.tick()
+    assert store is None or store.flush(5)
+    [run] = ticked.recent_runs(["failing"])["failing"]
+    assert (run.state, run.error is None) == ("failed", store is not None)
+    assert "as planned" in ticked.run(run.id).error
+
+
 def test_the_module_has_the_functions_too(ticked):
     ticked.add_single_task(noop, taskname="it")
     ticked.tick()
     [run] = ticked.runs()
     with installed(ticked):
         assert functions.run(run.id).state == "ok"
+        assert [found.id for found in functions.recent_runs(["it"])["it"]] == [run.id]
 
 
 @pytest.mark.realtime

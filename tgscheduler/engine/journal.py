@@ -6,12 +6,12 @@ the version is odd while a batch moves from the open runs to the store, and a re
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from tgscheduler.clock import pause
 from tgscheduler.executors.stage import Occurrence
-from tgscheduler.stores.base import Query, Store, hour
+from tgscheduler.stores.base import Query, Store, hour, newest_by_task
 from tgscheduler.timetable.run import STATES, Run
 
 #: Maximum number of ended runs that one call records.
@@ -139,6 +139,13 @@ class Journal:
         found = {_key(run): run for run in self.open_runs()}
         found.update((_key(run), run) for run in self.store.runs(query))
         return query.newest(found.values())
+
+    def recent_runs(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, open ones included, newest due time first."""
+        found = {_key(run): run for run in self.open_runs()}
+        for runs in self.store.recent_runs(tasks, n).values():
+            found.update((_key(run), run) for run in runs)
+        return newest_by_task(found.values(), tasks, n)
 
     def run(self, id: str) -> Run | None:
         """Return the run of that id, open or ended; None if there is none."""

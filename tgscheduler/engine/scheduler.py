@@ -361,6 +361,15 @@ class Scheduler(AddMethods):
             task = task.name or "?" if view is None else view.name
         return self._journal.runs(Query(task, state, since, before, limit).check())
 
+    def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, open ones included, newest due time first.
+
+        It is one question to the store, however many tasks. Runs from a database are without ``error`` and ``log``,
+        which may be long: :meth:`run` reads them.
+        """
+        self._check_read()
+        return self._journal.recent_runs(tasks, n)
+
     def run(self, id: str) -> Run | None:
         """Return the run of that id, open or ended; None if there is none, or none any more."""
         self._check_read()

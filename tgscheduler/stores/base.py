@@ -107,8 +107,31 @@ class QueryMixin:
             raise InvalidType(f"runs: expected words such as task='report', got {query!r}")
         return self._find(query.check())
 
+    def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, newest due time first.
+
+        A database does not read their errors and logs, which may be long: ``run(id)`` does. Raises InvalidValue or
+        InvalidType for an invalid argument, StoreError if the store cannot be read.
+        """
+        if isinstance(tasks, str) or not isinstance(tasks, Collection) or not all(isinstance(t, str) for t in tasks):
+            raise InvalidType(f"tasks: expected the names of tasks, got {shown(tasks)}")
+        return self._find_recent(tasks, check_whole("n", n))
+
     def _find(self, query: Query) -> list[Run]:
         raise NotImplementedError
+
+    def _find_recent(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        raise NotImplementedError
+
+
+def newest_by_task(runs: Iterable[Run], tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+    """Return at most ``n`` runs of each of these tasks, newest due time first."""
+    found: dict[str, list[Run]] = {task: [] for task in tasks}
+    for run in runs:
+        if run.task in found:
+            found[run.task].append(run)
+    page = Query(limit=n)
+    return {task: page.newest(some) for task, some in found.items()}
 
 
 _place = attrgetter("place")
@@ -212,6 +235,9 @@ class Store(Protocol):
 
     def runs(self, query: Query) -> list[Run]:
         """Return the runs that match a query, newest due time first; :class:`QueryMixin` also takes keywords."""
+
+    def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, newest due time first; perhaps without error and log."""
 
     def run(self, id: str) -> Run | None:
         """Return the run of that id, None if it is not on record; a text that is no id is unknown as well."""

@@ -19,7 +19,15 @@ from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.messages import clean
 from tgscheduler.stores import queries, sql
-from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord
+from tgscheduler.stores.base import (
+    Claim,
+    ClaimResult,
+    Query,
+    QueryMixin,
+    StoreStatus,
+    TaskRecord,
+    newest_by_task,
+)
 from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import NODE_IDS, this_process
@@ -42,6 +50,9 @@ from tgscheduler.stores.write_buffer import (
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.durations import NO_DURATIONS, Durations
 from tgscheduler.timetable.run import Run, number_of
+
+#: Maximum number of tasks whose last runs one statement reads.
+_TASKS_AT_ONCE = 100
 
 
 class DatabaseStore(QueryMixin):
@@ -213,7 +224,7 @@ class DatabaseStore(QueryMixin):
         return self._writer.status()
 
     def _find(self, query: Query) -> list[Run]:
-        waiting = [run for write in self._buffer.copy() if write.kind == RUNS for run in write.items]
+        waiting = self._unwritten()
         with self._connections.reading() as connection:
             found = self._read_page(connection, query)
         if query.task is not None:
@@ -234,6 +245,24 @@ class DatabaseStore(QueryMixin):
             queries.open_page(query, task, self._own_node()),
             queries.ended_page(query, task, database.index_hint),
         )
+
+    def _find_recent(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        waiting, names = self._unwritten(), {self.spelled(task): task for task in tasks}
+        database, node, found = self._database, self._own_node(), dict[int, Run]()
+        with self._connections.reading() as connection:
+            ids = [id for _, id in database.select(connection, sql.IDS, [(name,) for name in names])]
+            for place in range(0, len(ids), _TASKS_AT_ONCE):
+                some = ids[place : place + _TASKS_AT_ONCE]
+                last = queries.last_ended(some, n, database.index_hint)
+                found.update(self._read(connection, queries.open_of(some, node), last))
+        for run in found.values():
+            run.task = names[run.task]
+        found.update((run.number, run) for run in waiting)
+        return newest_by_task(found.values(), tasks, n)
+
+    def _unwritten(self) -> list[Run]:
+        """Return the ended runs that are not on record yet."""
+        return [run for write in self._buffer.copy() if write.kind == RUNS for run in write.items]
 
     def run(self, id: str) -> Run | None:
         """Return the run of that id, None if it is not on record; a text that is no id is unknown as well."""

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from tgscheduler.stores.base import Query, QueryMixin, hour
+from tgscheduler.stores.base import Query, QueryMixin, hour, newest_by_task
 from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.timetable.durations import NO_DURATIONS, Durations
 from tgscheduler.timetable.run import Run, number_of
@@ -38,6 +38,9 @@ class MemoryStore(QueryMixin):
 
     def _find(self, query: Query) -> list[Run]:
         return query.newest(self._runs.copy())
+
+    def _find_recent(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        return newest_by_task(self._runs.copy(), tasks, n)
 
     def run(self, id: str) -> Run | None:
         """Return the run of that id, None if it is not kept, or any more."""
