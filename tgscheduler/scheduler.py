@@ -157,7 +157,7 @@ def build(settings: Mapping[str, Any]) -> ThreadedScheduler:
 
 
 def _get_scheduler() -> Scheduler:
-    """Return the default scheduler; the settings are applied when it is started."""
+    """Return the default scheduler; the settings are applied when it is made, and again when it is started."""
     global _default
     override = _override.get()
     if override is not None:

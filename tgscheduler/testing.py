@@ -114,10 +114,10 @@ class TickedScheduler(Scheduler):
 
     def start(self) -> None:
         """Start the timetable at the clock's present time."""
-        loop = self._lifecycle.begin()
+        loop = self._lifecycle.make_loop()
         if loop is not None:
             loop.dispatcher.collect_threshold = COLLECT_BATCH
-            loop.begin()
+            loop.begin_placing()
             while self._placements.pending:
                 loop.place_waiting()
 
@@ -135,7 +135,7 @@ class TickedScheduler(Scheduler):
             return
         dispatcher, events = loop.dispatcher, self._events
         claims = dispatcher.claims
-        clock, ended, collect, turn = self.clock, self._journal.ended, dispatcher.collect, loop.turn
+        clock, handed_back, collect, turn = self.clock, self._journal.handed_back, dispatcher.collect, loop.turn
         inline = self._inline
         seen: Occurrence | None = None
         where = here()  # it costs more than the rest of a run
@@ -149,7 +149,7 @@ class TickedScheduler(Scheduler):
                 for executor in inline:
                     if executor.queue:
                         more = executor.work() or more
-                for occurrence in reversed(ended):
+                for occurrence in reversed(handed_back):
                     if occurrence is seen:
                         break
                     # A run without a follow-up is recorded with others; one with a follow-up at its time.
@@ -157,7 +157,7 @@ class TickedScheduler(Scheduler):
                     if entry.limits is not None or entry.ticket is None or events.wanted:
                         more = collect() or more  # its end may start the next run in its task's queue
                         break
-                seen = ended[-1] if ended else None
+                seen = handed_back[-1] if handed_back else None
                 due = loop.earliest
                 if clock._now > moment:
                     return  # an action has advanced the clock beyond it
@@ -179,7 +179,7 @@ class TickedScheduler(Scheduler):
         return super().subscribe(callback, names)
 
     def _make_executors(self) -> dict[str, Executor]:
-        self._inline = [_InlineExecutor(self.clock, self._journal.ended) for _ in METHODS]
+        self._inline = [_InlineExecutor(self.clock, self._journal.handed_back) for _ in METHODS]
         return dict(zip(METHODS, self._inline, strict=True))
 
     def _make_events(self) -> Events:
@@ -191,8 +191,8 @@ class _InlineExecutor(SequentialExecutor):
 
     clock: VirtualClock
 
-    def __init__(self, clock: VirtualClock, ended: deque[Occurrence]) -> None:
-        super().__init__(clock, ended)
+    def __init__(self, clock: VirtualClock, handed_back: deque[Occurrence]) -> None:
+        super().__init__(clock, handed_back)
         self.queue = self._queue
         self.where: Where | None = None
 

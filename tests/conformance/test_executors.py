@@ -82,7 +82,7 @@ def test_an_action_that_returns_is_ok(executor):
     assert run.where.host
     assert run.where.process
     assert run.where.thread
-    assert [ended for _, ended in executor._ended] == [run]
+    assert [ended for _, ended in executor._handed_back] == [run]
     assert not executor.waiting
     assert not executor.running
 
@@ -161,7 +161,7 @@ def test_many_occurrences_each_end_once(executor):
     submitted = [submit(executor, int) for _ in range(50)]
     for run in submitted:
         end_of(executor, run)
-    assert sorted(map(id, (run for _, run in executor._ended))) == sorted(map(id, submitted))
+    assert sorted(map(id, (run for _, run in executor._handed_back))) == sorted(map(id, submitted))
     assert {run.state for run in submitted} == {"ok"}
 
 
@@ -188,7 +188,7 @@ def test_a_run_that_was_given_up_does_not_end_again(executor):
     run = end_of(executor, submit(executor, action))
     after = end_of(executor, submit(executor, int))
     assert (given_up, run.state, run.reason, after.state) == ([True], "cancelled", "given up", "ok")
-    assert [ended for _, ended in executor._ended] == [run, after]
+    assert [ended for _, ended in executor._handed_back] == [run, after]
 
 
 def test_finish_and_cancel_waiting_of_an_unknown_run_say_so(executor):
@@ -254,6 +254,6 @@ def test_the_next_attempt_has_a_context_of_its_own_too(executor, tmp_path):
     due = occurrence(SingleTask("it", action).configure(retry=Retry(2, delay=0.0)), run)
     for _ in range(2):
         executor.submit([due])
-        before = len(executor._ended)
-        wait_for(lambda before=before: work_on(executor) or len(executor._ended) > before)
+        before = len(executor._handed_back)
+        wait_for(lambda before=before: work_on(executor) or len(executor._handed_back) > before)
     assert (run.attempt, path.read_text()) == (3, "nothing nothing ")

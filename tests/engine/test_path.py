@@ -31,7 +31,7 @@ STEPS = [
     (plan, "decide"), (Dispatcher, "dispatch"), (Journal, "open"), (ClaimQueue, "submit"),
     (Dispatcher, "resume_claimed"), (Dispatcher, "start"), (Executor, "submit"), (Executor, "run"),
     (Executor, "begin"), (base, "perform"), (Task, "execute"), (Executor, "finish"), (Dispatcher, "collect"),
-    (Journal, "record_ended"), (Dispatcher, "follow_up"), (Registry, "release_ended"),
+    (Journal, "record_handed_back"), (Dispatcher, "follow_up"), (Registry, "release_ended"),
 ]  # fmt: skip
 
 #: Steps that a turn takes whether or not there is anything to do: without steps of their own they did nothing.
@@ -42,7 +42,7 @@ CONTAINERS = {
 ADD = ["Scheduler.schedule", "Registry.admit", "Planner.place", "Agenda.put"]
 RUN = ["Executor.run", "perform", "Task.execute"]
 RUN_WITH_OPTIONS = ["Executor.run", "Executor.begin", "perform", "Task.execute", "Executor.finish"]
-COLLECT = ["Dispatcher.collect", "Journal.record_ended"]
+COLLECT = ["Dispatcher.collect", "Journal.record_handed_back"]
 PLAN = ["Loop.turn", "Planner.plan", "decide"]
 START = ["Dispatcher.start", "Journal.open", "Executor.submit"]
 
@@ -81,7 +81,9 @@ class Step:
         self.name, self.module, self.below, self.answer = name, module, [], None
 
     def does_nothing(self):
-        return (self.name in CONTAINERS and not self.below) or (self.name == "Journal.record_ended" and not self.answer)
+        return (self.name in CONTAINERS and not self.below) or (
+            self.name == "Journal.record_handed_back" and not self.answer
+        )
 
     def prune(self):
         """Leave out what did nothing; return self."""

@@ -351,7 +351,7 @@ def fake(monkeypatch):
     monkeypatch.setattr(
         scheduler._lifecycle,
         "_make_executors",
-        lambda: {**make(), method.forked: Fake(scheduler.clock, scheduler._journal.ended)},
+        lambda: {**make(), method.forked: Fake(scheduler.clock, scheduler._journal.handed_back)},
     )
     return scheduler
 
@@ -372,13 +372,13 @@ def test_a_run_that_ends_twice_is_recorded_once_and_the_first_end_stands(fake, h
         assert executor.finish(run, "ok")
         assert not executor.finish(run, "failed")
         if how == "behind its back":
-            executor._ended.append(occurrence)
+            executor._handed_back.append(occurrence)
         fake._lifecycle.loop.bell.put(None)  # else the loop would look within a second
         end_of(fake, "it")
         if how == "behind its back":
-            executor._ended.append(occurrence)
+            executor._handed_back.append(occurrence)
             fake._lifecycle.loop.bell.put(None)
-        wait_for(lambda: not executor._ended)
+        wait_for(lambda: not executor._handed_back)
         assert [each.state for each in fake.runs("it")] == ["ok"]
     assert total(fake.counts()) == sum(run.count for run in fake.runs(limit=1000))
 

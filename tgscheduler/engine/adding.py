@@ -61,7 +61,7 @@ class AddMethods:
         An ``initialdelay`` of 600 and an ``interval`` of 60 mean "start running after 10 minutes and run every minute
         after that". Fire times are absolute: whatever the action takes, nothing drifts.
         """
-        # The usual value is checked without a call.
+        # A float is checked without a call.
         delay = initialdelay if type(initialdelay) is float and 0 <= initialdelay < 1e9 else _delay(initialdelay)
         task: Task = variant(IntervalTask, processmethod)(taskname, interval, action, args, kw)
         if options:

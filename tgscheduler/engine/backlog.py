@@ -15,8 +15,8 @@ from tgscheduler.executors.stage import Occurrence, Stage
 class Backlog(Stage):
     """Occurrences that wait in the queue of their task, or until a time (POSIX seconds)."""
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
-        super().__init__(clock, ended)
+    def __init__(self, clock: Clock, handed_back: deque[Occurrence]) -> None:
+        super().__init__(clock, handed_back)
         self._times: list[tuple[float, int, Occurrence]] = []
         self._sequence = itertools.count()
         #: When the first of them is released (POSIX seconds), infinity if none waits for a time.

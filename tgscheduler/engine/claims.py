@@ -45,27 +45,27 @@ FUTURE_TOLERANCE = 5.0
 class PendingClaim:
     """The runs that one turn has planned for one task, until the store has committed their claim."""
 
-    __slots__ = ("claim", "closed", "queued", "since", "started")
+    __slots__ = ("claim", "not_run", "since", "to_queue", "to_start")
 
     def __init__(self, since: float) -> None:
         self.claim: Claim | None = None
         self.since = since
-        self.started: list[Occurrence] = []
-        self.queued: list[Occurrence] = []
-        self.closed: list[Run] = []
+        self.to_start: list[Occurrence] = []
+        self.to_queue: list[Occurrence] = []
+        self.not_run: list[Run] = []
 
     @property
     def occurrences(self) -> list[Occurrence]:
         """The occurrences to start or to queue."""
-        return [*self.started, *self.queued] if self.queued else self.started
+        return [*self.to_start, *self.to_queue] if self.to_queue else self.to_start
 
     def parts(self) -> "list[PendingClaim]":
         """Return it in parts of at most MAX_CLAIM_RUNS runs, in the order of their due times."""
-        if len(self.started) + len(self.queued) + len(self.closed) <= MAX_CLAIM_RUNS:
+        if len(self.to_start) + len(self.to_queue) + len(self.not_run) <= MAX_CLAIM_RUNS:
             return [self]
-        filed: list[tuple[float, str, Any]] = [(run.due, "started", (entry, run)) for entry, run in self.started]
-        filed += [(run.due, "queued", (entry, run)) for entry, run in self.queued]
-        filed += [(run.due, "closed", run) for run in self.closed]
+        filed: list[tuple[float, str, Any]] = [(run.due, "to_start", (entry, run)) for entry, run in self.to_start]
+        filed += [(run.due, "to_queue", (entry, run)) for entry, run in self.to_queue]
+        filed += [(run.due, "not_run", run) for run in self.not_run]
         filed.sort(key=lambda item: item[0])
         parts = []
         for place in range(0, len(filed), MAX_CLAIM_RUNS):
@@ -78,13 +78,13 @@ class PendingClaim:
     def make_claim(self, off_schedule: bool) -> Claim:
         """Return the claim for all its runs."""
         opened = [run for _, run in self.occurrences]
-        runs = [*opened, *self.closed] if self.closed else opened
+        runs = [*opened, *self.not_run] if self.not_run else opened
         first = runs[0]
         if len(runs) == 1:
             due, until = first.due, first.until
         else:
             due, until = min(run.due for run in runs), max(run.until for run in runs)
-        self.claim = Claim(first.task, due, until, opened, self.closed, off_schedule)
+        self.claim = Claim(first.task, due, until, opened, self.not_run, off_schedule)
         return self.claim
 
     @property
@@ -94,13 +94,14 @@ class PendingClaim:
 
 
 class ClaimResults:
-    """What the store has committed: runs to start or queue, runs that were closed, and claims that were refused."""
+    """What the store has committed: runs to start or queue, runs that do not run, and claims that were refused."""
 
-    __slots__ = ("batch", "closed", "due_again", "marks", "orphans", "refused")
+    __slots__ = ("batch", "due_again", "marks", "not_run", "orphans", "refused")
 
     def __init__(self) -> None:
         self.batch = PlannedBatch()
-        self.closed: list[Run] = []
+        #: Those that do not run, which their claim has put on record.
+        self.not_run: list[Run] = []
         #: Each with the reason in its run.
         self.refused: list[Occurrence] = []
         #: The marks on record of entries whose claims were refused, in the order of the claims.
@@ -117,13 +118,13 @@ class ClaimQueue(Stage):
     def __init__(
         self,
         clock: Clock,
-        ended: deque[Occurrence],
+        handed_back: deque[Occurrence],
         store: PersistentStore,
         events: Events,
         timeout: float,
         run_unclaimed: bool,
     ) -> None:
-        super().__init__(clock, ended)
+        super().__init__(clock, handed_back)
         self._store = store
         self._events = events
         self._timeout = timeout
@@ -184,10 +185,10 @@ class ClaimQueue(Stage):
 
     def submit(self, batch: PlannedBatch, off_schedule: bool = False) -> None:
         """Submit claims for planned runs to the store, and empty the batch."""
-        started, queued, closed = batch.started, batch.queued, batch.closed
-        batch.started, batch.queued, batch.closed = [], [], []
+        to_start, to_queue, not_run = batch.to_start, batch.to_queue, batch.not_run
+        batch.to_start, batch.to_queue, batch.not_run = [], [], []
         if self._closed:  # stopped while custom code delayed this turn
-            self.hold([*started, *queued])
+            self.hold([*to_start, *to_queue])
             return
         now = self.clock.elapsed()
         claims: dict[object, PendingClaim] = {}
@@ -199,14 +200,14 @@ class ClaimQueue(Stage):
                 found = claims[key] = PendingClaim(now)
             return found
 
-        for occurrence in started:
-            claim_of(occurrence[1]).started.append(occurrence)
+        for occurrence in to_start:
+            claim_of(occurrence[1]).to_start.append(occurrence)
             self.waiting[occurrence[1]] = occurrence
-        for occurrence in queued:
-            claim_of(occurrence[1]).queued.append(occurrence)
+        for occurrence in to_queue:
+            claim_of(occurrence[1]).to_queue.append(occurrence)
             self.waiting[occurrence[1]] = occurrence
-        for run in closed:
-            claim_of(run).closed.append(run)
+        for run in not_run:
+            claim_of(run).not_run.append(run)
         made: list[Claim] = []
         for whole in claims.values():
             for pending in whole.parts():
@@ -269,9 +270,9 @@ class ClaimQueue(Stage):
     def _take(self, pending: PendingClaim, result: ClaimResult, results: ClaimResults) -> None:
         claim = result.claim
         if result.granted:
-            results.batch.started += self._release(pending.started)
-            results.batch.queued += self._release(pending.queued)
-            results.closed += pending.closed
+            results.batch.to_start += self._release(pending.to_start)
+            results.batch.to_queue += self._release(pending.to_queue)
+            results.not_run += pending.not_run
             if self._future_marks and self._future_marks.pop(claim.task, None) is not None:
                 self._report_future_marks()
             return
@@ -312,13 +313,13 @@ class ClaimQueue(Stage):
             pending = self._timed_out[key] = self._pending.pop(key)
             assert pending.claim is not None
             self._note_answered(pending.claim)
-            results.batch.started += self._release(pending.started)
-            results.batch.queued += self._release(pending.queued)
+            results.batch.to_start += self._release(pending.to_start)
+            results.batch.to_queue += self._release(pending.to_queue)
         return results
 
     def _check_late_result(self, pending: PendingClaim | None, result: ClaimResult) -> None:
         """Warn if a claim was refused after its run had started without it."""
-        if pending is not None and pending.started and not result.granted:
+        if pending is not None and pending.to_start and not result.granted:
             log.warning(
                 "%s: due %.3f has run here while the store did not answer, and in another process as well",
                 result.claim.task,

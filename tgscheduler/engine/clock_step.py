@@ -55,7 +55,7 @@ def follow_step(
         restore.on_clock_step(shifted, seconds)
         if not shared:
             restore.on_clock_set_back(late, now)
-    return placements.place_all(placings, now, batch)
+    return placements.place_quick(placings, now, batch)
 
 
 def _shift(entry: Entry, seconds: float) -> bool:

@@ -3,10 +3,11 @@
 ::
 
     dispatch(batch)      with a persistent store: Journal.open, ClaimQueue.submit; otherwise start(batch)
-    resume_claimed()     start(batch) for the claims that the store has committed
-    start(batch)         Executor.submit | Backlog.hold | Journal.record_ended, as planned
-    collect()            ended runs: Journal.record_ended, Events.publish
+    resume_claimed()     start(batch) for the claims that the store has granted; drop the others; take over lost runs
+    start(batch)         Executor.submit | Backlog.hold | Journal.record_handed_back, as planned
+    collect()            what stages have handed back: Journal.record_handed_back, Events.publish
     follow_up(entry)     a retry into the backlog; the next queued run; an exhausted entry is released
+    release_retries()    those whose time has come go out as above, off schedule
 """
 
 from collections import deque
@@ -55,7 +56,7 @@ class Dispatcher:
         self.journal = journal
         self.executors = executors
         self.claims = claims
-        self.backlog = Backlog(clock, journal.ended)
+        self.backlog = Backlog(clock, journal.handed_back)
         self.events = events
         #: All stages: for a stop, a cancel and health.
         self.stages: list[Stage] = [self.backlog, *([] if claims is None else [claims]), *executors.values()]
@@ -78,21 +79,21 @@ class Dispatcher:
 
     def dispatch(self, batch: PlannedBatch) -> None:
         """Start, queue or record the planned runs. With a persistent store, claim them first."""
-        if batch.started or batch.queued or batch.closed:
+        if batch.to_start or batch.to_queue or batch.not_run:
             if self.claims is None:
                 self.start(batch)
             else:
                 self._claim(self.claims, batch, off_schedule=False)
-        if batch.requested is not None:
-            requested, batch.requested = batch.requested, None
+        if batch.off_schedule is not None:
+            off_schedule, batch.off_schedule = batch.off_schedule, None
             if self.claims is None:
-                self.start(requested)
+                self.start(off_schedule)
             else:
-                self._claim(self.claims, requested, off_schedule=True)
+                self._claim(self.claims, off_schedule, off_schedule=True)
 
     def _claim(self, claims: ClaimQueue, batch: PlannedBatch, off_schedule: bool) -> None:
-        self.journal.open([*batch.started, *batch.queued])
-        self.journal.discard(batch.closed)  # open if it was requested
+        self.journal.open([*batch.to_start, *batch.to_queue])
+        self.journal.discard(batch.not_run)  # open if it was requested
         claims.submit(batch, off_schedule)
         if claims.down:  # the store will not answer: they start now, if they may
             self.resume_claimed()
@@ -105,8 +106,8 @@ class Dispatcher:
         if results.marks:  # first: what has run out, but was refused as early, is not released
             self._placements.correct_marks(results.marks)
         self.start(results.batch)
-        if results.closed and self.events.wanted:
-            self._publish(results.closed, ())
+        if results.not_run and self.events.wanted:
+            self._publish(results.not_run, ())
         if results.due_again:
             self._placements.put_again(results.due_again)
         if results.orphans:
@@ -119,19 +120,19 @@ class Dispatcher:
 
     def start(self, batch: PlannedBatch) -> None:
         """Submit the runs that start to their executors, hold those that are queued, record those that do not run."""
-        if batch.started:
-            started, batch.started = batch.started, []
-            self.journal.open(started)  # open already if it was claimed
-            self._submit(started)
-        if batch.queued:
-            queued, batch.queued = batch.queued, []
-            self.journal.open(queued)
-            for occurrence in queued:
+        if batch.to_start:
+            to_start, batch.to_start = batch.to_start, []
+            self.journal.open(to_start)  # open already if it was claimed
+            self._submit(to_start)
+        if batch.to_queue:
+            to_queue, batch.to_queue = batch.to_queue, []
+            self.journal.open(to_queue)
+            for occurrence in to_queue:
                 occurrence[0].limited().queue.append(occurrence)
-            self.backlog.hold(queued)
-        if batch.closed:
-            closed, batch.closed = batch.closed, []
-            self.collect(closed)
+            self.backlog.hold(to_queue)
+        if batch.not_run:
+            not_run, batch.not_run = batch.not_run, []
+            self.collect(not_run)
 
     def _submit(self, started: Sequence[Occurrence]) -> None:
         """Submit runs to their executors: all runs of one method together."""
@@ -154,15 +155,15 @@ class Dispatcher:
                 executor.waiting.pop(run, None)
                 run.error, run.ended, run.state = text, self._clock.now(), FAILED
                 log.error("%s: it could not be started\n%s", run.task, text)
-                self.journal.ended.append(occurrence)
+                self.journal.handed_back.append(occurrence)
 
-    def release_ready(self, now: float) -> None:
+    def release_retries(self, now: float) -> None:
         """Start the retries whose time has come; with a persistent store each is claimed before it starts."""
-        started = [occurrence for occurrence in self.backlog.ready(now) if self._release_from_backlog(occurrence)]
-        if started:
+        retries = [occurrence for occurrence in self.backlog.ready(now) if self._release_from_backlog(occurrence)]
+        if retries:
             batch = PlannedBatch()
-            batch.requested = PlannedBatch()
-            batch.requested.started = started  # off schedule: the first attempt's claim has moved the mark
+            batch.off_schedule = PlannedBatch()  # the first attempt's claim has moved the mark
+            batch.off_schedule.to_start = retries
             self.dispatch(batch)
 
     def _release_held(self, occurrence: Occurrence) -> None:
@@ -179,17 +180,17 @@ class Dispatcher:
 
     # -- coming back ---------------------------------------------------------------------------------------------
 
-    def collect(self, closed: Sequence[Run] = ()) -> bool:
-        """Record ended runs, and ``closed``, which never waited; do what follows. Return whether any had ended."""
-        batch = self.journal.record_ended(closed)
+    def collect(self, not_run: Sequence[Run] = ()) -> bool:
+        """Record what stages have handed back, and ``not_run``; do what follows. Return whether there was any."""
+        taken = self.journal.record_handed_back(not_run)
         if self.events.wanted:
-            self._publish(closed, batch)
-        self._follow_up_all(batch)
-        return bool(batch)
+            self._publish(not_run, taken)
+        self._follow_up_all(taken)
+        return bool(taken)
 
-    def _follow_up_all(self, batch: Sequence[Occurrence]) -> None:
+    def _follow_up_all(self, taken: Sequence[Occurrence]) -> None:
         exhausted: list[Entry] = []
-        for entry, run in batch:
+        for entry, run in taken:
             if entry.limits is None and entry.state is EXHAUSTED and run.ended is not None:
                 exhausted.append(entry)  # a one-shot task, without the call
             elif entry.limits is not None or entry.ticket is None:
@@ -225,11 +226,11 @@ class Dispatcher:
         if entry.state is EXHAUSTED:
             exhausted.append(entry)
 
-    def _publish(self, closed: Sequence[Run], batch: Sequence[Occurrence]) -> None:
+    def _publish(self, not_run: Sequence[Run], taken: Sequence[Occurrence]) -> None:
         publish = self.events.publish
-        for run in closed:
+        for run in not_run:
             publish("run-skipped", run.task, run)
-        for _, run in batch:
+        for _, run in taken:
             if run.ended is not None:
                 publish("run-skipped" if run.state in (SKIPPED, MISSED) else "run-finished", run.task, run)
 
@@ -253,11 +254,11 @@ class Dispatcher:
             if refusal is not None:
                 reason, what = f"{reason}{refusal}", "it is recorded as lost"
                 run.reason, run.ended, run.state = reason, now, LOST
-                batch.closed.append(run)
+                batch.not_run.append(run)
             log.warning("%s: due %.3f: %s; %s", run.task, run.due, reason, what)
-        if batch.closed:
-            self.collect(batch.closed)
-            batch.closed = []
+        if batch.not_run:
+            self.collect(batch.not_run)
+            batch.not_run = []
         self.dispatch(batch)
 
     def _plan_rerun(self, entry: Entry | None, run: Run, why: str, now: float, batch: PlannedBatch) -> str | None:
@@ -268,14 +269,14 @@ class Dispatcher:
             return f"; it was taken over {run.takeovers} times, as often as max_takeovers allows"
         attempt, requested = run.taken_over(why), PlannedBatch()
         self._planner.plan_request(entry, attempt, now, requested)
-        planned = requested.requested
+        planned = requested.off_schedule
         if planned is None or attempt.state == SKIPPED:  # it has begun, so it cannot have been skipped
             return f"; it does not run again: {attempt.reason}"
-        if batch.requested is None:
-            batch.requested = planned
+        if batch.off_schedule is None:
+            batch.off_schedule = planned
         else:
-            batch.requested.started += planned.started
-            batch.requested.queued += planned.queued
+            batch.off_schedule.to_start += planned.to_start
+            batch.off_schedule.to_queue += planned.to_queue
         return None
 
     def cancel_requests(self, reason: str = "stopped before it began", only: Run | None = None) -> bool:
@@ -288,7 +289,7 @@ class Dispatcher:
                 continue
             run = occurrence[1]
             run.reason, run.ended, run.state = reason, self._clock.now(), CANCELLED
-            self.journal.ended.append(occurrence)
+            self.journal.handed_back.append(occurrence)
         return bool(found)
 
     def cancel_run(self, run: Run, reason: str) -> bool:

@@ -191,7 +191,7 @@ def _be_the_scheduler(scheduler: ForkedScheduler, ready: Callable[[], bool] | No
             lifecycle.stop()
 
         lifecycle = scheduler._serve()
-        loop = lifecycle.begin()
+        loop = lifecycle.make_loop()
         assert loop is not None
         threading.Thread(target=watch, name="tgscheduler-life", daemon=True).start()
         loop.run(ready)

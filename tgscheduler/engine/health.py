@@ -23,7 +23,7 @@ def health(
     loop, dispatcher, now = lifecycle.loop, lifecycle.dispatcher, clock.now()
     held = not registry.lock.acquire(timeout=1.0)
     try:
-        tasks, next_due = len(registry), registry.agenda.next_due()
+        tasks, next_due = len(registry), registry.agenda.next_fire()
     finally:
         if not held:
             registry.lock.release()
@@ -62,7 +62,7 @@ def health(
     busy = {"threads": 0, "children": 0}
     for executor in executors:
         if executor.places:
-            busy[executor.places] += executor.busy
+            busy[executor.places] = busy.get(executor.places, 0) + executor.busy
     return {
         "state": state,
         "reasons": reasons,

@@ -25,9 +25,9 @@ class Journal:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        #: Executors append ended runs; :meth:`record_ended` records them.
-        self.ended: deque[Occurrence] = deque()
-        self._open: dict[Run, None] = {}
+        #: Stages append runs that have ended, or are to be retried; :meth:`record_handed_back` takes them.
+        self.handed_back: deque[Occurrence] = deque()
+        self._open: dict[Run, None] = {}  # an ordered set
         self._unrecorded: list[Run] = []  # runs that never waited, and that the store did not take
         self._version = 0
         self._writing = threading.Lock()  # a thread that finds it taken leaves the work to its holder
@@ -55,42 +55,43 @@ class Journal:
         for run in runs:
             self._open.pop(run, None)
 
-    def record_ended(self, closed: Sequence[Run] = ()) -> list[Occurrence]:
-        """Record runs that have ended since the last call, and ``closed``, which never waited; return the former.
+    def record_handed_back(self, not_run: Sequence[Run] = ()) -> list[Occurrence]:
+        """Record what stages have handed back since the last call, and ``not_run``; return the former.
 
-        A run that is appended twice is recorded once; one that is to be retried stays open. If the store raises,
-        nothing is recorded, and the next call tries all of it again.
+        A run that is handed back twice is recorded once; one that is to be retried has not ended, and stays open. If
+        the store raises, nothing is recorded, and the next call tries all of it again.
         """
-        if not closed and (not self.ended or not self._writing.acquire(False)):
-            return []
-        if closed:
+        if not_run:
             self._writing.acquire()
+        elif not self.handed_back or not self._writing.acquire(False):  # its holder takes them
+            return []
         if self._unrecorded:
-            closed, self._unrecorded = [*self._unrecorded, *closed], []
-        take = self.ended.popleft  # no other thread pops: it is at least as long as when its length was read
-        batch = [take() for _ in range(min(len(self.ended), RECORD_BATCH))]
+            not_run, self._unrecorded = [*self._unrecorded, *not_run], []
+        take = self.handed_back.popleft  # no other thread pops: it is at least as long as when its length was read
+        taken = [take() for _ in range(min(len(self.handed_back), RECORD_BATCH))]
         self._version += 1
         try:
             close = self._open.pop
-            for run in closed:  # open if it was requested
+            for run in not_run:  # open if it was requested
                 close(run, None)
-            ended = [run for _, run in batch if run.ended is not None and close(run, True) is None]
-            if len(ended) < len(batch):
-                self._keep_open(batch)
+            # None is what is kept of an open run.
+            ended = [run for _, run in taken if run.ended is not None and close(run, True) is None]
+            if len(ended) < len(taken):
+                self._keep_open(taken)
             try:
-                self.store.record([*closed, *ended] if closed else ended)
+                self.store.record([*not_run, *ended] if not_run else ended)
             except BaseException:
                 self._open.update(dict.fromkeys(ended))
-                self.ended.extendleft(reversed(batch))
-                self._unrecorded = list(closed)
+                self.handed_back.extendleft(reversed(taken))
+                self._unrecorded = list(not_run)
                 raise
         finally:
             self._version += 1
             self._writing.release()
-        return batch
+        return taken
 
-    def _keep_open(self, batch: Sequence[Occurrence]) -> None:
-        for _, run in batch:
+    def _keep_open(self, taken: Sequence[Occurrence]) -> None:
+        for _, run in taken:
             if run.ended is None and run.previous_attempt is not None:  # the same occurrence, as another Run
                 self._open.pop(run.previous_attempt, None)
                 self._open[run] = run.previous_attempt = None
@@ -99,7 +100,7 @@ class Journal:
         """Drop the open runs: in a forked copy they belong to the parent, as does a record in progress."""
         self._writing = threading.Lock()
         self._version += self._version % 2
-        self.ended.clear()
+        self.handed_back.clear()
         self._open.clear()
 
     # -- readers -------------------------------------------------------------------------------------------------

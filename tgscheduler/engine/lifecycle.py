@@ -85,7 +85,7 @@ class Lifecycle:
 
     # -- start ---------------------------------------------------------------------------------------------------
 
-    def begin(self) -> Loop | None:
+    def make_loop(self) -> Loop | None:
         """Make and return the loop of this start, with its stages; return None if the scheduler runs already."""
         if not self._lifecycle_lock.acquire(timeout=self.stop_timeout + 5.0):
             raise InvalidValue("start: the scheduler is being stopped and has not ended; try again later")
@@ -138,7 +138,7 @@ class Lifecycle:
 
     def run(self) -> None:
         """Run the timetable in this thread until it is stopped from elsewhere, or by Ctrl-C in the main thread."""
-        loop = self.begin()
+        loop = self.make_loop()
         if loop is None or self.stop_if_asked():
             return
         try:
@@ -154,7 +154,7 @@ class Lifecycle:
 
     def start_in_thread(self, ready: Callable[[], bool] | None = None) -> None:
         """Run the timetable in a daemon thread, as soon as ``ready()`` returns true (None: at once)."""
-        loop = self.begin()
+        loop = self.make_loop()
         if loop is None:
             return
         thread = threading.Thread(target=loop.run, args=(ready,), name="tgscheduler-loop", daemon=True)
@@ -223,7 +223,7 @@ class Lifecycle:
             for executor in executors:
                 executor.terminate(own)
         dispatcher.cancel_requests()
-        while self._journal.ended:
+        while self._journal.handed_back:
             if not dispatcher.collect():
                 break
 
@@ -236,7 +236,7 @@ class Lifecycle:
         if not is_persistent(store):
             return None, None
         claims = ClaimQueue(
-            self._clock, self._journal.ended, store, self._events, self.store_timeout, self.run_unclaimed
+            self._clock, self._journal.handed_back, store, self._events, self.store_timeout, self.run_unclaimed
         )
         store.open(claims.on_claimed, claims.on_status, self._clock, claims.on_orphans)
         try:
@@ -267,7 +267,7 @@ class Lifecycle:
         end = clocks.elapsed() + CLOSE_AFTER_OWN_RUN
         while self._journal.is_open(own) and clocks.elapsed() < end and self._closing is threading.current_thread():
             if own.ended is not None:
-                self._journal.record_ended()
+                self._journal.record_handed_back()
             clocks.pause(0.005)
         _close(store, timeout)
 

@@ -59,7 +59,7 @@ class Loop:
         self.bell: clocks.Bell = queue.SimpleQueue()
         dispatcher.connect(self.bell)
         planner.bell, planner.wake_at, planner.stopping = self.bell, -math.inf, False
-        #: Called once a start has placed all entries, with their number.
+        #: Called once a start has placed all entries, with their number; set by the lifecycle.
         self.after_placing: Callable[[int], None] = lambda placed: None
         self._placed = 0
         #: Set by a stop: no turn begins any more.
@@ -112,10 +112,10 @@ class Loop:
         if ready is not None and not ready():
             return self._clock.now() + 0.02
         if not self.stopping:
-            self.begin()
+            self.begin_placing()
         return -math.inf
 
-    def begin(self) -> None:
+    def begin_placing(self) -> None:
         """Begin to place the waiting entries."""
         self._clock.step()
         with self._registry.lock:
@@ -163,7 +163,7 @@ class Loop:
 
     @property
     def earliest(self) -> float:
-        """When there is something to do next (POSIX seconds), infinity if nothing."""
+        """When there is something to do next (POSIX seconds), infinity if nothing; for a loop that is ticked."""
         if self._placements.pending or self.dispatcher.requests:
             return -math.inf
         due, retry = self._registry.agenda.earliest, self.dispatcher.backlog.earliest
@@ -175,7 +175,7 @@ class Loop:
         log_capture.go_on()
         if package_logger.disabled:
             enable_loggers()
-        if len(dispatcher.journal.ended) > dispatcher.collect_threshold:
+        if len(dispatcher.journal.handed_back) > dispatcher.collect_threshold:
             dispatcher.collect()
         if dispatcher.claims is not None:
             dispatcher.resume_claimed()
@@ -210,7 +210,7 @@ class Loop:
             self._run_slow_code(slow, batch, now)
             deadline = now
         if dispatcher.backlog.earliest <= now:
-            dispatcher.release_ready(now)
+            dispatcher.release_retries(now)
         more = self._placements.pending
         if self._sequential.waiting:
             more = self._sequential.work() or more
@@ -218,7 +218,7 @@ class Loop:
             raise KeyboardInterrupt
         if more:
             return now
-        if len(dispatcher.journal.ended) > dispatcher.collect_threshold:
+        if len(dispatcher.journal.handed_back) > dispatcher.collect_threshold:
             dispatcher.collect()
         if self._elsewhere and len(dispatcher.journal):
             deadline = self._tend_workers(now, deadline)

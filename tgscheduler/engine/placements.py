@@ -3,8 +3,8 @@
 ::
 
     begin, place_batch     at a start: all that wait, batch by batch
-    place_all              after a step of the clock
-    place_slowly           entries with a slow trigger, without the lock
+    place_quick            entries with a quick trigger, under the lock: of such a batch, or after a step of the clock
+    place_slowly           the others, without the lock
     ask_first              the same at an add
     put_again              after a claim that was refused
     adopt_anchor           when another process has begun the grid
@@ -91,10 +91,10 @@ class Placements:
                 others.append((entry, planner.find_first, (begun, delay)))
         registry.agenda.put_all(quick)
         self.pending = bool(self._again or self._first)
-        return self.place_all(others, now, batch)
+        return self.place_quick(others, now, batch)
 
-    def place_all(self, waiting: Iterable[ToPlace], now: float, batch: PlannedBatch) -> list[ToPlace]:
-        """Place entries, under the lock; return those with a slow trigger, for :meth:`place_slowly`."""
+    def place_quick(self, waiting: Iterable[ToPlace], now: float, batch: PlannedBatch) -> list[ToPlace]:
+        """Place entries with a quick trigger, under the lock; return the others, for :meth:`place_slowly`."""
         slow: list[ToPlace] = []
         for placing in waiting:
             entry, find, arguments = placing

@@ -8,16 +8,19 @@ from tgscheduler.timetable.run import Run
 
 
 class PlannedBatch:
-    """Runs to start, runs to queue, and runs that are closed as they do not run; entries to plan without the lock."""
+    """What to do with the runs of one turn, and the entries to plan without the lock."""
 
-    __slots__ = ("closed", "queued", "requested", "started", "to_ask", "to_reschedule")
+    __slots__ = ("not_run", "off_schedule", "to_ask", "to_queue", "to_reschedule", "to_start")
 
     def __init__(self) -> None:
-        self.started: list[Occurrence] = []
-        self.queued: list[Occurrence] = []
-        self.closed: list[Run] = []
-        #: Runs beside the timetable; None: there are none.
-        self.requested: PlannedBatch | None = None
+        #: Runs to start; with a persistent store only if their claim is granted.
+        self.to_start: list[Occurrence] = []
+        #: Runs that wait for a run of the same task to end.
+        self.to_queue: list[Occurrence] = []
+        #: Occurrences that do not run: skipped or missed, and ended with that.
+        self.not_run: list[Run] = []
+        #: Runs beside the timetable: on request, or retries. None: there are none.
+        self.off_schedule: PlannedBatch | None = None
         #: Entries with a custom trigger, with their due time; entries that reschedule themselves.
         self.to_ask: list[tuple[Entry, float]] = []
         self.to_reschedule: list[Entry] = []

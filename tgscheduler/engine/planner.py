@@ -4,7 +4,7 @@
 
     plan(now, batch)      what is due, at most 256 entries: plan.decide -> Agenda.put, under the engine's lock
     plan_slowly(...)       the same without the lock, for what may take long
-    place(entry, ...)     a first fire time, at an add or a start
+    place(entry, ...)     a first fire time, at an add; before a start the entry waits for Placements.place_batch
     schedule(entry, due)  into the agenda, with jitter and pause; the loop is woken if it would sleep too long
 
 What may take long is only done in :meth:`Planner.in_slow_code`: calling a custom trigger or one that is made of
@@ -100,7 +100,7 @@ class Planner:
                 at, limits = entry.due, entry.limits
                 assert at is not None
                 special = limits is not None or catching_up or now - at > COUNTED_AT_ONCE
-                if special and self._put_off_planning(entry, at, now, batch):
+                if special and self._must_wait(entry, at, now, batch):
                     planned += 1
                     continue
                 paused_until = all_paused_until
@@ -120,15 +120,15 @@ class Planner:
                 registry.agenda.put(entry, entry.due)
             raise
 
-    def _put_off_planning(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> bool:
-        """Put off planning an entry if that must not be done now or under the lock; return whether it was put off."""
+    def _must_wait(self, entry: Entry, due: float, now: float, batch: PlannedBatch) -> bool:
+        """Return whether an entry must not be planned now, or not under the lock; it is put where it waits for that."""
         registry = self._registry
         label = registry.label(entry)  # its runs are called so; the lock is not held later
         if label in self.catching_up:
             registry.agenda.put(entry, due, now + CATCH_UP_DELAY)
         elif takes_long(entry, due, now):
             batch.to_ask.append((entry, due))
-        elif entry.limits is not None and len(batch.queued) + len(batch.closed) >= MAX_BATCH_RUNS:
+        elif entry.limits is not None and len(batch.to_queue) + len(batch.not_run) >= MAX_BATCH_RUNS:
             registry.agenda.put(entry, due)
         else:
             return False
@@ -144,7 +144,7 @@ class Planner:
             entry.manual_due = entry.manual_due and (following == entry.due or entry.trigger is None)
             if following is None:
                 if unfound is not None:
-                    self.put_off(entry, unfound)
+                    self.search_again_at(entry, unfound)
                 elif not reschedules_itself:
                     entry.state = EXHAUSTED
             elif limits is None and not (self._registry.paused_until > now and entry.one_shot):
@@ -156,7 +156,7 @@ class Planner:
             entry.high_water = run.until
             if run.state != WAITING:
                 run.ended = now
-                batch.closed.append(run)
+                batch.not_run.append(run)
                 continue
             if limits is not None and limits.runs_left is not None:
                 limits.runs_left -= 1
@@ -166,9 +166,9 @@ class Planner:
                 entry.last_run = run
                 if limits is not None:
                     limits.in_flight.append(run)
-                batch.started.append((entry, run))
+                batch.to_start.append((entry, run))
             else:
-                batch.queued.append((entry, run))
+                batch.to_queue.append((entry, run))
         if not started and entry.state is EXHAUSTED and entry.has_ended():  # it was missed
             self._registry.release(entry)
         if reschedules_itself and not (started and entry.task.method == method.sequential):
@@ -203,21 +203,21 @@ class Planner:
 
     def plan_request(self, entry: Entry, run: Run, now: float, batch: PlannedBatch) -> None:
         """Plan a run that was requested beside the timetable: only its overlap counts."""
-        if batch.requested is None:
-            batch.requested = PlannedBatch()
-        batch, limits, running = batch.requested, entry.limits, entry.running()
+        if batch.off_schedule is None:
+            batch.off_schedule = PlannedBatch()
+        batch, limits, running = batch.off_schedule, entry.limits, entry.running()
         waiting = 0 if limits is None else len(limits.queue)
         if apply_overlap([run], entry.policy, len(running), waiting, running[0] if running else None):
             entry.last_run = run
             if limits is not None:
                 limits.in_flight.append(run)
-            batch.started.append((entry, run))
+            batch.to_start.append((entry, run))
         elif run.state == WAITING:
             entry.limited()
-            batch.queued.append((entry, run))
+            batch.to_queue.append((entry, run))
         else:
             run.ended = now
-            batch.closed.append(run)
+            batch.not_run.append(run)
 
     def call_reschedule(self, entry: Entry) -> None:
         """Call a task's own ``reschedule``; if it raises or does not schedule the task, the entry is exhausted."""
@@ -334,14 +334,14 @@ class Planner:
             self.schedule(entry, due)
             return
         if unfound is not None:
-            self.put_off(entry, unfound)
+            self.search_again_at(entry, unfound)
             return
         if entry.limits is None or entry.limits.runs_left != 0:  # else it has had its runs, which was said
             log.warning("%s: it never fires: its last time is over", self._registry.label(entry))
         self._registry.release(entry)
         entry.state = EXHAUSTED
 
-    def put_off(self, entry: Entry, until: float) -> None:
+    def search_again_at(self, entry: Entry, until: float) -> None:
         """Continue the search for an entry's next fire time at ``until``: none was found before."""
         said = none_until_in_words(until, zones.zone(entry.task.timezone))
         label = self._registry.label(entry)
@@ -367,7 +367,7 @@ class Planner:
         log.error("%s: %s; it does not fire any more", label, reason)
         run = Run(label, due, state=SKIPPED)
         run.reason, run.ended = reason, self._clock.now()
-        batch.closed.append(run)
+        batch.not_run.append(run)
         self._registry.release(entry)
         entry.state = EXHAUSTED
 

@@ -1,6 +1,6 @@
 """The entries of one scheduler: by name, by fire time, and those that wait for its start.
 
-The engine's lock guards it: every method is called with the lock held.
+The engine's lock guards it: every method but ``entry_of`` and ``forget_runs`` is called with the lock held.
 """
 
 import math

@@ -159,11 +159,11 @@ class Scheduler(AddMethods):
     stop_scheduler = stop
 
     def _make_executors(self) -> dict[str, Executor]:
-        ended = self._journal.ended
+        handed_back = self._journal.handed_back
         return {
-            method.sequential: SequentialExecutor(self.clock, ended),
-            method.threaded: ThreadedExecutor(self.clock, ended, self._threads),
-            method.forked: ForkedExecutor(self.clock, ended, self._children),
+            method.sequential: SequentialExecutor(self.clock, handed_back),
+            method.threaded: ThreadedExecutor(self.clock, handed_back, self._threads),
+            method.forked: ForkedExecutor(self.clock, handed_back, self._children),
         }
 
     def _make_events(self) -> Events:
@@ -179,6 +179,7 @@ class Scheduler(AddMethods):
         self._check_use(task)
         registry, planner = self._registry, self._planner
         made, asked = None, None
+        # What has a trigger gets its entry without the lock: its zone may be read from files, its trigger may be slow.
         if task.has_trigger or task.scheduler_entry is not None:
             made = registry.entry_of(task) or Entry(task, registry.context, self.clock.now())
             if made.slow_trigger:

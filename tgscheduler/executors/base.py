@@ -27,7 +27,7 @@ current_occurrence: ContextVar[Occurrence | None] = ContextVar("tgscheduler_run"
 
 
 class Executor(Stage):
-    """Runs occurrences, and appends each to ``ended`` when it has ended or is to be retried.
+    """Runs occurrences, and hands back each that has ended or is to be retried: appends it to ``handed_back``.
 
     ``waiting`` holds runs that have not begun, ``running`` those that have begun and not ended; both follow the rule of
     ownership in :mod:`~tgscheduler.executors.stage`.
@@ -41,8 +41,8 @@ class Executor(Stage):
     #: Plural noun for the reasons of ``health()``: "threads" or "children"; empty if there is nothing to count.
     places: ClassVar[str] = ""
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
-        super().__init__(clock, ended)
+    def __init__(self, clock: Clock, handed_back: deque[Occurrence]) -> None:
+        super().__init__(clock, handed_back)
         self.running: dict[Run, Occurrence] = {}
         #: Runs that were ended although their action has not returned: it cannot be stopped, and keeps its thread.
         self.abandoned_runs: dict[Run, Occurrence] = {}
@@ -182,7 +182,7 @@ class Executor(Stage):
         return retry_at(entry.policy, run, now, kind)
 
     def _hand_back(self, occurrence: Occurrence) -> None:
-        self._ended.append(occurrence)
+        self._handed_back.append(occurrence)
         if self.bell is not None and (occurrence[0].limits is not None or (self.events and self.events.wanted)):
             self.bell.put(None)
 
@@ -223,7 +223,7 @@ class Executor(Stage):
             # As finish() does. The loop is not woken: it collects in its next turn, at most COLLECT_INTERVAL later.
             run.ended = now()
             run.state = OK
-            self._ended.append(occurrence)
+            self._handed_back.append(occurrence)
         return True
 
     def _finish_performed(self, occurrence: Occurrence, failure: "Failure | None") -> None:

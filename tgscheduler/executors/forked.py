@@ -54,8 +54,8 @@ class ForkedExecutor(Executor):
     method = method.forked
     places = "children"
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence], children: int | None = None) -> None:
-        super().__init__(clock, ended)
+    def __init__(self, clock: Clock, handed_back: deque[Occurrence], children: int | None = None) -> None:
+        super().__init__(clock, handed_back)
         self._bound = children or 2 * (os.cpu_count() or 1)
         self._arrivals: queue.SimpleQueue[Occurrence] = queue.SimpleQueue()
         self._queue: deque[Occurrence] = deque()
@@ -305,9 +305,9 @@ class ForkedExecutor(Executor):
                 except KeyError:
                     pass
                 forks.close(fd)
-        self._finish(kid, status)
+        self._finish_child(kid, status)
 
-    def _finish(self, kid: Child, status: int | None) -> None:
+    def _finish_child(self, kid: Child, status: int | None) -> None:
         run, outcome = kid.run, kid.outcome
         reason = self._cancelled.pop(run, None)
         if reason is not None:

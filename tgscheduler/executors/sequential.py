@@ -23,8 +23,8 @@ class SequentialExecutor(Executor):
     method = method.sequential
     on_loop = True
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
-        super().__init__(clock, ended)
+    def __init__(self, clock: Clock, handed_back: deque[Occurrence]) -> None:
+        super().__init__(clock, handed_back)
         self._queue: deque[Occurrence] = deque()
 
     def submit(self, occurrences: Sequence[Occurrence]) -> None:

@@ -18,16 +18,16 @@ STOPPED = "stopped before it began"
 
 
 class Stage:
-    """Holds occurrences, and appends each that is cancelled to ``ended``."""
+    """Holds occurrences, and hands back each that is cancelled: appends it to ``handed_back``."""
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence]) -> None:
+    def __init__(self, clock: Clock, handed_back: deque[Occurrence]) -> None:
         self.clock = clock
         self.waiting: dict[Run, Occurrence] = {}
         #: Why this does not work as it should, None if it does.
         self.degraded: str | None = None
         #: Wakes the loop.
         self.bell: Bell | None = None
-        self._ended = ended
+        self._handed_back = handed_back
         self._closed = False
 
     def hold(self, occurrences: Sequence[Occurrence]) -> None:
@@ -49,7 +49,7 @@ class Stage:
             return False
         run.reason, run.ended = reason, self.clock.now()
         run.state = CANCELLED
-        self._ended.append(occurrence)
+        self._handed_back.append(occurrence)
         return True
 
     def cancel(self, run: Run, reason: str) -> bool:

@@ -2,7 +2,7 @@
 
 ::
 
-    submit --> queue --> worker (1 .. bound), each: take, begin, perform, finish
+    submit --> queue --> worker (1 .. bound), each: take, Executor.run
                  |
               grower: while work waits and no worker is idle, one more worker each millisecond, then two, four, …
 
@@ -48,8 +48,8 @@ class ThreadedExecutor(Executor):
     enforces_timeouts = True
     places = "threads"
 
-    def __init__(self, clock: Clock, ended: deque[Occurrence], threads: int = 100) -> None:
-        super().__init__(clock, ended)
+    def __init__(self, clock: Clock, handed_back: deque[Occurrence], threads: int = 100) -> None:
+        super().__init__(clock, handed_back)
         self._bound = threads
         self._queue: queue.SimpleQueue[Occurrence | None] = queue.SimpleQueue()
         self._grower_bell: clocks.Bell = queue.SimpleQueue()
@@ -136,7 +136,7 @@ class ThreadedExecutor(Executor):
             if self._closed or len(self._workers) >= self._bound:
                 return False
             self._number += 1
-            thread = threading.Thread(target=self._work, name=f"tgscheduler-worker-{self._number}", daemon=True)
+            thread = threading.Thread(target=self._serve, name=f"tgscheduler-worker-{self._number}", daemon=True)
             try:
                 thread.start()
             except RuntimeError as error:  # the host's limit on threads
@@ -178,7 +178,7 @@ class ThreadedExecutor(Executor):
     def _taken(self) -> int:
         return self._submitted - self._queue.qsize()
 
-    def _work(self) -> None:
+    def _serve(self) -> None:
         me, where = threading.get_ident(), here()
         self._workers[me] = threading.current_thread()  # counted before it takes anything
         take = self._queue.get_nowait

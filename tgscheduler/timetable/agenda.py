@@ -53,7 +53,7 @@ class Agenda:
     def __len__(self) -> int:
         return self._live
 
-    def next_due(self) -> float | None:
+    def next_fire(self) -> float | None:
         """Return the next fire time, None if there is none; among many entries it may be an earlier, cancelled one."""
         if not self._live:
             return None

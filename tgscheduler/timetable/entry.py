@@ -16,9 +16,9 @@ EXHAUSTED   no occurrence follows the last one
 CANCELLED   it was cancelled
 ==========  ==========================================================================================
 
-Entries are written under the engine's lock, by the registry, the agenda, the planner, the clock step, control and
-restore. ``last_run``, ``limits.in_flight`` and ``limits.queue`` belong to the loop's thread. An entry with a slow
-trigger is placed without the lock.
+Entries are written under the engine's lock, by the registry, the agenda, the planner, placements, the clock step,
+control and restore. ``last_run``, ``limits.in_flight`` and ``limits.queue`` belong to the loop's thread. An entry with
+a slow trigger is placed without the lock.
 """
 
 import enum
@@ -77,8 +77,10 @@ class Limits:
         self.paused_until = -math.inf
         #: How many runs are left; None: no bound.
         self.runs_left: int | None = None
-        #: Runs that have been started and have not ended; occurrences that wait for those.
+        #: Runs that were taken from the timetable and have not ended: they count for overlap, whether they have begun
+        #: or wait for a claim, a thread or their next attempt.
         self.in_flight: list[Run] = []
+        #: Occurrences that wait for those.
         self.queue: deque[tuple[Entry, Run]] = deque()
 
     def give_trigger(self, trigger: Trigger) -> None:
@@ -86,7 +88,7 @@ class Limits:
         self.given_trigger, self.slow_trigger, self.unfound = trigger, not is_quick(trigger), None
 
     def running(self) -> list[Run]:
-        """Return the runs that have been started and have not ended."""
+        """Return the runs in flight."""
         self.in_flight = [run for run in self.in_flight if run.ended is None]
         return self.in_flight
 
@@ -234,7 +236,7 @@ class Entry:
         return self.limits is not None and self.limits.paused_until > self.context.clock.now()
 
     def running(self) -> list[Run]:
-        """Return the runs that have been started and have not ended."""
+        """Return the runs in flight: taken from the timetable, begun or not, and not ended."""
         running = [] if self.limits is None else self.limits.running()
         last = self.last_run
         if last is not None and last.ended is None and last not in running:

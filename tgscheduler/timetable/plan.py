@@ -51,7 +51,9 @@ DecisionTuple = tuple[Sequence[Run], int, float | None, float | None]
 
 
 def decide(entry: Entry, due: float, label: str, now: float, paused_until: float = -math.inf) -> DecisionTuple:
-    """Return the :class:`Decision` on an entry that the loop took out, due at ``due``; change nothing.
+    """Return the :class:`Decision` on an entry that the loop took out, due at ``due``.
+
+    Nothing changes but the grid of an interval, which is made here, at its first run.
 
     ``label``: the name of its runs. ``paused_until``: nothing runs before that moment. Raises InvalidValue if the
     trigger returns a moment that is not later.
@@ -59,7 +61,7 @@ def decide(entry: Entry, due: float, label: str, now: float, paused_until: float
     task, trigger = entry.task, entry.made_trigger
     if trigger is None:
         if task.has_interval and not task.self_rescheduling:
-            trigger = entry.trigger  # makes the grid at the first run
+            trigger = entry.trigger  # makes the grid
     elif task.self_rescheduling:
         trigger = None
     if entry.limits is None and paused_until <= now:

@@ -129,7 +129,10 @@ class Task:
         return None
 
     def reschedule(self, scheduler: Rescheduler) -> None:
-        """Schedule the task's next time, in subclasses that override this; otherwise the loop uses the trigger."""
+        """Schedule the task's next time: called for classes outside of this package that override it.
+
+        For all others the loop uses the trigger, and never calls this.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no reschedule: use one of the concrete task classes")
 
     def handle_exception(self) -> None:

@@ -27,7 +27,10 @@ class ThreadedTaskMixin:
     method = method.threaded
 
     def threadedcall(self) -> None:
-        """Execute the task as its thread does: an exception goes to ``handle_exception``."""
+        """Execute the task; an exception goes to ``handle_exception``.
+
+        For callers of TGScheduler 1.7: the engine never calls it.
+        """
         assert isinstance(self, Task)
         try:
             self.execute()
