@@ -68,7 +68,7 @@ def test_what_is_beyond_the_buffer_is_dropped_oldest_successes_first_and_the_sum
             store.record([end(claim.opened[0], "failed" if number % 20 == 0 else "ok")])
             claims.append(claim)
         status = store.status()
-        assert 300 <= status.dropped <= 400
+        assert 280 <= status.dropped <= 400  # the last ones wait if the writer had its hands on them
         assert status.buffered < 250
         assert store.counts() == {"ok": 381, "failed": 19}
         wait_for(lambda: len(sqlite.answers) > 200)  # of what was dropped nobody waits for an answer
