@@ -93,6 +93,7 @@ FLOORS = {
             "console.pages.simulate",
             "console.pages.why",
             "console.pages.health",
+            "console.pages.task",
             "console.table",
             "console.service",
             "console.app",

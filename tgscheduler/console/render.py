@@ -22,7 +22,6 @@ import jinja2
 from tgscheduler.console import assets, svg
 from tgscheduler.console.http import Problem, Request, Response, segment
 from tgscheduler.console.times import DASH, Times, duration, iso
-from tgscheduler.explain.phrases import reason_in_words
 from tgscheduler.timetable.triggers import Cron
 from tgscheduler.views import TaskSummary
 
@@ -229,4 +228,4 @@ def query(values: Mapping[str, Any], **changes: Any) -> str:
     return f"?{urlencode(left, doseq=True)}" if left else "?"
 
 
-_FILTERS = (duration, iso, last_line, number, percent, plural, reason_in_words, segment, timetable)
+_FILTERS = (duration, iso, last_line, number, percent, plural, segment, timetable)

@@ -4,6 +4,7 @@ Widths are in percent and heights in pixels, so that one drawing fits a phone an
 Colours are classes of ``console.css``. Each drawing says in words what it shows.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -190,32 +191,59 @@ class Point(NamedTuple):
     failed: bool = False
 
 
-def chart(points: Sequence[Point], lines: Sequence[tuple[str, float]], times: Times, label: str) -> Markup:
-    """Return durations over time, with a dashed line for each figure: (its name, seconds)."""
-    since, until = (points[0].at, points[-1].at) if points else (0.0, 0.0)
+class Chart(NamedTuple):
+    """The durations of runs: drawn here, and as data for a drawing that can be zoomed."""
+
+    drawing: Markup
+    #: JSON: the moments of the points, the seconds of those that went well, of those that failed, and the lines.
+    data: str
+    points: int
+
+
+def chart(points: Sequence[Point], lines: Sequence[tuple[str, float]], times: Times) -> Chart:
+    """Return durations over time, oldest first, with a dashed line for each figure: (its name, seconds)."""
+    since, until = points[0].at, points[-1].at
     span = (until - since) or 1.0
-    steps = rounded_steps(max((each.seconds for each in points), default=1.0))
-    highest = steps[-1]
+    steps = rounded_steps(max(max(each.seconds for each in points), *(seconds for _, seconds in lines), 0.0))
 
     def x(moment: float) -> str:
         return f"{(moment - since) / span * 100:.2f}%"
 
     def y(seconds: float) -> str:
-        return f"{_HEIGHT - 24 - min(1.0, seconds / highest) * (_HEIGHT - 36):.1f}"
+        return f"{_HEIGHT - 24 - min(1.0, seconds / steps[-1]) * (_HEIGHT - 36):.1f}"
 
     parts = []
     for step in steps:
         parts += [_LEVEL.format("rule", y(step)), _LEVEL_TEXT.format(y(step), duration(step) if step else "0")]
     for name, seconds in lines:
         parts += [_LEVEL.format("figure", y(seconds)), _FIGURE_TEXT.format(y(seconds), name)]
-    for moment in {since, until} if points else ():
-        end = "first" if moment == since else "last"
+    for end, moment in (("first", since), ("last", until)):
         wall = times.wall(moment)
-        parts.append(_TEXT.format(f"tick {end}", x(moment), _HEIGHT - 4, f"{wall.day} {wall:%b %H:%M}"))
+        words = f"{wall.day} {wall:%b %H:%M} {times.abbreviation(moment)}"
+        parts.append(_TEXT.format(f"tick {end}", x(moment) if end == "first" else "100%", _HEIGHT - 4, words))
     for each in points:
         words = f"{times.plain(each.at)}: {duration(each.seconds)}{', failed' if each.failed else ''}"
         parts.append(_DOT.format("point failed" if each.failed else "point", x(each.at), y(each.seconds), words))
-    return _CHART.format(_HEIGHT, label, Markup("").join(parts))
+    label = _chart_in_words(points, lines)
+    return Chart(_CHART.format(_HEIGHT, label, Markup("").join(parts)), _data(points, lines), len(points))
+
+
+def _chart_in_words(points: Sequence[Point], lines: Sequence[tuple[str, float]]) -> str:
+    took = [each.seconds for each in points]
+    failed = sum(each.failed for each in points)
+    said = [*(f"{name} {duration(seconds)}" for name, seconds in lines), f"{failed} failed"]
+    return f"{len(points)} runs took {duration(min(took))} to {duration(max(took))}; {', '.join(said)}"
+
+
+def _data(points: Sequence[Point], lines: Sequence[tuple[str, float]]) -> str:
+    return json.dumps(
+        {
+            "at": [each.at for each in points],
+            "ok": [None if each.failed else each.seconds for each in points],
+            "failed": [each.seconds if each.failed else None for each in points],
+            "figures": lines,
+        }
+    )
 
 
 _CHART = Markup('<svg class="chart" width="100%" height="{}" role="img" aria-label="{}">{}</svg>')

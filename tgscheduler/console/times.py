@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from tgscheduler.errors import InvalidValue
+from tgscheduler.explain.phrases import reason_in_words
 from tgscheduler.timetable import zones
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,6 +104,10 @@ class Times:
         wall = self.wall(moment)
         return f"{_date(wall)} {wall:%Y} {wall:%H:%M:%S} {self.abbreviation(moment)}"
 
+    def reason(self, text: str) -> str:
+        """Return a run's reason with the moments in it in the reader's zone."""
+        return reason_in_words(text, self.tz, lambda moment, _: self._text(moment))
+
     def days(self, since: float, until: float) -> Iterator[float]:
         """Yield the midnights of the reader's zone within [since, until]."""
         day = self.wall(since).replace(tzinfo=None, hour=0, minute=0, second=0)
@@ -110,6 +115,9 @@ class Times:
             if moment >= since:
                 yield moment
             day += timedelta(days=1)
+
+    def _text(self, moment: float) -> str:
+        return f"{self._short(self.wall(moment))} {self.abbreviation(moment)}"
 
     def _short(self, wall: datetime) -> str:
         now = self.wall(self.now)

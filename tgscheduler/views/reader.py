@@ -13,6 +13,7 @@ from tgscheduler.explain.task import warnings
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.checks import check_moment
 from tgscheduler.timetable.compose import Trigger
+from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.trigger_phrases import in_words
 from tgscheduler.views import timetables
 from tgscheduler.views.coming import Collision, Fires, FireView, collisions, coming, fires_of, next_fires
@@ -160,6 +161,10 @@ class Reader:
     def counts(self, since: float | None = None) -> dict[str, int]:
         """Return how many occurrences are in each state; ``since``: only those due in that hour or later."""
         return self.scheduler.counts(since)
+
+    def figures(self, names: Collection[str], since: float | None = None) -> dict[str, Durations]:
+        """Return how long the runs of each of these tasks took and how they ended: from sums, no run is read."""
+        return self.scheduler.durations(names, since)
 
     # -- fires -------------------------------------------------------------------------------------------------------
 

@@ -286,16 +286,29 @@
   function chartOptions(place, figures, many) {
     const [accent, bad, line, faint] = ["accent", "bad", "line", "faint"].map(ink);
     const took = (seconds) => seconds == null ? "" : seconds < 0.0995 ? `${+(seconds * 1000).toPrecision(2)} ms` : seconds < 100 ? `${+seconds.toPrecision(2)} s` : seconds < 6000 ? `${Math.round(seconds / 60)} min` : `${+(seconds / 3600).toPrecision(2)} h`;
+    const day = timed({ day: "numeric", month: "short" }), time = timed({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+    const whole = timed({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+    const when = (_, ticks) => ticks.map((tick) => time(tick) === "00:00" ? day(tick) : time(tick));
     const axis = { stroke: faint, font: "11px system-ui, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
     const dots = (stroke, label) => ({ label, stroke, fill: stroke, paths: () => null, points: { show: true, size: many > 200 ? 4 : 6, fill: stroke, width: 0 }, value: (_, value) => took(value) || "–" });
     return {
-      width: place.clientWidth, height: 190, tzDate: (moment) => zoned(moment), padding: [10, 8, 0, 0],
+      width: place.clientWidth, height: 190, tzDate: zoned, padding: [10, 8, 0, 0],
       scales: { y: { range: (_, low, high) => [0, Math.max(high, ...figures.map((each) => each[1])) * 1.12 || 1] } },
-      axes: [{ ...axis, size: 26, space: 90 }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick ? took(tick) : "0") }],
-      series: [{ label: "Due", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" }, dots(accent, "ok"), dots(bad, "failed")],
+      axes: [{ ...axis, size: 26, space: 80, values: when }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick ? took(tick) : "0") }],
+      series: [{ label: "due", value: (_, moment) => moment == null ? "–" : whole(moment) }, dots(accent, "ok"), dots(bad, "failed")],
       cursor: { y: false, drag: { x: true, y: false } },
       hooks: { draw: [(plot) => mark(plot, figures, accent, faint)] },
     };
+  }
+
+  function timed(options) {
+    let format;
+    try {
+      format = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: html.dataset.zone });
+    } catch {
+      format = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" });
+    }
+    return (moment) => format.format(new Date(moment * 1000));
   }
 
   // uPlot reads a date's local fields: these are the fields of the reader's zone.
