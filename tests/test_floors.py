@@ -74,7 +74,7 @@ FLOORS = {
         *("views.health", "views.reader", "views", "pytest_plugin"),
     ],
     "F6": [
-        *("console.http", "console.settings", "console.wire", "console.notices"),
+        *("console.passwords", "console.http", "console.settings", "console.wire", "console.notices"),
         *("console.times", "console.svg", "console.assets", "console.render"),
         *("console.replays", "console.console", "console.routes"),
         *("console.arguments", "console.guard", "console.logins", "console.access"),

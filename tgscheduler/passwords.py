@@ -1,16 +1,9 @@
-"""Passwords as what is kept of them: ``scrypt$n$r$p$salt$hash``, salt and hash in URL-safe base64.
-
-::
-
-    python -m tgscheduler.passwords      asks for a password and prints what goes into the configuration
-"""
+"""Passwords as what is kept of them: ``scrypt$n$r$p$salt$hash``, salt and hash in URL-safe base64."""
 
 import base64
-import getpass
 import hashlib
 import hmac
 import secrets
-import sys
 from typing import NamedTuple
 
 from tgscheduler.errors import InvalidValue
@@ -24,7 +17,7 @@ _SALT, _DIGEST = 16, 32
 #: Maximum memory of a check (bytes), so that a wrong line in a configuration cannot exhaust the host's.
 _MOST_MEMORY = 256 * 2**20
 
-_FORM = "scrypt$n$r$p$salt$hash, as python -m tgscheduler.passwords prints it"
+_FORM = "scrypt$n$r$p$salt$hash, as python -m tgscheduler.console.passwords prints it"
 
 
 class _Hash(NamedTuple):
@@ -97,17 +90,3 @@ def _encoded(data: bytes) -> str:
 
 def _decoded(text: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def main() -> int:
-    """Ask for a password twice, and print its hash; return the exit status."""
-    password = getpass.getpass("Password: ")
-    if not password or password != getpass.getpass("Again: "):
-        sys.stderr.write("Expected the same password twice, of one character or more.\n")
-        return 1
-    sys.stdout.write(f"{hash_password(password)}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -68,7 +68,8 @@ class Table:
     """All routes; finds the one for a method and a path."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes = [(tuple(route.path.split("/")), route) for route in routes]
+        self.routes = tuple(routes)
+        self._patterns = [(tuple(route.path.split("/")), route) for route in self.routes]
 
     def __iter__(self) -> Iterator[Route]:
         return (route for _, route in self._routes)
@@ -77,7 +78,7 @@ class Table:
         """Return the route and the values of its path; raise a Problem 404, or 405 with the methods that there are."""
         found = [
             (pattern, route, values)
-            for pattern, route in self._routes
+            for pattern, route in self._patterns
             if (values := _matched(pattern, path)) is not None
         ]
         if not found:

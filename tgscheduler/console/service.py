@@ -69,7 +69,7 @@ class Service:
             guard.check_origin(request, route)
             caller = self._access.caller(request, settings, self._server)
             request = replace(request, caller=caller)
-            if route.is_unsafe and settings.read_only:
+            if route.role == "operator" and settings.read_only:
                 raise Problem(403, "Read only", "tg.scheduler.console.read_only is True: nothing can be changed here.")
             if route.role == "operator" and caller.role != "operator":
                 raise Problem(403, "Operators only", f"{caller.name} is a viewer, who may look and not act.")

@@ -1,0 +1,359 @@
+"""Who asks: this host, users, tokens, the application's own login; and what each may do."""
+
+import base64
+import logging
+
+import cherrypy
+import pytest
+from asking import Client
+
+from tgscheduler import passwords
+from tgscheduler.console import logins
+from tgscheduler.console.console import Console
+from tgscheduler.console.http import json_response
+from tgscheduler.console.routes import Route, Table
+from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.console.table import TABLE as FULL
+
+STRANGER = "203.0.113.9"
+
+
+def who(console, request):
+    return json_response(list(request.caller))
+
+
+TABLE = Table(
+    [
+        Route("GET", "who", who, "viewer", ".", makes=("*/*",)),
+        Route("POST", "act", who, "operator", ".", makes=("*/*",)),
+        Route("GET", "api/v1/who", who, "viewer", "."),
+        Route("POST", "api/v1/act", who, "operator", "."),
+        Route("POST", "choose", who, "viewer", ".", makes=("*/*",)),
+    ]
+)
+SAME = {"Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch):
+    monkeypatch.setattr(passwords, "N", 2)
+
+
+@pytest.fixture
+def client(ticked):
+    """Return a function that makes a client of a console with some settings."""
+    return lambda **settings: Client(Console(ticked, ConsoleSettings(**settings)), table=TABLE)
+
+
+@pytest.fixture
+def users():
+    hashes = {name: passwords.hash_password(f"{name}'s:pass wörd") for name in ("ops", "dev")}
+    return {"users": hashes, "operators": ("ops",)}
+
+
+def basic(name, password):
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+# -- this host ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.7.6", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1"])
+def test_without_users_a_peer_on_this_host_is_an_operator(client, peer):
+    assert client().get("who", peer=peer).json == ["local", "operator", "loopback"]
+    assert client().ask("POST", "act", headers=SAME, peer=peer).status == 200
+
+
+@pytest.mark.parametrize(
+    "peer", [STRANGER, "10.0.0.1", "::2", "::ffff:10.0.0.1", "1127.0.0.1", "127.0.0.1.evil", "localhost.x", "", "unix:"]
+)
+def test_without_users_any_other_peer_is_refused_with_the_reason(client, peer):
+    for path in ("who", "api/v1/who"):
+        answer = client().get(path, peer=peer)
+        assert answer.status == 403
+        assert "tg.scheduler.console.users" in answer.text
+
+
+CLAIMS = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP", "X-Client-IP"]
+
+
+@pytest.mark.parametrize("header", CLAIMS)
+def test_no_header_makes_a_peer_one_of_this_host(client, header):
+    assert client().get("who", peer=STRANGER, headers={header: "127.0.0.1"}).status == 403
+
+
+@pytest.mark.parametrize("header", CLAIMS)
+def test_a_request_through_a_proxy_is_not_from_this_host(client, header):
+    answer = client().get("api/v1/who", headers={header: "127.0.0.1"})
+    assert answer.status == 403
+    assert header.lower() in answer.json["detail"]
+
+
+def test_with_tools_proxy_every_peer_may_be_a_proxy(client, monkeypatch):
+    monkeypatch.setitem(cherrypy.config, "tools.proxy.on", True)
+    assert "tools.proxy" in client().get("api/v1/who").json["detail"]
+    monkeypatch.setitem(cherrypy.config, "tools.proxy.on", False)
+    assert client().get("who").status == 200
+    app = cherrypy.Application(None, "/shop", {"/": {"tools.proxy.on": True}})
+    monkeypatch.setitem(cherrypy.tree.apps, "/shop", app)
+    assert client().get("who").status == 403
+
+
+def test_behind_a_proxy_users_log_in(client, users):
+    answer = client(**users).get("who", headers={**basic("ops", "ops's:pass wörd"), "X-Forwarded-For": STRANGER})
+    assert answer.json == ["ops", "operator", "user"]
+
+
+# -- users -------------------------------------------------------------------------------------------------------------
+
+
+def test_users_log_in_from_anywhere_and_operators_act(client, users):
+    there = client(**users)
+    assert there.get("who", headers=basic("ops", "ops's:pass wörd"), peer=STRANGER).json == ["ops", "operator", "user"]
+    assert there.get("who", headers=basic("dev", "dev's:pass wörd"), peer=STRANGER).json == ["dev", "viewer", "user"]
+    assert there.ask("POST", "act", headers={**SAME, **basic("ops", "ops's:pass wörd")}).status == 200
+    assert there.ask("POST", "choose", headers={**SAME, **basic("dev", "dev's:pass wörd")}).status == 200
+    refused = there.ask("POST", "api/v1/act", headers=basic("dev", "dev's:pass wörd"))
+    assert (refused.status, refused.json["title"]) == (403, "Operators only")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        basic("ops", "wrong"),
+        basic("ops", ""),
+        basic("eve", "ops's:pass wörd"),
+        basic("", ""),
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Basic " + base64.b64encode(b"ops").decode()},
+        {"Authorization": "Basic " + base64.b64encode(b"ops:\xff").decode()},
+        {"Authorization": "Digest username=ops"},
+        {"Authorization": "\u00e9"},
+    ],
+)
+def test_with_users_no_one_else_is_let_in_not_even_from_this_host(client, users, given):
+    answer = client(**users).get("who", headers=given)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == 'Basic realm="tgscheduler", charset="UTF-8"'
+
+
+def test_an_operator_without_a_password_is_a_mistake_and_a_wrong_role_is_no_way_in(client, users):
+    there = client(users={"dev": users["users"]["dev"]}, operators=("ops",))
+    assert there.get("who", headers=basic("ops", "ops's:pass wörd")).status == 401
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tokens():
+    return {
+        "ci": {"hash": passwords.hash_password("ci-secret"), "role": "viewer"},
+        "cd": {"hash": passwords.hash_password("cd-secret"), "role": "operator"},
+        "plain": {"hash": passwords.hash_password("plain-secret")},
+    }
+
+
+def bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_token_has_its_role_in_the_api_from_anywhere(client, tokens):
+    there = client(tokens=tokens)
+    assert there.get("api/v1/who", headers=bearer("ci-secret"), peer=STRANGER).json == ["ci", "viewer", "token"]
+    assert there.get("api/v1/who", headers=bearer("plain-secret"), peer=STRANGER).json == ["plain", "viewer", "token"]
+    assert there.ask("POST", "api/v1/act", headers=bearer("cd-secret"), peer=STRANGER).json[0] == "cd"
+    assert there.ask("POST", "api/v1/act", headers=bearer("ci-secret")).status == 403
+
+
+def test_a_wrong_token_is_no_one_even_from_this_host(client, tokens, users):
+    for settings in ({"tokens": tokens}, {}, users):
+        answer = client(**settings).get("api/v1/who", headers=bearer("wrong"))
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"]
+    assert client(tokens=tokens).get("api/v1/who", headers=bearer(tokens["ci"]["hash"])).status == 401
+
+
+def test_a_token_is_for_the_api_alone(client, tokens):
+    assert client(tokens=tokens).get("who", headers=bearer("ci-secret")).status == 401
+
+
+def test_tokens_do_not_close_the_pages_to_this_host(client, tokens):
+    assert client(tokens=tokens).get("who").json == ["local", "operator", "loopback"]
+    assert client(tokens=tokens).get("who", peer=STRANGER).status == 403
+
+
+# -- the application's own login ---------------------------------------------------------------------------------------
+
+
+def by_header(request):
+    """Trust a header, as an application behind its own gate may."""
+    return {"anna": ("anna", "operator"), "ben": ["ben", "viewer"]}.get(request.cookies.get("login"))
+
+
+def wrong(request):
+    return request.cookies["answer"] and eval(request.cookies["answer"])
+
+
+@pytest.fixture
+def function(request):
+    return lambda name: f"{__name__}:{name}"
+
+
+def test_the_applications_own_login_says_who_asks(client, function):
+    there = client(auth=function("by_header"))
+    assert there.get("who", headers={"Cookie": "login=anna"}, peer=STRANGER).json == ["anna", "operator", "application"]
+    assert there.ask("POST", "act", headers={**SAME, "Cookie": "login=ben"}).status == 403
+    refused = there.get("api/v1/who", headers={"Cookie": "login=eve"})
+    assert (refused.status, refused.json["title"]) == (403, "Not logged in")
+
+
+def test_users_may_log_in_beside_the_applications_login(client, function, users):
+    there = client(auth=function("by_header"), **users)
+    assert there.get("who", headers={"Cookie": "login=anna"}).json[0] == "anna"
+    assert there.get("who", headers=basic("dev", "dev's:pass wörd")).json[0] == "dev"
+    assert there.get("who").status == 401
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["1", "'anna'", "('anna',)", "('anna','root')", "('','viewer')", "('a\\n','viewer')", "(1,'viewer')", "1/0"],
+)
+def test_a_login_that_fails_lets_no_one_in_and_is_logged(client, function, caplog, answer):
+    refused = client(auth=function("wrong")).get("api/v1/who", headers={"Cookie": f"answer={answer}"})
+    assert (refused.status, refused.json["detail"]) == (500, "The log of the server has the reason.")
+    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+
+
+# -- read only ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_read_only_console_refuses_every_action_and_no_choice_of_a_viewer(client, users, tokens):
+    there = client(read_only=True, tokens=tokens, **users)
+    for path, headers in (("act", basic("ops", "ops's:pass wörd")), ("api/v1/act", bearer("cd-secret"))):
+        answer = there.ask("POST", path, headers={**SAME, **headers})
+        assert answer.status == 403
+        assert "read_only" in answer.text
+    assert there.get("who", headers=basic("ops", "ops's:pass wörd")).status == 200
+    assert there.ask("POST", "choose", headers={**SAME, **basic("dev", "dev's:pass wörd")}).status == 200
+
+
+def test_every_unsafe_route_is_an_operators_but_for_the_choice_of_zone_and_colours():
+    unsafe = [route for route in FULL.routes if route.is_unsafe]
+    assert [route.path for route in unsafe if route.role != "operator"] == ["display"]
+
+
+# -- the cost of logins ------------------------------------------------------------------------------------------------
+
+
+class Counted:
+    """Counts the checks of passwords, and has its own clock."""
+
+    def __init__(self, monkeypatch):
+        self.checks, self.now = 0, 1000.0
+        verify = passwords.verify
+
+        def counted(*arguments):
+            self.checks += 1
+            return verify(*arguments)
+
+        monkeypatch.setattr(passwords, "verify", counted)
+        self.logins = logins.Logins(lambda: self.now)
+
+    def find(self, given="right", peer=STRANGER, **kept):
+        return self.logins.find(peer, given, kept or self.kept)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    made = Counted(monkeypatch)
+    made.kept = {"ops": passwords.hash_password("right")}
+    return made
+
+
+def test_a_success_is_remembered_for_minutes(counted):
+    for _ in range(50):
+        assert counted.find() == "ops"
+    assert counted.checks == 1
+    counted.now += logins.REMEMBERED
+    assert counted.find() == "ops"
+    assert counted.checks == 2
+
+
+def test_a_changed_password_is_checked_again(counted):
+    counted.find()
+    assert counted.find(ops=passwords.hash_password("other")) is None
+
+
+def test_what_is_remembered_is_no_password(counted):
+    counted.find()
+    assert "right" not in repr(vars(counted.logins))
+
+
+def test_failures_slow_their_peer_ever_more_and_no_other(counted):
+    for _ in range(logins.FREE):
+        assert counted.find("wrong") is None
+    waits = []
+    for _ in range(9):
+        with pytest.raises(logins.Slowed) as slowed:
+            counted.find("wrong")
+        waits.append(slowed.value.seconds)
+        counted.now += slowed.value.seconds
+        assert counted.find("wrong") is None
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    checks = counted.checks
+    with pytest.raises(logins.Slowed):
+        counted.find()
+    assert counted.checks == checks, "a peer that must wait costs nothing"
+    assert counted.find(peer="203.0.113.10") == "ops"
+    assert counted.find() == "ops", "what is remembered goes on"
+    counted.now += logins.FAILING + 61
+    assert counted.find("wrong") is None
+    assert counted.find("wrong") is None
+
+
+def test_the_addresses_of_one_network_are_one_peer(counted):
+    for number in range(logins.FREE):
+        counted.find("wrong", peer=f"2001:db8::{number:x}")
+    with pytest.raises(logins.Slowed):
+        counted.find("wrong", peer="2001:db8::ffff")
+    assert counted.find("wrong", peer="2001:db8:0:1::1") is None
+
+
+def test_memory_is_bounded(counted):
+    for number in range(logins.MOST + 50):
+        counted.logins.find(f"10.0.{number // 250}.{number % 250}", "x", {})
+    sizes = [len(each) for each in vars(counted.logins).values() if hasattr(each, "__len__")]
+    assert max(sizes) == logins.MOST
+
+
+def test_an_unknown_user_costs_as_much_as_a_known_one(client, users, monkeypatch):
+    counted = Counted(monkeypatch)
+    there = client(**users)
+    for name in ("ops", "eve"):
+        counted.checks = 0
+        assert there.get("who", headers=basic(name, "wrong")).status == 401
+        assert counted.checks == 1
+
+
+def test_too_many_failures_are_told_when_to_come_again(client, users, caplog):
+    there = client(**users)
+    for _ in range(logins.FREE):
+        assert there.get("who", headers=basic("ops", "hush"), peer=STRANGER).status == 401
+    answer = there.get("who", headers=basic("ops", "ops's:pass wörd"), peer=STRANGER)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "1")
+    assert there.get("who", headers=basic("ops", "ops's:pass wörd")).status == 200
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == [f"A login to the console failed: ops, from {STRANGER}"] * logins.FREE
+
+
+def test_a_log_has_no_password_that_was_typed_as_a_name(client, users, caplog):
+    client(**users).get("who", headers=basic("hush", ""))
+    assert "hush" not in caplog.text
+    assert "an unknown user" in caplog.text
+
+
+def test_settings_do_not_show_hashes(users, tokens):
+    assert "scrypt" not in repr(ConsoleSettings(tokens=tokens, **users))
