@@ -94,6 +94,7 @@ FLOORS = {
             "console.pages.why",
             "console.pages.health",
             "console.pages.task",
+            "console.pages.act",
             "console.table",
             "console.service",
             "console.app",

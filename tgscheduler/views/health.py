@@ -72,7 +72,9 @@ def _settings(redactor: Redactor) -> list[SettingView]:
     found = []
     for key, setting in config.SETTINGS.items():
         value = config.get(key)
-        text = _names(value) if isinstance(value, dict) else redactor.value(key.rpartition(".")[2], shown(value))
+        text = shown(value)
+        if value != setting.default:
+            text = _names(value) if isinstance(value, dict) else redactor.value(key.rpartition(".")[2], text)
         found.append(SettingView(key, text, repr(setting.default), config.origin(key), setting.doc))
     return found
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
-from tgscheduler.console.render import times_of
+from tgscheduler.console.render import polled, times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.views import BAD_STATES, UNRUN_STATES, DayView, Fires, FireView
 
@@ -47,6 +47,7 @@ class Cell(NamedTuple):
         return not (self.day.fires or sum(self.day.counts.values()))
 
 
+@polled
 def show(console: Console, request: Request) -> Response:
     """Show a month, and below it one of its days if that is asked for."""
     times, reader = times_of(console, request), console.reader

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Request, Response
+from tgscheduler.console.render import polled
 from tgscheduler.console.routes import Route
 
 
@@ -42,6 +43,7 @@ STATES = {
 }
 
 
+@polled
 def show(console: Console, request: Request) -> Response:
     """Show everything of the scheduler's health."""
     health = console.reader.health()

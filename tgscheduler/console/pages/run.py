@@ -1,15 +1,17 @@
 """One run: what happened, its traceback and log, its times and its place."""
 
+from tgscheduler.console.actions import RERUN_STATES
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.pages import loglines, tracebacks
+from tgscheduler.console.render import polled
 from tgscheduler.console.routes import Parameter, Route
 
-#: States of a run that may be cancelled, and of one that may be run again.
+#: States of a run that has not ended.
 OPEN = ("waiting", "running")
-AGAIN = ("failed", "timed_out", "cancelled", "lost")
 
 
+@polled
 def show(console: Console, request: Request) -> Response:
     """Show one run."""
     run = console.reader.run(request.arguments["id"])
@@ -36,7 +38,7 @@ def show(console: Console, request: Request) -> Response:
         levels=loglines.LEVELS,
         attempts=None if retry is None else retry.times + 1,
         can_cancel=run.state in OPEN,
-        can_rerun=run.state in AGAIN and task is not None and task.status != "ended",
+        can_rerun=run.state in RERUN_STATES and task is not None and task.status != "ended",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
-from tgscheduler.console.render import query, times_of
+from tgscheduler.console.render import polled, query, times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.console.times import Times
 from tgscheduler.errors import InvalidValue
@@ -67,6 +67,7 @@ class Filters(NamedTuple):
         return query(filters, before=before)
 
 
+@polled
 def show(console: Console, request: Request) -> Response:
     """Show one page of runs."""
     times = times_of(console, request)

@@ -212,7 +212,7 @@
   });
   dialog?.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "get") return; // a look ahead: what the action would do with these fields
+    if ((event.submitter?.formMethod || form.method) !== "get") return; // a look ahead: what the action would do with these fields
     event.preventDefault();
     const url = new URL(form.action);
     url.search = new URLSearchParams(new FormData(form, event.submitter));
