@@ -233,3 +233,31 @@ def test_health_says_where_settings_come_from_and_hides_secrets(scheduler, reade
     assert {"Python", "CherryPy", "time zone data", "tgscheduler"} <= set(found.versions)
     scheduler.stop()
     assert (reader.health().state, reader.health().started) == ("stopped", None)
+
+
+def test_pages_of_runs_meet_without_a_gap_and_the_last_one_says_so(scheduler, reader):
+    scheduler.add_interval_task(noop, 60, taskname="good")
+    scheduler.add_interval_task(fail, 60, taskname="bad")
+    scheduler.tick(10 * 60 - 1)
+    found, before = [], None
+    while True:
+        page = reader.runs(state=("ok", "failed"), before=before, limit=7)
+        found += page.items
+        before = page.next
+        if before is None:
+            break
+    assert len({run.id for run in found}) == len(found) == 20
+    assert reader.run(found[3].id) == found[3]
+    assert {run.state for run in reader.runs(state="failed").items} == {"failed"}
+    with pytest.raises(ValueError, match="cursor"):
+        reader.runs(before="yesterday")
+
+
+def test_figures_come_for_many_tasks_at_once(scheduler, reader):
+    scheduler.add_interval_task(lambda: scheduler.clock.advance(2), 60, taskname="slow")
+    scheduler.add_interval_task(fail, 60, taskname="bad", initialdelay=30)
+    scheduler.tick(300)
+    found = reader.figures(["slow", "bad", "nobody"])
+    assert found["slow"].quantile(0.5) == pytest.approx(2.0, rel=0.1)
+    assert [found[name].success_rate for name in ("slow", "bad", "nobody")] == [1.0, 0.0, None]
+    assert reader.counts()["failed"] == 5

@@ -14,13 +14,25 @@ from tgscheduler.timetable import zones
 from tgscheduler.timetable.checks import check_moment
 from tgscheduler.timetable.compose import Trigger
 from tgscheduler.timetable.durations import Durations
+from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.trigger_phrases import in_words
 from tgscheduler.views import timetables
 from tgscheduler.views.coming import Collision, Fires, FireView, collisions, coming, fires_of, next_fires
 from tgscheduler.views.days import DayView, day_views, days_of
 from tgscheduler.views.health import HealthView, health_view
 from tgscheduler.views.redaction import Redactor
-from tgscheduler.views.tasks import UNRUN_STATES, Definition, TaskSummary, definition, redacted, summarize
+from tgscheduler.views.tasks import (
+    BAD_STATES,
+    UNRUN_STATES,
+    Definition,
+    Failures,
+    TaskSummary,
+    definition,
+    error_of,
+    failures,
+    redacted,
+    summarize,
+)
 
 #: Seconds for which a list of all tasks is shown again while the timetable goes on; a surface's own change ends it.
 FRESH = 1.0
@@ -134,37 +146,51 @@ class Reader:
     # -- runs --------------------------------------------------------------------------------------------------------
 
     def recent(self, names: Collection[str], n: int = 30) -> dict[str, list[RunView]]:
-        """Return the last runs of each of these tasks, newest first: one question to the store."""
-        return {name: [self._view(run) for run in self.scheduler.runs(name, limit=n)] for name in names}
+        """Return the last runs of each of these tasks, newest first: one question to the store.
+
+        From a database they are without ``error`` and ``log``: :meth:`run` reads those.
+        """
+        return {name: [self._view(run) for run in runs] for name, runs in self.scheduler.recent_runs(names, n).items()}
+
+    def failures(self, recent: Sequence[RunView]) -> Failures:
+        """Return the failures at the end of a task's runs, given newest first, with the end of the last error."""
+        found = failures(recent)
+        if found.times and not found.error:
+            newest = self.run(next(run.id for run in recent if run.state in BAD_STATES))
+            return found if newest is None else found._replace(error=error_of(newest))
+        return found
 
     def runs(
         self,
         task: str | None = None,
         state: str | Collection[str] | None = None,
         since: float | None = None,
-        before: str | float | None = None,
+        before: float | str | None = None,
         limit: int = 50,
     ) -> RunPage:
-        """Return a page of runs in these states; ``before``: the cursor of the page before, or a moment."""
+        """Return a page of runs, of one state or several; ``before``: POSIX seconds, or the cursor of the last page.
+
+        Raises InvalidValue for a state, or a cursor, that is none.
+        """
         found = self.scheduler.runs(task, state, since, before, limit + 1)
-        following = found[limit - 1].cursor if len(found) > limit else None
-        return RunPage([self._view(run) for run in found[:limit]], following)
+        views = [self._view(run) for run in found[:limit]]
+        return RunPage(views, views[-1].cursor if len(found) > limit else None)
 
     def run(self, id: str) -> RunView | None:
-        """Return the run of that id, None if there is none, or none any more."""
-        found = self.scheduler.run(id)
-        return None if found is None else self._view(found)
-
-    def _view(self, run: object) -> RunView:
-        return redacted(RunView.of(run), self._redactor)  # type: ignore[arg-type]
-
-    def counts(self, since: float | None = None) -> dict[str, int]:
-        """Return how many occurrences are in each state; ``since``: only those due in that hour or later."""
-        return self.scheduler.counts(since)
+        """Return the run of that id, None if there is none."""
+        run = self.scheduler.run(id)
+        return None if run is None else self._view(run)
 
     def figures(self, names: Collection[str], since: float | None = None) -> dict[str, Durations]:
-        """Return how long the runs of each of these tasks took and how they ended: from sums, no run is read."""
+        """Return how long the runs of each of these tasks took, and how they ended; ``since``: from that hour on."""
         return self.scheduler.durations(names, since)
+
+    def counts(self, since: float | None = None) -> dict[str, int]:
+        """Return how many occurrences ended in each state; ``since``: of those that were due from that hour on."""
+        return self.scheduler.counts(since)
+
+    def _view(self, run: Run) -> RunView:
+        return redacted(RunView.of(run), self._redactor)
 
     # -- fires -------------------------------------------------------------------------------------------------------
 

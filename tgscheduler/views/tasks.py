@@ -103,8 +103,12 @@ def failures(recent: Sequence[RunView]) -> Failures:
             break
     if not found:
         return Failures(0, None, "")
-    newest = found[0]
-    return Failures(len(found), found[-1].due, last_line(newest.error) if newest.error else newest.reason or "")
+    return Failures(len(found), found[-1].due, error_of(found[0]))
+
+
+def error_of(run: RunView) -> str:
+    """Return why a run went wrong, in one line: the end of its error, or its reason."""
+    return last_line(run.error) if run.error else run.reason or ""
 
 
 def summarize(view: TaskView, before: RunView | None, redactor: Redactor) -> TaskSummary:

@@ -9,7 +9,7 @@ from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.render import polled, times_of
 from tgscheduler.console.routes import Parameter, Route
-from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary, failures
+from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary
 
 #: Number of tasks on a page.
 PAGE = 50
@@ -66,8 +66,8 @@ def schedule(console: Console, request: Request) -> Response:
         counts=counts,
         today=_today(console, request),
         upcoming=_upcoming(tasks),
-        troubles=[Trouble(name, failures(recent[name])) for name in failing],
-        rows=[Row(task, recent[task.name], failures(recent[task.name])) for task in shown],
+        troubles=[Trouble(name, reader.failures(recent[name])) for name in failing],
+        rows=[Row(task, recent[task.name], reader.failures(recent[task.name])) for task in shown],
         matching=len(found),
         first=(page - 1) * PAGE + 1,
         page=page,
