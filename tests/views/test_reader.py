@@ -56,8 +56,9 @@ def test_a_task_that_runs_or_is_late_says_so(scheduler, reader):
     seen = []
     scheduler.add_interval_task(lambda: seen.append(reader.task("slow").status), 60, taskname="slow")
     scheduler.add_interval_task(noop, 60, taskname="waits", initialdelay=30)
+    scheduler.add_single_task(lambda: seen.append(reader.task("once").status), taskname="once")
     scheduler.tick(1)
-    assert seen == ["running"]
+    assert seen == ["running", "running"]
     scheduler.clock.advance(100)
     assert reader.task("waits").status == "late"
 

@@ -118,7 +118,7 @@ def summarize(view: TaskView, before: RunView | None, redactor: Redactor) -> Tas
 
 
 def _status(view: TaskView, last: RunView | None) -> str:
-    if view.has_ended:
+    if view.has_ended and not (view.in_flight or view.queued):
         return "ended"
     if not view.started:
         return "off"
