@@ -34,7 +34,7 @@ FLOORS = {
         *("timetable.tasks", "timetable.calendar_tasks", "timetable.variants", "timetable.entry", "timetable.agenda"),
         "timetable.plan",
     ],
-    "F2": ["events", "executors", "executors.stage", "executors.base", "stores.base"],
+    "F2": ["events", "executors", "executors.stage", "executors.base", "stores.audit", "stores.base"],
     "F3": [
         *("executors.log_capture", "executors.child", "executors.sequential", "executors.threaded"),
         *("executors.bell", "executors.forked_child", "executors.forked"),
@@ -47,7 +47,15 @@ FLOORS = {
             "stores.connections",
         ),
         *("stores.nodes", "stores.write_buffer", "stores.queries", "stores.peers", "stores.batch"),
-        *("stores.pruning", "stores.sums", "stores.totals", "stores.session", "stores.availability", "stores.writer"),
+        *(
+            "stores.audit_pages",
+            "stores.pruning",
+            "stores.sums",
+            "stores.totals",
+            "stores.session",
+            "stores.availability",
+            "stores.writer",
+        ),
         *("stores.database_store", "stores.sqlite_file", "stores.sqlite", "stores.postgres", "stores"),
     ],
     "F4": [

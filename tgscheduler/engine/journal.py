@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from tgscheduler.clock import pause
+from tgscheduler.errors import StoreError
 from tgscheduler.executors.stage import Occurrence
+from tgscheduler.stores.audit import MAX_WAITING, AuditQuery, AuditRecord
 from tgscheduler.stores.base import Query, Store, hour, newest_by_task
 from tgscheduler.timetable.run import STATES, Run
 
@@ -28,6 +30,7 @@ class Journal:
         #: Stages append runs that have ended, or are to be retried; :meth:`record_handed_back` takes them.
         self.handed_back: deque[Occurrence] = deque()
         self._open: dict[Run, None] = {}  # an ordered set
+        self._audits: deque[AuditRecord] = deque(maxlen=MAX_WAITING)  # until the store is open
         self._unrecorded: list[Run] = []  # runs that never waited, and that the store did not take
         self._version = 0
         self._writing = threading.Lock()  # a thread that finds it taken leaves the work to its holder
@@ -96,6 +99,24 @@ class Journal:
                 self._open.pop(run.previous_attempt, None)
                 self._open[run] = run.previous_attempt = None
 
+    def audit(self, record: AuditRecord) -> None:
+        """Add a record to the store's audit log; if the store is not open, keep it until it is."""
+        self._audits.append(record)
+        self.submit_audits()
+
+    def submit_audits(self) -> None:
+        """Add the kept audit records to the store's log."""
+        while self._audits:
+            try:
+                record = self._audits.popleft()
+            except IndexError:  # another thread has it
+                return
+            try:
+                self.store.audit([record])
+            except StoreError:  # not open
+                self._audits.appendleft(record)
+                return
+
     def reset_after_fork(self) -> None:
         """Drop the open runs: in a forked copy they belong to the parent, as does a record in progress."""
         self._writing = threading.Lock()
@@ -152,6 +173,13 @@ class Journal:
         """Return the run of that id, open or ended; None if there is none."""
         found = next((run for run in self.open_runs() if run.id == id), None)
         return found or self.store.run(id)
+
+    def audits(self, task: str | None, before: int | None, limit: int) -> list[AuditRecord]:
+        """Return audit records, newest first; those that are kept until the store is open are on the first page."""
+        found = self.store.audits(task, before, limit)
+        if self._audits and before is None:
+            found = AuditQuery(task, None, limit).newest([*found, *self._audits.copy()])
+        return found
 
     def open_runs(self) -> list[Run]:
         """Return the runs that wait or run."""

@@ -34,6 +34,7 @@ from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
 from tgscheduler.explain.moment import why
 from tgscheduler.explain.task import explain
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.stores.base import Query, Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
@@ -279,6 +280,17 @@ class Scheduler(AddMethods):
         self._check_use()
         return self._control.cancel_run(run)
 
+    def audit(self, record: AuditRecord) -> None:
+        """Add a record to the audit log: who changed what, when and from where. The engine itself adds none.
+
+        A persistent store writes it at once, or when it is back. While the store is not open, before the start and
+        after a stop, the last 1,000 records wait in memory for the next start.
+        """
+        self._check_use()
+        if not isinstance(record, AuditRecord):
+            raise InvalidType(f"audit: expected an AuditRecord(...), got {record!r}")
+        self._journal.audit(record)
+
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
         """Call ``callback(event)`` for each event of these names (None: of all); return a function that ends it.
 
@@ -402,6 +414,16 @@ class Scheduler(AddMethods):
         """
         self._check_read()
         return self._journal.store.durations(self._views.names("durations", task), since)
+
+    def audits(self, task: str | Task | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
+        """Return records of the audit log, newest first: of one task, or (None) all of them.
+
+        If ``before`` is the ``id`` of the last record of a page, the next page follows. A record that is not written
+        yet has no id. Without a persistent store the last 1,000 are kept.
+        """
+        self._check_read()
+        names = self._views.names("audits", task)
+        return self._journal.audits(names[0] if names else None, before, limit)
 
     def gone(self) -> list[str]:
         """Return the names that the store has a history of, and that no task has any more.

@@ -22,6 +22,7 @@ from typing import NamedTuple, Protocol, TypeGuard
 from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.messages import shown
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.policy import check_whole
 from tgscheduler.timetable.run import STATES, Run, place_of
@@ -253,6 +254,12 @@ class Store(Protocol):
 
         ``since``: due in that hour or later.
         """
+
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        """Add records to the audit log; any thread may do so."""
+
+    def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
+        """Return audit records, newest first, of one task or all; ``before``: the id of a page's last record."""
 
 
 class PersistentStore(Store, Protocol):

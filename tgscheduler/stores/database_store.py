@@ -8,6 +8,7 @@
 """
 
 import itertools
+import logging
 import os
 import threading
 import weakref
@@ -19,6 +20,8 @@ from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.messages import clean
 from tgscheduler.stores import queries, sql
+from tgscheduler.stores.audit import MAX_WAITING, AuditQuery, AuditRecord
+from tgscheduler.stores.audit_pages import read_page
 from tgscheduler.stores.base import (
     Claim,
     ClaimResult,
@@ -37,6 +40,7 @@ from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.stores.sums import SumsQuery, read_sums
 from tgscheduler.stores.totals import read_totals
 from tgscheduler.stores.write_buffer import (
+    AUDIT,
     CLAIMS,
     FLUSH,
     RENAME,
@@ -50,6 +54,8 @@ from tgscheduler.stores.write_buffer import (
 from tgscheduler.stores.writer import Writer
 from tgscheduler.timetable.durations import NO_DURATIONS, Durations
 from tgscheduler.timetable.run import Run, number_of
+
+log = logging.getLogger(__name__)
 
 #: Maximum number of tasks whose last runs one statement reads.
 _TASKS_AT_ONCE = 100
@@ -201,6 +207,14 @@ class DatabaseStore(QueryMixin):
         self._connections.check_open()
         self._submit(RENAME, (old, new))
 
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        """Add records to the audit log; while too many wait, further ones are only logged."""
+        self._connections.check_open()
+        if self._buffer.audits + len(records) > MAX_WAITING:
+            log.error("%s: %d audit records wait already; not kept: %r", self.name, self._buffer.audits, records)
+            return
+        self._submit_all(AUDIT, records)
+
     def flush(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
         self._connections.check_open()
@@ -320,6 +334,16 @@ class DatabaseStore(QueryMixin):
         writes = self._buffer.copy()
         with self._connections.reading() as connection:
             return read_sums(query, self._database, connection, self._writer.node, writes)
+
+    def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
+        """Return audit records, newest first, those of one task or all; ``before``: the id of the last one of a page.
+
+        Raises StoreError if the store cannot be read.
+        """
+        query = AuditQuery(task, before, limit).check()
+        writes = self._buffer.copy()
+        with self._connections.reading() as connection:
+            return read_page(query, self._database, connection, self._writer.node, writes)
 
     def spelled(self, name: str) -> str:
         """Return a task's name as it is on record: characters that the database cannot hold are escaped."""

@@ -1,8 +1,11 @@
 """The memory store: the last runs, and the counts of all runs."""
 
+import itertools
 from collections import deque
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
+from tgscheduler.stores.audit import MAX_WAITING, AuditQuery, AuditRecord
 from tgscheduler.stores.base import Query, QueryMixin, hour, newest_by_task
 from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.timetable.durations import NO_DURATIONS, Durations
@@ -17,6 +20,8 @@ class MemoryStore(QueryMixin):
     def __init__(self, history: int = 10_000) -> None:
         self._runs: deque[Run] = deque(maxlen=history)
         self._counts: dict[str, int] = {}
+        self._audits: deque[AuditRecord] = deque(maxlen=MAX_WAITING)
+        self._audit_ids = itertools.count(1)
 
     def bound(self, history: int) -> None:
         """Keep ``history`` runs from now on."""
@@ -60,6 +65,14 @@ class MemoryStore(QueryMixin):
         """Return, by task, the durations of its kept runs; of these tasks, None: of all that have any."""
         found = self._sums(since).durations()
         return found if tasks is None else {task: found.get(task, NO_DURATIONS) for task in tasks}
+
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        """Add records to the audit log; drop the oldest beyond the bound."""
+        self._audits.extend(replace(record, id=next(self._audit_ids)) for record in records)
+
+    def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
+        """Return the kept audit records, newest first, those of one task or all; ``before``: the id of the last one."""
+        return AuditQuery(task, before, limit).check().newest(self._audits.copy())
 
     def _sums(self, since: float | None) -> RunCounts:
         sums = RunCounts()

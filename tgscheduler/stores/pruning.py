@@ -1,5 +1,6 @@
-"""Retention: runs that are too old, or too many of one task, are removed in small steps between the batches."""
+"""Retention: runs that are too old, or too many of one task, and old audit records are removed in small steps."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +9,13 @@ from tgscheduler.stores import sql
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import NODE_IDS
 from tgscheduler.stores.run_counts import roll_up
+from tgscheduler.stores.sql import Many
 
 DAY = 86400.0
 #: Days for which sums by hour are kept; sums by day are kept forever.
 HOURS_KEPT = 60
+#: Maximum number of audit records.
+AUDITS_KEPT = 100_000
 #: Maximum number of rows that a step removes, and its target duration (seconds).
 STEP = 500
 TARGET = 0.01
@@ -21,7 +25,7 @@ _TASKS = 50
 
 
 class Pruner:
-    """Rolls up new sums; removes old runs, excess runs of a task, old sums by hour, and processes long gone."""
+    """Rolls up new sums; removes old runs, excess runs of a task, audit records, old sums by hour, and processes long gone."""
 
     def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
         self._database, self._days, self._per_task = database, days, per_task
@@ -42,7 +46,7 @@ class Pruner:
         began = elapsed()
         if not self._stages:
             self._task = 0
-            self._stages = [self._roll_up, self._old, self._many, self._sums, self._nodes]
+            self._stages = [self._roll_up, self._old, self._many, self._audits, self._sums, self._nodes]
         more = self._stages[0](connection, now)
         took = elapsed() - began
         if took > TARGET:
@@ -95,12 +99,21 @@ class Pruner:
                 return True
         return bool(self._database.rows(connection, "SELECT 1 FROM tg_task WHERE id > ? LIMIT 1", (self._task,)))
 
-    def _erase(self, connection: Any, page: str, values: tuple[Any, ...]) -> bool:
-        """Remove the runs of a page in a transaction; return whether there may be more."""
+    def _audits(self, connection: Any, now: float) -> bool:
+        """Remove audit records that are too old, or too many."""
+        place = "SELECT at, id FROM tg_audit ORDER BY at DESC, id DESC LIMIT 1 OFFSET ?"
+        last = self._database.rows(connection, place, (AUDITS_KEPT,))
+        days = math.inf if self._days is None else self._days
+        end = max(*last, (now - days * DAY, 0), (-math.inf, 0))
+        page = "SELECT id FROM tg_audit WHERE (at, id) <= (?, ?) ORDER BY at, id LIMIT ?"
+        return self._erase(connection, page, (*end, self._rows), sql.ERASE_AUDITS)
+
+    def _erase(self, connection: Any, page: str, values: tuple[Any, ...], statement: Many = sql.ERASES) -> bool:
+        """Remove the rows of a page in a transaction; return whether there may be more."""
         found = self._database.rows(connection, page, values)
         if found:
             self._database.begin(connection)
-            self._database.execute_many(connection, sql.ERASES, found)
+            self._database.execute_many(connection, statement, found)
             self._database.commit(connection)
             self._erased += len(found)
         return len(found) >= int(values[-1])

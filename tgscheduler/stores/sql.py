@@ -104,8 +104,11 @@ DUPLICATES = Many("SELECT id FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})
 COUNTS = _sums_table("tg_count", "state", "t")
 DURATIONS = _sums_table("tg_duration", "bucket", "i")
 ERASES = Many("DELETE FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
+AUDITS = _insert("tg_audit", "at, who, role, action, task, detail, origin, outcome", "fttttttt", "DO NOTHING")
+ERASE_AUDITS = Many("DELETE FROM tg_audit WHERE id IN (SELECT v.column1 FROM {v})", "i")
 
 RENAME = "UPDATE tg_task SET name = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM tg_task WHERE name = ?)"
+RENAME_AUDITS = "UPDATE tg_audit SET task = ? WHERE task = ?"
 #: ``{clock}`` is the time by the database's own clock: no process relies on the clock of another one.
 REGISTER_NODE = (
     "INSERT INTO tg_node (host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, {clock})"

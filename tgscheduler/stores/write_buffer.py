@@ -3,6 +3,7 @@
 ::
 
     loop's thread   append ------------------> [ taken | waiting ... ] <--- any reader copies it
+    other threads   append what is neither a claim nor an ended run
     writer's thread take (from the left), done (removes what was taken, once it is on record)
 
 While the database is down, the number of ended runs is bounded: the oldest successful ones are dropped, and only their
@@ -18,7 +19,7 @@ from tgscheduler.stores.base import Claim
 from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.timetable.run import OK, Run
 
-CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH, TAKE, GIVE_UP = range(9)
+CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, AUDIT, DROPPED, FLUSH, TAKE, GIVE_UP = range(10)
 #: Delay (seconds) of ended runs, so that one transaction writes many of them.
 LINGER = 0.05
 #: Maximum number of rows of a transaction; a claim with more rows is a transaction of its own.
@@ -75,6 +76,8 @@ class WriteBuffer:
         self._taken = 0
         self._appended = self._done = 0  # records; one thread writes each counter
         self._ended = self._ended_done = 0
+        #: Number of audit records in the buffer.
+        self.audits = 0
         self._moving = threading.Lock()  # held while writes are taken, removed or dropped; never in a database call
 
     def __len__(self) -> int:
@@ -82,11 +85,16 @@ class WriteBuffer:
 
     @property
     def records(self) -> int:
-        """Number of claimed and ended runs in the buffer."""
-        return max(0, self._appended - self._done)
+        """Number of claimed and ended runs, and of audit records, in the buffer."""
+        return max(0, self._appended - self._done) + self.audits
 
     def append(self, write: Write) -> None:
-        """Append a write."""
+        """Append a write; a claim or an ended run in the loop's thread only."""
+        if write.kind not in (CLAIMS, RUNS):
+            with self._moving:  # the loop's thread may replace the deque
+                self.audits += write.records
+                self._writes.append(write)
+            return
         self._appended += write.records
         if write.kind == RUNS:
             self._ended += write.records
@@ -140,6 +148,9 @@ class WriteBuffer:
         with self._moving:
             for write in writes:
                 self._writes.popleft()
+                if write.kind == AUDIT:
+                    self.audits -= write.records
+                    continue
                 self._done += write.records
                 if write.kind == RUNS:
                     self._ended_done += write.records
@@ -152,7 +163,7 @@ class WriteBuffer:
         with self._moving:
             self._writes.popleft()
             for item in reversed(write.items):
-                records = _records(item) if write.kind == CLAIMS else int(write.kind == RUNS)
+                records = _records(item) if write.kind == CLAIMS else int(write.kind in (RUNS, AUDIT))
                 self._writes.appendleft(Write(write.kind, [item], records, write.at))
 
     def strike(self, write: Write) -> None:
@@ -251,7 +262,7 @@ def portions(kind: int, items: Sequence[Any], at: float) -> Iterator[Write]:
     if kind != CLAIMS:
         for place in range(0, len(items), WRITE_BATCH):
             part = list(items[place : place + WRITE_BATCH])
-            yield Write(kind, part, len(part) if kind == RUNS else 0, at)
+            yield Write(kind, part, len(part) if kind in (RUNS, AUDIT) else 0, at)
         return
     claims: list[Claim] = []
     records = 0
