@@ -370,8 +370,7 @@ class Scheduler(AddMethods):
         """
         self._check_read()
         if isinstance(task, Task):
-            view = self._views.task("runs", task)
-            task = task.name or "?" if view is None else view.name
+            task = self._views.name_of("runs", task)
         return self._journal.runs(Query(task, state, since, before, limit).check())
 
     def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
@@ -422,8 +421,8 @@ class Scheduler(AddMethods):
         yet has no id. Without a persistent store the last 1,000 are kept.
         """
         self._check_read()
-        names = self._views.names("audits", task)
-        return self._journal.audits(names[0] if names else None, before, limit)
+        name = None if task is None else self._views.name_of("audits", task)
+        return self._journal.audits(name, before, limit)
 
     def gone(self) -> list[str]:
         """Return the names that the store has a history of, and that no task has any more.

@@ -174,9 +174,12 @@ class Views:
             tasks = [tasks]
         elif not isinstance(tasks, Iterable):
             raise InvalidType(f"{verb}: expected a Task, the name of one, or several of them, got {tasks!r}")
-        return [each if isinstance(each, str) else self._name(verb, each) for each in tasks]
+        return [self.name_of(verb, each) for each in tasks]
 
-    def _name(self, verb: str, task: Task) -> str:
+    def name_of(self, verb: str, task: str | Task) -> str:
+        """Return the name of a task, as its runs have it."""
+        if isinstance(task, str):
+            return task
         view = self.task(verb, task)
         return task.name or "?" if view is None else view.name
 

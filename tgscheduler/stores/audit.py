@@ -75,7 +75,8 @@ class AuditQuery(NamedTuple):
     def newest(self, records: Iterable[AuditRecord]) -> list[AuditRecord]:
         """Return at most ``limit`` matching records, newest first; none if that of ``before`` is not among them."""
         found = [record for record in records if self.task is None or record.task == self.task]
-        found.sort(key=_place, reverse=True)
+        found.sort(key=_place)
+        found.reverse()  # those without an id, which are in their order, too
         if self.before is not None:
             ids = [record.id for record in found]
             found = found[ids.index(self.before) + 1 :] if self.before in ids else []

@@ -20,11 +20,11 @@ def read_page(
     ``writes``: those that were in the write buffer before; ``node``: the process whose buffer it is.
     """
     found, written = [], 0
-    for *fields, number in database.rows(connection, *_statement(query, database.encoding, node)):
-        if fields[0] is None:
-            written = number
+    for row in database.rows(connection, *_statement(query, database.encoding, node)):
+        if row[0] is None:
+            written = row[-1]
         else:
-            record = AuditRecord(*fields, number)
+            record = AuditRecord(*row)
             found.append(record if query.task is None else replace(record, task=query.task))  # it may be escaped
     if query.before is None:
         for write in writes:
@@ -49,4 +49,4 @@ def _statement(query: AuditQuery, encoding: str, node: int) -> tuple[str, list[A
     condition = f" WHERE {' AND '.join(where)}" if where else ""
     page = f"SELECT {_COLUMNS} FROM tg_audit{condition} ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
     batch = "SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, batch FROM tg_node WHERE id = ?"
-    return f"SELECT * FROM ({page}) a UNION ALL {batch}", [*values, query.limit, node]
+    return f"SELECT * FROM ({page}) a UNION ALL {batch}", [*values, query.limit, node]  # noqa: S608

@@ -1,6 +1,7 @@
 """The memory store: the last runs, and the counts of all runs."""
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -63,7 +64,7 @@ class MemoryStore(QueryMixin):
 
     def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
         """Return, by task, the durations of its kept runs; of these tasks, None: of all that have any."""
-        found = self._sums(since).durations()
+        found = self._sums(since, tasks).durations()
         return found if tasks is None else {task: found.get(task, NO_DURATIONS) for task in tasks}
 
     def audit(self, records: Sequence[AuditRecord]) -> None:
@@ -74,7 +75,9 @@ class MemoryStore(QueryMixin):
         """Return the kept audit records, newest first, those of one task or all; ``before``: the id of the last one."""
         return AuditQuery(task, before, limit).check().newest(self._audits.copy())
 
-    def _sums(self, since: float | None) -> RunCounts:
+    def _sums(self, since: float | None, tasks: Collection[str] | None = None) -> RunCounts:
+        begin = -math.inf if since is None else hour(since)
+        names = None if tasks is None else set(tasks)
         sums = RunCounts()
-        sums.add(run for run in self._runs.copy() if since is None or hour(since) <= run.due)
+        sums.add(run for run in self._runs.copy() if run.due >= begin and (names is None or run.task in names))
         return sums

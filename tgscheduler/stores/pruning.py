@@ -25,7 +25,7 @@ _TASKS = 50
 
 
 class Pruner:
-    """Rolls up new sums; removes old runs, excess runs of a task, audit records, old sums by hour, and processes long gone."""
+    """Rolls up new sums; removes old and excess runs and audit records, old sums by hour, and processes long gone."""
 
     def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
         self._database, self._days, self._per_task = database, days, per_task
