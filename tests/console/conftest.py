@@ -3,6 +3,7 @@ from asking import Client
 from helpers import NOON
 
 from tgscheduler.console.console import Console
+from tgscheduler.console.settings import ConsoleSettings
 from tgscheduler.testing import TickedScheduler
 
 
@@ -19,3 +20,9 @@ def console(ticked):
 @pytest.fixture
 def client(console):
     return Client(console)
+
+
+@pytest.fixture
+def guest(ticked):
+    """Ask as a viewer."""
+    return Client(Console(ticked, ConsoleSettings(auth="reading:guest")))
