@@ -428,3 +428,9 @@ def test_a_static_file_is_kept_for_ever_and_only_under_its_version(client):
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert client.get(address.replace(assets.version(), "0")).status == 404
     assert client.get(assets.address("", "vendor/manifest.json")).status == 404
+
+
+def test_the_mount_itself_is_the_schedule(client):
+    answer = client.get("")
+    assert answer.status == 200
+    assert "Schedule" in answer.text

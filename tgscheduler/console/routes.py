@@ -69,7 +69,7 @@ class Table:
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
-        self._patterns = [(tuple(filter(None, route.path.split("/"))), route) for route in self.routes]
+        self._patterns = [(tuple(route.path.split("/")), route) for route in self.routes]
 
     def __iter__(self) -> Iterator[Route]:
         return iter(self.routes)
