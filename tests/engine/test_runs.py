@@ -5,9 +5,11 @@ from helpers import NOON, flaky, noop, running, wait_for
 
 from tgscheduler import scheduler as functions
 from tgscheduler import stores
+from tgscheduler.engine import control
 from tgscheduler.errors import InvalidType
 from tgscheduler.scheduler import Retry, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler, installed
+from tgscheduler.timetable.run import Run
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -155,3 +157,11 @@ def test_a_run_that_another_thread_asks_for_is_there_at_once(store):
             assert scheduler.run(runs[-1].id) is not None
         wait_for(lambda: scheduler.counts()["ok"] == 100)
         assert {scheduler.run(run.id).state for run in runs} == {"ok"}
+
+
+def test_a_run_that_is_not_open_here_is_not_cancelled_and_not_waited_for(ticked, monkeypatch):
+    def pause(seconds):
+        raise AssertionError("it waited")
+
+    monkeypatch.setattr(control.clocks, "pause", pause)
+    assert ticked.cancel_run(Run("it", NOON)) is False  # one of another process, as the store gives it

@@ -148,7 +148,8 @@ class Control:
             run.reason = "by hand"
             if self._planner.restore is not None:
                 self._planner.restore.assign_numbers([run])
-        dispatcher.request(entry, run)
+            dispatcher.request(entry, run)
+            self._registry.version += 1
         if loop.drained:  # stopped meanwhile: no further turn plans it
             dispatcher.cancel_requests()
             dispatcher.collect()
@@ -160,7 +161,7 @@ class Control:
             raise InvalidType(f"cancel_run: expected a Run, as runs() returns them, got {run!r}")
         loop, dispatcher = self._lifecycle.loop, self._lifecycle.dispatcher
         end = clocks.elapsed() + 1.0
-        while run.ended is None and loop is not None and dispatcher is not None:
+        while run.ended is None and loop is not None and dispatcher is not None and dispatcher.journal.is_open(run):
             if dispatcher.cancel_run(run, "cancelled by hand"):
                 loop.bell.put(None)
                 return True

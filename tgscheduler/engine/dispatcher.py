@@ -237,8 +237,8 @@ class Dispatcher:
     # -- beside the timetable ------------------------------------------------------------------------------------
 
     def request(self, entry: Entry, run: Run) -> None:
-        """Request a run beside the timetable, from any thread."""
-        self.journal.open([(entry, run)])
+        """Request a run beside the timetable, from any thread; the caller holds the engine's lock."""
+        self.journal.add_requested(run)
         self.requests.append((entry, run))
         if self._bell is not None:
             self._bell.put(None)

@@ -32,7 +32,7 @@ class Journal:
         self._open: dict[Run, None] = {}  # an ordered set
         self._audits: deque[AuditRecord] = deque(maxlen=MAX_WAITING)  # until the store is open
         self._unrecorded: list[Run] = []  # runs that never waited, and that the store did not take
-        self._version = 0
+        self._version = self._changes = 0
         self._writing = threading.Lock()  # a thread that finds it taken leaves the work to its holder
 
     def __len__(self) -> int:
@@ -40,14 +40,19 @@ class Journal:
 
     @property
     def version(self) -> int:
-        """A number that changes with the journal."""
-        return self._version
+        """A number that changes with the journal, but for requested runs."""
+        return self._version + self._changes
 
     def open(self, occurrences: Sequence[Occurrence]) -> None:
         """Add runs that are about to start or to wait."""
         entered = self._open
         for _, run in occurrences:
             entered[run] = None
+        self._changes += 1
+
+    def add_requested(self, run: Run) -> None:
+        """Add a run beside the timetable, from any thread; the caller holds the engine's lock."""
+        self._open[run] = None
 
     def is_open(self, run: Run) -> bool:
         """Return whether a run is open: added, and not recorded as ended yet."""
@@ -57,6 +62,7 @@ class Journal:
         """Remove runs whose record the store has, or gets with their claim."""
         for run in runs:
             self._open.pop(run, None)
+        self._changes += 1
 
     def record_handed_back(self, not_run: Sequence[Run] = ()) -> list[Occurrence]:
         """Record what stages have handed back since the last call, and ``not_run``; return the former.

@@ -200,6 +200,7 @@ class Planner:
         with self._registry.lock:
             if entry.state is not CANCELLED:
                 then(answer)
+            self._registry.version += 1
 
     def plan_request(self, entry: Entry, run: Run, now: float, batch: PlannedBatch) -> None:
         """Plan a run that was requested beside the timetable: only its overlap counts."""

@@ -35,7 +35,7 @@ class Registry:
         self.paused_until = -math.inf
         #: Start and stop times (POSIX seconds) of recent runs of the scheduler; the current one ends at infinity.
         self.uptimes: deque[list[float]] = deque(maxlen=_MOST_UPTIMES)
-        #: A number that changes when an entry is admitted, released, renamed, paused or resumed.
+        #: A number that changes with what readers see of entries, but for what becomes due: that opens runs.
         self.version = 0
         self._names: dict[str, Entry] = {}
         self._labels = Labels()
