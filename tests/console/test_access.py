@@ -241,7 +241,7 @@ def test_a_read_only_console_refuses_every_action_and_no_choice_of_a_viewer(clie
 
 
 def test_every_unsafe_route_is_an_operators_but_for_the_choice_of_zone_and_colours():
-    unsafe = [route for route in FULL.routes if route.is_unsafe]
+    unsafe = [route for route in FULL if route.is_unsafe]
     assert [route.path for route in unsafe if route.role != "operator"] == ["display"]
 
 

@@ -38,8 +38,8 @@ def unreadable(console, request):
     raise StoreError("the store sqlite:///x is down")
 
 
-NUMBERS = (Parameter("n", kind="integer", least=1, most=50, default=5), Parameter("at", kind="time"))
-BODY = (Parameter("until", "body", "time"), Parameter("tags", "body", many=True), Parameter("sure", "body", "boolean"))
+NUMBERS = (Parameter("n", kind="integer", least=1, most=50, default=5), Parameter("at", kind="number"))
+BODY = (Parameter("until", "body", "number"), Parameter("note", "body"), Parameter("sure", "body", "boolean"))
 TABLE = Table(
     [
         *ROUTES,
@@ -207,8 +207,8 @@ def test_a_long_text_is_compressed_for_those_who_take_it(client):
     ("query", "arguments"),
     [
         ("", {"n": 5, "at": None}),
-        ("n=50&at=2026-11-25T09:00:00%2B01:00", {"n": 50, "at": 1795593600.0}),
-        ("n=&at=1795593600.5", {"n": 5, "at": 1795593600.5}),
+        ("n=50&at=-1", {"n": 50, "at": -1.0}),
+        ("n=05&at=1795593600.5", {"n": 5, "at": 1795593600.5}),
         ("&&n=7&", {"n": 7, "at": None}),
     ],
 )
@@ -221,7 +221,7 @@ def test_a_query_is_read_as_what_the_route_declares(client, query, arguments):
     "query",
     [
         "n=0", "n=51", "n=-1", "n=x", "n=1.5", "n=1&n=2", "n=99999999999999999999", "n=%D9%A1", "n=%", "n=%ff", "n=%00",
-        "at=now", "at=2026-11-25", "at=2026-11-25T09:00:00", "at=nan", "at=inf", "at=1e9", "at=2026-13-01T00:00:00Z",
+        "at=now", "at=nan", "at=inf", "at=1e9", "at=0x1", "at=1_0", "at=1 ",
     ],
 )  # fmt: skip
 def test_a_bad_query_is_a_bad_request(client, query):
@@ -236,13 +236,14 @@ def test_an_unknown_parameter_is_an_error_of_the_api_and_ignored_by_pages(client
 
 
 def test_a_form_is_read_by_pages_and_json_by_the_api(client):
-    expected = {"until": 1795593600.0, "tags": ["x", "ü & y"], "sure": True}
-    form = client.post("tasks/a/pause", form={"until": "2026-11-25T08:00:00Z", "tags": ["x", "ü & y"], "sure": "true"})
+    expected = {"until": 1795593600.0, "note": "ü & y", "sure": True}
+    form = client.post("tasks/a/pause", form={"until": "1795593600", "note": "ü & y", "sure": "true"})
     assert form.json["arguments"] == {"name": "a", **expected}
     data = client.post("api/v1/tasks/a/pause", data=expected)
     assert data.json["arguments"] == {"name": "a", **expected}
     nothing = client.ask("POST", "api/v1/tasks/a/pause")
-    assert nothing.json["arguments"] == {"name": "a", "until": None, "tags": None, "sure": None}
+    assert nothing.json["arguments"] == {"name": "a", "until": None, "note": None, "sure": None}
+    assert client.post("tasks/a/pause", form={"note": "", "until": ""}).json["arguments"] == nothing.json["arguments"]
 
 
 @pytest.mark.parametrize(
@@ -265,12 +266,12 @@ def test_a_form_is_read_by_pages_and_json_by_the_api(client):
         (b'{"until": 9' + b"9" * 400 + b"}", 422),
         (b'{"until": {"a": []}}', 422),
         (b'{"sure": 1}', 422),
-        (b'{"sure": []}', 200),
+        (b'{"sure": []}', 422),
         (b'{"sure": {}}', 422),
-        (b'{"tags": ["a\\u0000b"]}', 422),
-        (b'{"tags": ["\\ud800"]}', 422),
-        (b'{"tags": [["a"]]}', 422),
-        (b'{"tags": "a"}', 200),
+        (b'{"note": "a\\u0000b"}', 422),
+        (b'{"note": "\\ud800"}', 422),
+        (b'{"note": ["a"]}', 422),
+        (b'{"note": ""}', 200),
     ],
 )
 def test_a_bad_json_body_changes_nothing(client, body, status):
@@ -309,18 +310,19 @@ class Unread(io.BytesIO):
         raise AssertionError("read, though it was to be refused before")
 
 
-@pytest.mark.parametrize(
-    ("length", "status"),
-    [
-        (str(2**16), 400), (str(2**16 + 1), 413), ("9" * 5000, 413), ("-1", 400), ("+1", 400), ("1_0", 400), ("x", 400),
-        ("0x10", 400), ("\u0661", 400), (" 1", 400),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("length", "status"), [(str(2**16), 400), (str(2**16 + 1), 413), ("9" * 5000, 413)])
 def test_the_length_of_a_body_is_bounded_and_checked_before_it_is_read(client, length, status):
     stream = io.BytesIO(b"{}") if status == 400 else Unread()
     for path in ("tasks/a/pause", "api/v1/tasks/a/pause"):
         environ = {"CONTENT_LENGTH": length, "wsgi.input": stream}
         assert client.ask("POST", path, headers=FORM, environ=environ).status == status
+
+
+@pytest.mark.parametrize("length", ["-1", "+1", "1_0", "x", "0x10", "\u0661", " 1"])
+def test_the_connection_ends_after_a_length_that_is_none(client, length):
+    """Or the server would take the rest of the body for the next request."""
+    with pytest.raises(ConnectionAbortedError):
+        client.ask("POST", "tasks/a/pause", headers=FORM, environ={"CONTENT_LENGTH": length, "wsgi.input": Unread()})
 
 
 def chunked(stream):

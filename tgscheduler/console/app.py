@@ -54,7 +54,7 @@ class App:
             ],
         )
         sent = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
-        return _closing(sent) if response.status == 400 and wire.is_chunked(environ) else sent
+        return _closing(sent) if response.status == 400 and not wire.has_known_end(environ) else sent
 
 
 def _packed(environ: dict[str, Any], response: Response) -> bytes:

@@ -68,11 +68,10 @@ class Table:
     """All routes; finds the one for a method and a path."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self.routes = tuple(routes)
-        self._patterns = [(tuple(route.path.split("/")), route) for route in self.routes]
+        self._patterns = [(tuple(route.path.split("/")), route) for route in routes]
 
     def __iter__(self) -> Iterator[Route]:
-        return iter(self.routes)
+        return (route for _, route in self._patterns)
 
     def find(self, method: str, path: tuple[str, ...]) -> tuple[Route, dict[str, Any]]:
         """Return the route and the values of its path; raise a Problem 404, or 405 with the methods that there are."""

@@ -19,6 +19,7 @@ LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
+_LENGTH = re.compile("[0-9]*")
 _BROKEN_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 #: What a proxy may send before the path.
 _AUTHORITY = re.compile(r"^https?://[^/?]*", re.IGNORECASE)
@@ -101,6 +102,11 @@ def is_chunked(environ: Environ) -> bool:
     return bool(environ.get("HTTP_TRANSFER_ENCODING"))
 
 
+def has_known_end(environ: Environ) -> bool:
+    """Return whether the server knows where the body ends; else it would take the rest for the next request."""
+    return not is_chunked(environ) and _LENGTH.fullmatch(environ.get("CONTENT_LENGTH") or "") is not None
+
+
 def length_of(environ: Environ) -> int | None:
     """Return the length of the body, None in chunks; raise a Problem 400 or 413 before anything of it is read."""
     text = environ.get("CONTENT_LENGTH") or ""
@@ -108,7 +114,7 @@ def length_of(environ: Environ) -> int | None:
         if text or not environ.get("wsgi.input_terminated"):
             raise Problem(400, detail="Expected a Content-Length or a Transfer-Encoding of HTTP/1.1, not both.")
         return None
-    if not re.fullmatch("[0-9]*", text):
+    if _LENGTH.fullmatch(text) is None:
         raise Problem(400, detail=f"Expected a Content-Length that is a whole number, got {text[:100]!r}.")
     if len(text) > 10 or int(text or 0) > LARGEST_BODY:
         raise _too_large()
