@@ -432,7 +432,7 @@ def test_a_static_file_is_kept_for_ever_and_only_under_its_version(client):
     assert client.get(assets.address("", "vendor/manifest.json")).status == 404
 
 
-def test_the_mount_itself_is_the_schedule(client):
-    answer = client.get("")
+def test_the_mount_itself_is_the_schedule(console):
+    answer = Client(console).get("")
     assert answer.status == 200
     assert "Schedule" in answer.text
