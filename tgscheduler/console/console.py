@@ -7,6 +7,7 @@ from typing import Any
 from tgscheduler.console import render
 from tgscheduler.console.http import Request, Response
 from tgscheduler.console.notices import Notices
+from tgscheduler.console.polling import Fragments
 from tgscheduler.console.replays import Replays
 from tgscheduler.console.settings import ConsoleSettings, configured
 from tgscheduler.engine.scheduler import Scheduler
@@ -20,10 +21,12 @@ class Console:
         self.scheduler = scheduler
         self.title = "Scheduler"
         self.notices = Notices()
+        self.fragments = Fragments()
         #: Held while a client of the API changes what it has read.
         self.changing = threading.Lock()
         self.replays = Replays()
         self._settings = settings
+        render.environment()
 
     @property
     def settings(self) -> ConsoleSettings:

@@ -11,9 +11,8 @@ escaped; a template that names an unknown value is an error. ``request.root`` be
 """
 
 import functools
-import hashlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -30,8 +29,6 @@ PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulat
 
 #: The fragment that a page asks for again and again.
 LIVE = "live"
-
-Handler = Callable[[Any, Request], Response]
 
 THEMES = ("auto", "light", "dark")
 
@@ -77,31 +74,6 @@ def page(request: Request, template: str, values: Mapping[str, Any]) -> Response
     if name not in found.blocks:
         raise Problem(404, "No such fragment", f"Expected one of {', '.join(sorted(found.blocks))}, got {name!r}.")
     return Response("".join(found.blocks[name](found.new_context({**shared, **values}))))
-
-
-def polled(handler: Handler) -> Handler:
-    """Let the handler of a page answer 304 while nothing has changed that the page shows."""
-
-    @functools.wraps(handler)
-    def answer(console: Any, request: Request) -> Response:
-        headers = {"ETag": etag(console, request), "X-Time": f"{console.reader.now:.3f}"}
-        if request.headers.get("if-none-match") == headers["ETag"]:
-            return Response(status=304, headers=headers)
-        response = handler(console, request)
-        response.headers.update(headers)
-        return response
-
-    return answer
-
-
-def etag(console: Any, request: Request) -> str:
-    """Return what tells one state of a page from another: the engine's change counter, the reader, the minute."""
-    reader = console.reader
-    shown = (
-        *(reader.version, reader.now // 60, reader.started, reader.health().reasons),
-        *(request.cookies.get("tgs_zone"), may_act(console, request), assets.version()),
-    )
-    return f'"{hashlib.sha256(repr(shown).encode()).hexdigest()[:20]}"'
 
 
 def times_of(console: Any, request: Request) -> Times:
@@ -162,7 +134,7 @@ def banners(console: Any) -> list[Banner]:
 
 @functools.cache
 def environment() -> jinja2.Environment:
-    """Return the environment of all pages."""
+    """Return the environment of all pages; the first call compiles them, so that the first reader need not wait."""
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("tgscheduler.console"),
         autoescape=True,
@@ -175,6 +147,8 @@ def environment() -> jinja2.Environment:
     made.globals.update(
         PAGES=PAGES, THEMES=THEMES, TONES=TONES, svg=svg, asset=assets.address, query=query, inf=math.inf
     )
+    for name in made.list_templates():
+        made.get_template(name)
     return made
 
 

@@ -91,26 +91,36 @@ class Lane(NamedTuple):
     bars: Sequence[Bar]
 
 
-def lane(task: str, fires: Iterable[Mark], since: float, until: float) -> Lane:
-    """Return a lane whose fires are bars where four or more stand closer together than a hundredth of the width."""
-    close = (until - since) / 100
+def lane(task: str, fires: Sequence[Mark], looks: Sequence[Mark], since: float, until: float, step: float) -> Lane:
+    """Return a lane: fires that stand close together are a bar.
+
+    ``looks``: fires that stand for many, found by looking every ``step`` seconds after the ``fires``.
+    """
     marks: list[Mark] = []
     bars: list[Bar] = []
-    group: list[Mark] = []
-
-    def settle() -> None:
+    for group in _groups(fires, (until - since) / 100):
         if len(group) > 3:
             bars.append(Bar(group[0].at, group[-1].at, group[0].skipped))
         else:
-            marks.extend(group)
-
-    for fire in fires:
-        if group and (fire.at - group[-1].at > close or fire.skipped != group[-1].skipped):
-            settle()
-            group = []
-        group.append(fire)
-    settle()
+            marks += group
+    for group in _groups([*fires[-1:], *looks], 1.6 * step) if looks else ():
+        bar = Bar(group[0].at, until if until - group[-1].at < step else group[-1].at, group[0].skipped)
+        if bars and (bars[-1].until, bars[-1].skipped) == (bar.since, bar.skipped):
+            bar = bar._replace(since=bars.pop().since)
+        bars.append(bar)
     return Lane(task, marks, bars)
+
+
+def _groups(marks: Iterable[Mark], close: float) -> Iterator[list[Mark]]:
+    """Yield the marks in groups that are at most ``close`` seconds from each other, and alike."""
+    group: list[Mark] = []
+    for mark in marks:
+        if group and (mark.at - group[-1].at > close or mark.skipped != group[-1].skipped):
+            yield group
+            group = []
+        group.append(mark)
+    if group:
+        yield group
 
 
 def timeline(lanes: Sequence[Lane], since: float, until: float, times: Times, label: str) -> Markup:
@@ -135,7 +145,7 @@ def timeline(lanes: Sequence[Lane], since: float, until: float, times: Times, la
         middle = _SCALE + LANE * place + LANE // 2
         for bar in each.bars:
             words = f"often, from {times.plain(bar.since)} to {times.plain(bar.until)}"
-            width = f"{(bar.until - bar.since) / span * 100:.2f}%"
+            width = f"{max(bar.until - bar.since, span / 200) / span * 100:.2f}%"
             parts.append(_BAR_.format(_fire(bar.skipped), x(bar.since), middle - 3, width, words))
         parts += [_DOT.format(_fire(mark.skipped), x(mark.at), middle, times.plain(mark.at)) for mark in each.marks]
     if since <= times.now <= until:

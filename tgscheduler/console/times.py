@@ -91,6 +91,8 @@ class Times:
     def distance(self, moment: float) -> str:
         """Return the text of :meth:`relative`."""
         ahead = moment - self.now
+        if abs(ahead) < 0.5:
+            return "now"
         words = _rough(abs(ahead))
         if words is not None:
             return f"in {words}" if ahead > 0 else f"{words} ago"

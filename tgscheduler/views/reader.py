@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.engine.views import RunView, TaskView
 from tgscheduler.errors import InvalidValue
 from tgscheduler.explain.task import warnings
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.checks import check_moment
 from tgscheduler.timetable.compose import Trigger
@@ -188,6 +190,11 @@ class Reader:
     def counts(self, since: float | None = None) -> dict[str, int]:
         """Return how many occurrences ended in each state; ``since``: of those that were due from that hour on."""
         return self.scheduler.counts(since)
+
+    def audits(self, task: str | None = None, before: int | None = None, limit: int = 20) -> list[AuditRecord]:
+        """Return records of the audit log, newest first: of one task, or (None) all of them."""
+        found = self.scheduler.audits(task, before, limit)
+        return [replace(record, detail=self._redactor.text(record.detail)) for record in found]
 
     def _view(self, run: Run) -> RunView:
         return redacted(RunView.of(run), self._redactor)

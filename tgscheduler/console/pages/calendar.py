@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
-from tgscheduler.console.render import polled, times_of
+from tgscheduler.console.polling import polled
+from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.views import BAD_STATES, UNRUN_STATES, DayView, Fires, FireView
 

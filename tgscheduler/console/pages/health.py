@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Request, Response
-from tgscheduler.console.render import polled
+from tgscheduler.console.polling import polled
 from tgscheduler.console.routes import Route
 
 

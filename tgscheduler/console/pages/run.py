@@ -4,7 +4,7 @@ from tgscheduler.console.actions import RERUN_STATES
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.pages import loglines, tracebacks
-from tgscheduler.console.render import polled
+from tgscheduler.console.polling import polled
 from tgscheduler.console.routes import Parameter, Route
 
 #: States of a run that has not ended.

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
-from tgscheduler.console.render import polled, query, times_of
+from tgscheduler.console.polling import polled
+from tgscheduler.console.render import query, times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.console.times import Times
 from tgscheduler.errors import InvalidValue

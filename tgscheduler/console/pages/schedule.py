@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from tgscheduler.console import svg
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
-from tgscheduler.console.render import polled, times_of
+from tgscheduler.console.polling import polled
+from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary
 
@@ -83,6 +84,8 @@ def schedule(console: Console, request: Request) -> Response:
 
 def _filtered(tasks: Sequence[TaskSummary], text: str | None, state: str | None) -> list[TaskSummary]:
     wanted = (text or "").casefold().strip()
+    if not wanted and state is None:
+        return list(tasks)
     return [task for task in tasks if (state is None or task.status == state) and wanted in task.name.casefold()]
 
 
@@ -102,8 +105,7 @@ _SEVERITY = ("failing", "late", "paused", "running", "ok", "new", "off", "ended"
 
 def _upcoming(tasks: Iterable[TaskSummary]) -> TaskSummary | None:
     """Return the task that fires next, of those that are not paused."""
-    waiting = [task for task in tasks if task.next_fire is not None and task.paused_until is None]
-    return min(waiting, key=lambda task: task.next_fire or 0.0, default=None)
+    return next((task for task in tasks if task.next_fire is not None and task.paused_until is None), None)
 
 
 def _today(console: Console, request: Request) -> dict[str, int]:
@@ -140,24 +142,30 @@ def _timeline(console: Console, request: Request, shown: Sequence[TaskSummary]) 
     for fire in fires.items:
         of[fire.task].append(fire)
     lanes, rows = [], []
+    step = (until - times.now) / _LOOKS
     for name in names:
-        dense = name in fires.dense
-        found = [*of[name], *(_looks(console.reader, name, of[name][-1].fire_at, until) if dense else ())]
-        lanes.append(svg.lane(name, [svg.Mark(fire.fire_at, fire.skipped) for fire in found], since, until))
-        rows.append((name, of[name], dense))
+        marks, looks = _marks(of[name]), []
+        if name in fires.dense:
+            looks = _looks(console.reader, name, of[name][-1].fire_at, until, step)
+        lanes.append(svg.lane(name, marks, looks, since, until, step))
+        rows.append((name, of[name], name in fires.dense))
     label = f"{title}: when each task fires; the table below says the same"
     return Timeline(svg.timeline(lanes, since, until, times, label), title, lanes, rows, len(due) - len(names))
 
 
-def _looks(reader: Reader, name: str, since: float, until: float) -> list[FireView]:
-    """Return some of the fires of a task that has too many: the first after each of several moments."""
-    step = (until - since) / _LOOKS
-    found: list[FireView] = []
-    for look in range(1, _LOOKS):
-        moment = since + look * step
-        if found and found[-1].fire_at >= moment:
-            continue
-        found += reader.fires(moment, until, [name], 1).items
+def _marks(fires: Iterable[FireView]) -> list[svg.Mark]:
+    return [svg.Mark(fire.fire_at, fire.skipped) for fire in fires]
+
+
+def _looks(reader: Reader, name: str, since: float, until: float, step: float) -> list[svg.Mark]:
+    """Return some of the fires of a task that has too many: the first after each step."""
+    found: list[svg.Mark] = []
+    moment = since + step
+    while moment < until:
+        found += _marks(reader.fires(moment, until, [name], 1).items)
+        if not found or found[-1].at < moment:
+            break
+        moment = found[-1].at + step
     return found
 
 

@@ -5,13 +5,24 @@ from collections.abc import Sequence
 from tgscheduler.console import svg
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
-from tgscheduler.console.render import polled, times_of
+from tgscheduler.console.polling import polled
+from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.timetable.durations import Durations
 from tgscheduler.views import BAD_STATES, RunView, failures
 
 #: Number of fires, of runs in the table, of runs in the chart, and of changes.
 FIRES, RUNS, CHARTED, CHANGES = 10, 20, 50, 10
+
+#: What each action did, as part of a sentence about the task.
+DID = {
+    "pause": "paused it",
+    "resume": "resumed it",
+    "run": "ran it",
+    "reschedule": "rescheduled it",
+    "cancel": "cancelled a run",
+    "rerun": "ran it again",
+}
 
 
 @polled
@@ -34,7 +45,8 @@ def show(console: Console, request: Request) -> Response:
         failures=failures(recent),
         figures=figures,
         chart=_chart(console, request, recent, figures),
-        changes=[],
+        did=DID,
+        changes=reader.audits(name, limit=CHANGES),
     )
 
 

@@ -30,6 +30,7 @@
   // The steps are those of times._rough; longer distances come from the server with the next update.
   function distance(seconds) {
     const size = Math.abs(seconds);
+    if (size < 0.5) return "now";
     if (size >= 6000) return null;
     const words = size < 100 ? `${Math.round(size)} s` : `${Math.round(size / 60)} min`;
     return seconds > 0 ? `in ${words}` : `${words} ago`;
@@ -230,7 +231,7 @@
   // -- keys -----------------------------------------------------------------------------------------------------------
 
   function step(by) {
-    const rows = $$("main tbody tr, main .rows li").map((row) => $("a[href]", row)).filter((link) => link?.offsetParent);
+    const rows = $$("main table.list tbody tr, main .rows li").map((row) => $("a[href]", row)).filter((link) => link?.checkVisibility());
     const place = rows.findIndex((link) => link.closest("tr, li").contains(document.activeElement));
     rows[Math.max(0, Math.min(rows.length - 1, place + by))]?.focus();
   }
