@@ -401,6 +401,20 @@ def test_no_header_of_an_answer_has_a_line_break(client):
     place.encode("latin-1")
 
 
+def test_each_request_is_in_the_access_log_but_for_those_that_find_nothing_new(console, caplog):
+    def tagged(console, request):
+        return Response(status=304 if request.headers.get("if-none-match") else 200)
+
+    client = Client(console, table=Table([Route("GET", "x", tagged, "viewer", ".")]))
+    with caplog.at_level(logging.INFO):
+        client.get('x?a="\x07', headers={"User-Agent": 'Mozilla "x"\n'}, environ={"SERVER_PROTOCOL": "HTTP/1.1"})
+        client.get("x", headers={"If-None-Match": "x"})
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("cherrypy.access")]
+    assert len(lines) == 1
+    assert lines[0].startswith("127.0.0.1 - - [")
+    assert lines[0].endswith(r'] "GET /scheduler/x?a=\"\x07 HTTP/1.1" 200 - "" "Mozilla \"x\"\n"')
+
+
 # -- public ------------------------------------------------------------------------------------------------------------
 
 

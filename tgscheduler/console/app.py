@@ -5,6 +5,7 @@ It is grafted into the tree, not mounted: no tool, dispatcher, session or error 
 
 import errno
 import gzip
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -54,6 +55,7 @@ class App:
             ],
         )
         sent = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
+        _log_access(environ, response.status, len(content))
         return _closing(sent) if response.status == 400 and not wire.has_known_end(environ) else sent
 
 
@@ -67,6 +69,26 @@ def _packed(environ: dict[str, Any], response: Response) -> bytes:
         return content
     response.headers["Content-Encoding"] = "gzip"
     return gzip.compress(content, 6, mtime=0)
+
+
+def _log_access(environ: dict[str, Any], status: int, size: int) -> None:
+    """Write the line of the access log that CherryPy writes for its own applications; none while nothing changes."""
+    if status == 304:
+        return
+    protocol = environ.get("SERVER_PROTOCOL", "")
+    atoms = {
+        "h": environ.get("REMOTE_ADDR") or "-",
+        "t": cherrypy.log.time(),
+        "r": f"{environ['REQUEST_METHOD']} {environ.get('REQUEST_URI') or environ['PATH_INFO']} {protocol}",
+        "s": str(status),
+        "b": str(size) if size else "-",
+        "f": environ.get("HTTP_REFERER", ""),
+        "a": environ.get("HTTP_USER_AGENT", ""),
+        "o": environ.get("HTTP_HOST", "-"),
+    }
+    safe = {name: printable(text.replace("\\", r"\\")).replace('"', r"\"") for name, text in atoms.items()}
+    line = cherrypy.log.access_log_format.format_map(defaultdict(lambda: "-", safe))
+    cherrypy.log.access_log.info("%s", line)
 
 
 def _closing(parts: list[bytes]) -> Iterator[bytes]:

@@ -52,7 +52,7 @@ class Service:
         except Problem as problem:
             response = self._refusal(request, problem)
         except StoreError as error:
-            log.warning("The console could not read the store: %s", error)
+            log.debug("The console could not read the store: %s", error)  # an outage is logged by the store itself
             response = self._refusal(request, Problem(503, "The store does not answer", str(error)))
         except Exception:
             log.exception("The console failed at %s %s", request.method, printable("/".join(request.path), 200))
