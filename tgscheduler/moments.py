@@ -21,6 +21,9 @@ from tgscheduler.timetable.checks import check_moment
 #: The forms, for messages and documents.
 FORMS = "'2026-11-25T09:00:00+01:00', '2026-11-25 09:00' or '09:00' in a named zone, or POSIX seconds"
 
+#: The largest number of POSIX seconds, before and after 1970: a larger one is milliseconds by mistake.
+LARGEST = 9_999_999_999
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _NUMBER = re.compile(r"[+-]?\d{1,12}(\.\d{1,9})?", re.ASCII)
@@ -36,19 +39,19 @@ def parse_moment(what: str, value: object, timezone: str, now: float, ahead: boo
     """
     if not isinstance(value, str):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return _checked(what, value)
+            return _number(what, value)
         raise InvalidType(f"{what}: expected {FORMS}, got {shown(value)}")
     text, tz = value.strip(), zones.zone(timezone)
     try:
         if text == "now":
             return now
         if _NUMBER.fullmatch(text):
-            return _checked(what, float(text))
+            return _number(what, float(text))
         if _TIME.fullmatch(text):
             return _time_of_day(time.fromisoformat(text), tz, now, ahead)
         if _DATE.fullmatch(text):
             when = datetime.fromisoformat(text)
-            return _checked(what, zones.moment_of(when if when.tzinfo else when.replace(tzinfo=tz)))
+            return _dated(what, zones.moment_of(when if when.tzinfo else when.replace(tzinfo=tz)))
     except InvalidValue:
         raise
     except (ValueError, OverflowError) as error:
@@ -57,8 +60,14 @@ def parse_moment(what: str, value: object, timezone: str, now: float, ahead: boo
     raise InvalidValue(f"{what}: expected {FORMS}, got {shown(value)}{mend}")
 
 
-def _checked(what: str, value: float) -> float:
+def _number(what: str, value: float) -> float:
     moment = check_moment(what, value, None)
+    if abs(moment) > LARGEST:
+        raise InvalidValue(f"{what}: expected at most {LARGEST} POSIX seconds, got {moment:.0f}; is it milliseconds?")
+    return moment
+
+
+def _dated(what: str, moment: float) -> float:
     if not zones.START < moment < zones.END:
         raise InvalidValue(f"{what}: expected a moment of the years 2 to 9998, got {moment:.0f} POSIX seconds")
     return moment

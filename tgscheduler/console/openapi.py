@@ -13,18 +13,21 @@ from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.console.shapes import PROBLEM as PROBLEM_SHAPE
 from tgscheduler.console.shapes import SHAPES, Schema
 
-_TEXT: Schema = {"type": "string", "maxLength": LONGEST}
+_TEXT: Schema = {"type": "string", "maxLength": LONGEST, "pattern": r"^[^\u0000]*$"}
 
-#: The schema of each kind of parameter.
+#: The schemas of the kinds of parameters: components, as each comes more than once.
 _KINDS: dict[str, Schema] = {
-    "string": _TEXT,
-    "integer": {"type": "integer"},
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "time": {**_TEXT, "type": ["string", "number"], "format": "moment"},
-    "timezone": {**_TEXT, "format": "timezone"},
-    "timetable": {**_TEXT, "format": "timetable"},
-    "cursor": {**_TEXT, "format": "cursor"},
+    "Text": _TEXT,
+    "Moment": {
+        "anyOf": [
+            {"type": "string", "pattern": patterns.MOMENT},
+            {"type": "number", "minimum": -moments.LARGEST, "maximum": moments.LARGEST},
+        ],
+        "description": f"{moments.FORMS}.",
+    },
+    "Timetable": {"type": "string", "maxLength": timetables.LONGEST, "pattern": patterns.timetable()},
+    "Timezone": {"type": "string", "enum": sorted(zoneinfo.available_timezones())},
+    "Cursor": {"type": "string", "pattern": patterns.CURSOR},
 }
 
 #: What each status means that refuses a request.
