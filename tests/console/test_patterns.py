@@ -57,6 +57,8 @@ def test_the_usual_timetables_match(text):
     assert re.search(patterns.timetable(), text)
 
 
-@pytest.mark.parametrize("text", ["", "60 * * * *", "50-10 * * * *", "0 0 30 2 *", "*/0 * * * *", "every 0 s", "@never"])
+@pytest.mark.parametrize(
+    "text", ["", "60 * * * *", "50-10 * * * *", "0 0 30 2 *", "*/0 * * * *", "every 0 s", "@never"]
+)
 def test_what_is_no_timetable_does_not_match(text):
     assert not re.search(patterns.timetable(), text)

@@ -160,7 +160,7 @@ def order(
         if until is not None:
             end = parse_moment("until", until, zone, reader.now, ahead=True)
             if end <= reader.now:
-                raise Problem(422, detail=f"until: expected a moment to come, got {shown(until)}.")
+                raise Problem(409, "Past", f"until: expected a moment to come, got {shown(until)}.")
         if verb == "reschedule":
             trigger = reader.parse_timetable(timetable or "", zone)
     except SchedulerError as error:

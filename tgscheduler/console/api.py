@@ -10,12 +10,14 @@ changes    ``If-Match`` gets 412 if the task or run has changed; ``Idempotency-K
 """
 
 import hashlib
+import re
 from functools import partial
 from typing import Any
 
 from tgscheduler.console import actions
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import JSON, TEXT, Problem, Request, Response, json_response
+from tgscheduler.console.patterns import KEY
 from tgscheduler.console.routes import Handler, Parameter, Route
 from tgscheduler.console.shapes import (
     FIRE,
@@ -203,15 +205,12 @@ def _change(verb: str, console: Console, request: Request) -> Response:
     key = request.headers.get("idempotency-key")
     if key is None or verb not in STARTS:
         return make()
-    if not 0 < len(key) <= LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        raise Problem(400, detail=f"Idempotency-Key: expected 1 to {LONGEST_KEY} printable ASCII characters.")
+    if not re.fullmatch(KEY, key):
+        raise Problem(400, detail="Idempotency-Key: expected 1 to 255 visible ASCII characters.")
     return console.replays.answer((request.caller, key), (verb, given), make)
 
 
 _TARGETS = {"name": "task", "id": "run"}
-
-#: Maximum length of an Idempotency-Key (characters).
-LONGEST_KEY = 255
 
 
 def _done(verb: str, console: Console, request: Request, given: dict[str, Any]) -> Response:
@@ -237,13 +236,9 @@ def _check_unchanged(console: Console, expected: str, given: dict[str, Any]) -> 
 
 # -- routes ------------------------------------------------------------------------------------------------------------
 
-#: The headers that the API reads, beside those of every console.
-IF_NONE_MATCH = Parameter("If-None-Match", "header", "string", "ETags that the client has the content of.")
-IF_MATCH = Parameter("If-Match", "header", "string", "The ETag of the task or run as the client has read it.")
-IDEMPOTENCY_KEY = Parameter(
-    "Idempotency-Key", "header", "string", "A text of the client's: a second request with it does nothing again."
+_KEY = Parameter(
+    "Idempotency-Key", "header", "key", "A text of the client's: a second request with it gets the first answer."
 )
-
 _NAME = Parameter("name", "path", "string", "The name of the task.", required=True)
 _ID = Parameter("id", "path", "string", "The id of the run.", required=True)
 _LIMIT = Parameter("limit", "query", "integer", "How many there are on a page.", default=50, least=1, most=500)
@@ -262,8 +257,9 @@ def _get(path: str, handler: Handler, doc: str, answer: Schema, *parameters: Par
 
 def _post(path: str, verb: str, doc: str, *body: Parameter) -> Route:
     target = (_NAME,) if "{name}" in path else (_ID,) if "{id}" in path else ()
+    given = (*target, _KEY) if verb in STARTS else target
     handler = partial(_change, verb)
-    return Route("POST", f"{PREFIX}/{path}", handler, "operator", doc, target, body, {200: OUTCOME.reference})
+    return Route("POST", f"{PREFIX}/{path}", handler, "operator", doc, given, body, {200: OUTCOME.reference})
 
 
 def _checked(handler: Handler) -> Handler:

@@ -32,7 +32,8 @@ class Caller(NamedTuple):
 class Request:
     """One request. ``path`` holds the decoded segments below the mount; ``arguments`` is what the route declares.
 
-    ``root`` leads from this page to the mount, such as ``"../"``: every link and every form starts with it.
+    ``root`` leads from this page to the mount, such as ``"../"``: every link and every form starts with it. ``mount``
+    is its path as this server sees it, where a proxy may show another one.
     """
 
     method: str = "GET"
@@ -44,6 +45,7 @@ class Request:
     peer: str = ""
     caller: Caller | None = None
     root: str = "./"
+    mount: str = ""
     cookies: Mapping[str, str] = field(default_factory=dict, repr=False)
     arguments: Mapping[str, Any] = field(default_factory=dict)
 

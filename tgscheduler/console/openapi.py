@@ -1,34 +1,51 @@
 """The API's description, OpenAPI 3.1: made from the routes that serve it and the shapes of their values."""
 
+import zoneinfo
 from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
 
-from tgscheduler.console import api
-from tgscheduler.console.api import IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, PREFIX, STARTS, tagged
+from tgscheduler import moments
+from tgscheduler.console import api, patterns
+from tgscheduler.console.api import PREFIX, tagged
 from tgscheduler.console.arguments import LONGEST
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import JSON, PROBLEM, Request, Response, json_response
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.console.shapes import PROBLEM as PROBLEM_SHAPE
 from tgscheduler.console.shapes import SHAPES, Schema
+from tgscheduler.views import timetables
+
+_ABOUT = (
+    "What there is to see and to steer of a scheduler. Times are ISO 8601 with the offset of the task's zone, with "
+    "POSIX seconds beside them. Each answer to a GET has an ETag of its content, for If-None-Match; with If-Match, a "
+    "change is refused if its task or run is not as it was read."
+)
 
 _TEXT: Schema = {"type": "string", "maxLength": LONGEST, "pattern": r"^[^\u0000]*$"}
+_NUMBER: Schema = {"type": "number", "minimum": -moments.LARGEST, "maximum": moments.LARGEST}
 
-#: The schemas of the kinds of parameters: components, as each comes more than once.
+#: The schema of each kind of parameter that is not a component.
 _KINDS: dict[str, Schema] = {
-    "Text": _TEXT,
-    "Moment": {
-        "anyOf": [
-            {"type": "string", "pattern": patterns.MOMENT},
-            {"type": "number", "minimum": -moments.LARGEST, "maximum": moments.LARGEST},
-        ],
-        "description": f"{moments.FORMS}.",
-    },
-    "Timetable": {"type": "string", "maxLength": timetables.LONGEST, "pattern": patterns.timetable()},
-    "Timezone": {"type": "string", "enum": sorted(zoneinfo.available_timezones())},
-    "Cursor": {"type": "string", "pattern": patterns.CURSOR},
+    "string": _TEXT,
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "cursor": {"type": "string", "pattern": patterns.CURSOR},
+    "key": {"type": "string", "pattern": patterns.KEY},
 }
+
+
+def _components() -> dict[str, Schema]:
+    """Return the kinds of parameters that several routes take."""
+    return {
+        "Moment": {"type": "string", "pattern": patterns.MOMENT, "description": f"{moments.FORMS}."},
+        "Timetable": {"type": "string", "pattern": patterns.timetable(), "maxLength": timetables.LONGEST},
+        "Timezone": {"type": "string", "enum": sorted(zoneinfo.available_timezones())},
+    }
+
+
+_COMPONENTS = {"time": "Moment", "timetable": "Timetable", "timezone": "Timezone"}
 
 #: What each status means that refuses a request.
 _REFUSALS = {
@@ -42,17 +59,18 @@ _REFUSALS = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     422: "A value is not what was expected.",
+    429: "Too many logins have failed; wait.",
     503: "The store cannot be read.",
 }
 
 
 def describe(console: Console, request: Request) -> Response:
     """Answer with the API's description."""
-    return tagged(request, json_response(document((*api.ROUTES, *ROUTES), console.title)))
+    return tagged(request, json_response(document((*api.ROUTES, *ROUTES), console.title, request.mount)))
 
 
-def document(routes: Iterable[Route], title: str) -> dict[str, Any]:
-    """Return the description of those routes that belong to the API."""
+def document(routes: Iterable[Route], title: str, mount: str = "") -> dict[str, Any]:
+    """Return the description of those routes that belong to the API; ``mount``: the path of the console."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         if route.is_api:
@@ -63,14 +81,16 @@ def document(routes: Iterable[Route], title: str) -> dict[str, Any]:
         "info": {
             "title": title,
             "version": metadata.version("tgscheduler"),
-            "description": "What there is to see and steer of a scheduler. Times are ISO 8601 with the offset of the "
-            "task's zone, with POSIX seconds beside them.",
+            "description": _ABOUT,
         },
-        "servers": [{"url": f"../{PREFIX.rpartition('/')[2]}"}],
+        "servers": [
+            {"url": f"{mount}/{PREFIX}", "description": "As this server sees it."},
+            {"url": "../v1", "description": "From this document: behind a proxy that shows another path."},
+        ],
         "security": [{"bearer": []}, {"basic": []}, {}],
         "paths": paths,
         "components": {
-            "schemas": {shape.name: shape.schema for shape in SHAPES},
+            "schemas": {**{shape.name: shape.schema for shape in SHAPES}, **_components()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "tg.scheduler.console.tokens"},
                 "basic": {"type": "http", "scheme": "basic", "description": "tg.scheduler.console.users"},
@@ -80,17 +100,14 @@ def document(routes: Iterable[Route], title: str) -> dict[str, Any]:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    headers = [IF_MATCH if route.is_unsafe else IF_NONE_MATCH]
     words = route.path.removeprefix(f"{PREFIX}/").replace("-", "_").split("/")
     name = "_".join([route.method.lower(), *(word.strip("{}") for word in words)])
-    if name.endswith(STARTS):
-        headers.append(IDEMPOTENCY_KEY)
     operation: dict[str, Any] = {
         "operationId": name,
         "summary": route.doc,
         "tags": [words[0]],
         "description": f"For {route.role}s.",
-        "parameters": [_parameter(each) for each in (*route.parameters, *headers)],
+        "parameters": [_parameter(each) for each in route.parameters],
         "responses": {str(status): answer for status, answer in sorted(_answers(route).items())},
     }
     if route.is_unsafe:
@@ -113,18 +130,28 @@ def _parameter(each: Parameter) -> dict[str, Any]:
 
 
 def _body(members: tuple[Parameter, ...]) -> Schema:
+    required = [each.name for each in members if each.required]
     return {
-        "type": "object",
-        "properties": {each.name: {**_schema(each), "description": each.doc} for each in members},
-        "required": [each.name for each in members if each.required],
+        "type": "object" if required else ["object", "null"],
+        "properties": {each.name: _member(each) for each in members},
+        "required": required,
         "additionalProperties": False,
     }
 
 
+def _member(each: Parameter) -> Schema:
+    """Return the schema of a member of a body: a moment may be a number there, and null means that it is not given."""
+    schema = _schema(each)
+    forms = [schema, *([_NUMBER] if each.kind == "time" else []), *([] if each.required else [{"type": "null"}])]
+    return {"anyOf": forms, "description": each.doc}
+
+
 def _schema(each: Parameter) -> Schema:
+    if each.kind in _COMPONENTS:
+        return {"$ref": f"#/components/schemas/{_COMPONENTS[each.kind]}"}
     schema = dict(_KINDS[each.kind])
     if each.choices:
-        schema["enum"] = list(each.choices)
+        schema = {"type": "string", "enum": list(each.choices)}
     if each.least is not None:
         schema["minimum"] = each.least
     if each.most is not None:
@@ -147,7 +174,7 @@ def _answers(route: Route) -> dict[int, Any]:
 
 
 def _refusals(route: Route) -> set[int]:
-    found = {400, 401, 403, 406, 503}
+    found = {400, 401, 403, 406, 429, 503}
     if "{" in route.path or any(each.name == "task" for each in route.parameters):
         found.add(404)
     if any(each.kind in ("time", "timetable", "timezone", "cursor") for each in route.parameters):

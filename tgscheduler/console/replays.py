@@ -22,7 +22,7 @@ class Replays:
     def answer(self, key: Hashable, request: Any, make: Callable[[], Response]) -> Response:
         """Return the answer that is kept under a key, or make one and keep it; a Problem is not kept.
 
-        ``request`` is what a request under the key must be equal to; raise a Problem 422 if it is not. Of two that come
+        ``request`` is what a request under the key must be equal to; raise a Problem 409 if it is not. Of two that come
         at the same time, the second waits for the answer of the first.
         """
         with self._lock:
@@ -34,6 +34,6 @@ class Replays:
                     self._kept.popitem(last=False)
             elif kept[0] != request:
                 raise Problem(
-                    422, "Key in use", "This Idempotency-Key came before with another request; use a new one."
+                    409, "Key in use", "This Idempotency-Key came before with another request; use a new one."
                 )
         return kept[1]

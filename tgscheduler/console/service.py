@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 from tgscheduler.console import guard, wire
 from tgscheduler.console.access import Access
@@ -35,6 +36,7 @@ class Service:
             path=tuple(environ.get("PATH_INFO", "").split("/")[1:]),
             headers=wire.headers_of(environ),
             peer=environ.get("REMOTE_ADDR") or "",
+            mount=quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1"),
         )
         try:
             length = wire.length_of(environ)

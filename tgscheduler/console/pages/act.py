@@ -83,7 +83,7 @@ def _perform(action: Action, console: Console, request: Request) -> Response:
             arguments.update(until=_until(request), timezone=times_of(console, request).tz.key)
         outcome = actions.perform(console, request.caller, request.peer, action.verb, **arguments)
     except Problem as problem:
-        if problem.status != 422 or not action.is_pause:
+        if problem.status not in (409, 422) or not action.is_pause:
             raise
         page = _confirm(action, console, request, problem.detail)
         page.status = 422
