@@ -44,7 +44,7 @@ RATCHETS = {}
 MAX_LINES = {"file": 450, "class": 320, "function": 60}
 
 #: What may be longer, and why.
-LONGER = {"engine.scheduler.Scheduler": 480, "engine.scheduler": 570}  # the facade, with the docstrings of its verbs
+LONGER = {"engine.scheduler.Scheduler": 370}  # the facade: a third of it are the docstrings of its verbs
 
 #: Attributes with an underscore that are documented as public: of ``os``, ``sys``, NamedTuple and ``sched``.
 PUBLIC_UNDERSCORES = re.compile(r"os\._exit|sys\._current_frames|.*\._(asdict|replace|fields|make)|.*sched\._queue")
@@ -379,7 +379,7 @@ def test_nothing_is_too_long():
     offenders = []
     for module, path in PATHS.items():
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        offenders += [f"{module}: {lines} lines"] if lines > LONGER.get(module, MAX_LINES["file"]) else []
+        offenders += [f"{module}: {lines} lines"] if lines > MAX_LINES["file"] else []
         for kind, nodes in (("class", classes(TREES[module])), ("function", functions(TREES[module]))):
             for node in nodes:
                 length = node.end_lineno - node.lineno + 1

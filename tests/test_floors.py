@@ -65,7 +65,7 @@ FLOORS = {
         *("engine.views", "engine.health"),
         # Text over views: Scheduler.explain and why are methods, so it stands below the facade.
         *("explain", "explain.phrases", "explain.preview", "explain.task", "explain.moment"),
-        *("engine.adding", "engine.scheduler", "engine.forked"),
+        *("engine.reads", "engine.adding", "engine.scheduler", "engine.forked"),
     ],
     "F5": [
         *("startup", "configlogging", "configfile", "configtable", "config", "settings", "scheduler", "testing"),

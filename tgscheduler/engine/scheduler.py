@@ -7,14 +7,14 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 ==================  =====================================================================
 """
 
+import functools
 import logging
 import os
 import weakref
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.adding import AddMethods
 from tgscheduler.engine.control import Control, added_tasks, noting_added
@@ -23,8 +23,9 @@ from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.lifecycle import Lifecycle
 from tgscheduler.engine.placements import Placements
 from tgscheduler.engine.planner import Planner
+from tgscheduler.engine.reads import Reads
 from tgscheduler.engine.registry import Registry
-from tgscheduler.engine.views import TaskView, Views
+from tgscheduler.engine.views import Views
 from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
 from tgscheduler.events import Callback, Events
 from tgscheduler.executors import child
@@ -32,13 +33,10 @@ from tgscheduler.executors.base import Executor
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.explain.moment import why
-from tgscheduler.explain.task import explain
 from tgscheduler.stores.audit import AuditRecord
-from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.base import Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
-from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.entry import Entry
 from tgscheduler.timetable.policy import DEFAULT_POLICY, Policy, check_whole, method
 from tgscheduler.timetable.run import Run
@@ -47,7 +45,22 @@ from tgscheduler.timetable.triggers import Trigger
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+
+def _reads(method: Callable[Concatenate[Reads, P], R]) -> "Callable[Concatenate[Scheduler, P], R]":
+    """Return a method of the scheduler that asks its reads: same signature, same docstring."""
+
+    @functools.wraps(method)
+    def read(self: "Scheduler", /, *args: P.args, **kw: P.kwargs) -> R:
+        self._check_read()
+        return method(self._reads, *args, **kw)
+
+    read.__module__, read.__qualname__ = __name__, f"Scheduler.{method.__name__}"
+    return read
 
 
 class Scheduler(AddMethods):
@@ -86,6 +99,7 @@ class Scheduler(AddMethods):
         )
         self._control = Control(clock, self._registry, self._planner, self._events, self._lifecycle)
         self._views = Views(clock, self._registry, self._planner, self._journal)
+        self._reads = Reads(self._registry, self._planner, self._journal, self._views)
         self.configure(timezone, threads, children, stop_timeout, history, policy, store, store_timeout, on_store_down)
         _schedulers.add(self)
 
@@ -325,7 +339,7 @@ class Scheduler(AddMethods):
     @property
     def timezone(self) -> str:
         """The IANA name of the zone in which calendar tasks are meant."""
-        return self._registry.context.timezone or clocks.local_zone()
+        return self._reads.timezone
 
     def get_task(self, taskname: str) -> Task | None:
         """Return the task of that name, None if there is none."""
@@ -345,115 +359,23 @@ class Scheduler(AddMethods):
         """A new dict of the named tasks."""
         return self.get_tasks()
 
-    def view(self, task: str | Task) -> TaskView | None:
-        """Return one task as it is now; None if it is unknown."""
-        self._check_read()
-        return self._views.task("view", task)
-
-    def views(self) -> list[TaskView]:
-        """Return all tasks as they are now: first those that wait for a time, in order."""
-        self._check_read()
-        return self._views.tasks()
-
-    def runs(
-        self,
-        task: str | Task | None = None,
-        state: str | Collection[str] | None = None,
-        since: float | None = None,
-        before: float | Run | str | None = None,
-        limit: int = 100,
-    ) -> list[Run]:
-        """Return runs, newest due time first.
-
-        Of one task, in one state or several, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last
-        Run of a page, or its ``cursor``, the next page follows.
-        """
-        self._check_read()
-        if isinstance(task, Task):
-            task = self._views.name_of("runs", task)
-        return self._journal.runs(Query(task, state, since, before, limit).check())
-
-    def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
-        """Return the last ``n`` runs of each of these tasks, open ones included, newest due time first.
-
-        It is one question to the store, however many tasks. Runs from a database are without ``error`` and ``log``,
-        which may be long: :meth:`run` reads them.
-        """
-        self._check_read()
-        return self._journal.recent_runs(tasks, n)
-
-    def run(self, id: str) -> Run | None:
-        """Return the run of that id, open or ended; None if there is none, or none any more."""
-        self._check_read()
-        return self._journal.run(id)
-
-    def counts(self, since: float | None = None) -> dict[str, int]:
-        """Return how many occurrences are in each state; their sum is the number that came due.
-
-        ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
-        """
-        self._check_read()
-        return self._journal.counts(since)
-
-    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
-        """Return, by the task's name, how many occurrences are in each state that there are any in.
-
-        ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
-        """
-        self._check_read()
-        return self._journal.counts_by_task(since)
-
-    def durations(
-        self, task: str | Task | Iterable[str | Task] | None = None, since: float | None = None
-    ) -> dict[str, Durations]:
-        """Return, by the task's name, how long its runs took and how they ended: success rate, mean, quantiles.
-
-        ``task``: one, several (each is in the result), or None: all that have ended runs. ``since`` (POSIX seconds):
-        only those that were due in the hour of that moment, or later. Runs that wait or run do not count.
-        """
-        self._check_read()
-        return self._journal.store.durations(self._views.names("durations", task), since)
-
-    def audits(self, task: str | Task | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
-        """Return records of the audit log, newest first: of one task, or (None) all of them.
-
-        If ``before`` is the ``id`` of the last record of a page, the next page follows. A record that is not written
-        yet has no id. Without a persistent store the last 1,000 are kept.
-        """
-        self._check_read()
-        name = None if task is None else self._views.name_of("audits", task)
-        return self._journal.audits(name, before, limit)
-
-    def gone(self) -> list[str]:
-        """Return the names that the store has a history of, and that no task has any more.
-
-        The option ``formerly`` of a new task takes one over. Without a persistent store there are none.
-        """
-        restore = self._planner.restore
-        return [] if restore is None else restore.orphaned_names()
+    view = _reads(Reads.view)
+    views = _reads(Reads.views)
+    runs = _reads(Reads.runs)
+    recent_runs = _reads(Reads.recent_runs)
+    run = _reads(Reads.run)
+    counts = _reads(Reads.counts)
+    counts_by_task = _reads(Reads.counts_by_task)
+    durations = _reads(Reads.durations)
+    audits = _reads(Reads.audits)
+    gone = _reads(Reads.gone)
+    explain = _reads(Reads.explain)
+    why = _reads(Reads.why)
 
     def health(self) -> dict[str, Any]:
         """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
         self._check_read()
         return health(self.clock, self._registry, self._planner, self._journal, self._lifecycle)
-
-    def explain(self, task: str | Task, n: int = 5) -> str:
-        """Return what a task is and when it fires, in words: its zone, policy and bounds, and its next ``n`` fires.
-
-        The fires are those that the loop will go through, in local time, with a note if a clock change moves one. ``n``
-        is 1 to 1000. Raises InvalidValue for a task that is not there.
-        """
-        self._check_read()
-        return explain(task, self._views.task("explain", task), n)
-
-    def why(self, task: str | Task, at: float | datetime) -> str:
-        """Return why a task did, or did not, run ``at`` a moment, from the records and the rules.
-
-        ``at``: POSIX seconds or a datetime, a naive one in the task's zone. Works for a name that only the records
-        know; raises InvalidValue for an unknown one.
-        """
-        self._check_read()
-        return why(self, task, self._views.task("why", task), at, list(self._registry.uptimes))
 
     # -- processes -----------------------------------------------------------------------------------------------
 
