@@ -2,6 +2,7 @@
 
 import base64
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 import cherrypy
 import pytest
@@ -193,6 +194,13 @@ def by_header(request):
     return {"anna": ("anna", "operator"), "ben": ["ben", "viewer"]}.get(request.cookies.get("login"))
 
 
+def by_session(request):
+    """Ask CherryPy's session who is logged in: the console reads it, and neither locks nor prolongs it."""
+    session = cherrypy.lib.sessions.RamSession(request.cookies.get("session_id"), clean_freq=0)
+    name = session.get("user")
+    return name and (name, "operator" if name == "anna" else "viewer")
+
+
 def wrong(request):
     return request.cookies["answer"] and eval(request.cookies["answer"])
 
@@ -208,6 +216,20 @@ def test_the_applications_own_login_says_who_asks(client, function):
     assert there.ask("POST", "act", headers={**SAME, "Cookie": "login=ben"}).status == 403
     refused = there.get("api/v1/who", headers={"Cookie": "login=eve"})
     assert (refused.status, refused.json["title"]) == (403, "Not logged in")
+
+
+def test_the_login_may_be_a_session_of_cherrypy(client, function):
+    session = cherrypy.lib.sessions.RamSession(clean_freq=0)
+    session.acquire_lock()
+    session["user"] = "anna"
+    session.save()  # which gives the lock back
+    there = client(auth=function("by_session"))
+    assert there.get("who", headers={"Cookie": f"session_id={session.id}"}, peer=STRANGER).json[:2] == [
+        "anna",
+        "operator",
+    ]
+    for cookie in ("session_id=0", "session_id=", ""):
+        assert there.get("who", headers={"Cookie": cookie}).status == 403
 
 
 def test_users_may_log_in_beside_the_applications_login(client, function, users):
@@ -280,6 +302,12 @@ def test_a_success_is_remembered_for_minutes(counted):
     counted.now += logins.REMEMBERED
     assert counted.find() == "ops"
     assert counted.checks == 2
+
+
+def test_many_tabs_that_come_at_once_cost_one_check(counted):
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(lambda number: counted.find(), range(60))) == {"ops"}
+    assert counted.checks == 1
 
 
 def test_a_changed_password_is_checked_again(counted):

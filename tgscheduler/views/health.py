@@ -1,5 +1,6 @@
 """What surfaces show of a scheduler as a whole: its health, its settings with their sources, versions."""
 
+import functools
 import platform
 import sys
 from dataclasses import dataclass
@@ -86,13 +87,20 @@ def _names(values: dict[Any, Any]) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of what a scheduler runs on."""
-    found = {"Python": platform.python_version(), "time zone data": clocks.zone_data_version()}
+    found = {"Python": platform.python_version(), "time zone data": clocks.zone_data_version(), **_installed()}
+    sqlite = sys.modules.get("sqlite3")
+    if sqlite is not None:
+        found["SQLite"] = sqlite.sqlite_version
+    return found
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """Return the versions of the installed distributions, read once: every poll of a page shows its health."""
+    found = {}
     for name in _DISTRIBUTIONS:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    sqlite = sys.modules.get("sqlite3")
-    if sqlite is not None:
-        found["SQLite"] = sqlite.sqlite_version
     return found
