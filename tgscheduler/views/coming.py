@@ -100,7 +100,7 @@ def collisions(fires: Iterable[FireView], views: Iterable[TaskView], most: int =
     """Return the minutes of some fires in which tasks fire too; tasks are asked until the search takes too long."""
     minutes = sorted({fire.fire_at // 60 * 60 for fire in fires})
     found: dict[float, list[str]] = {minute: [] for minute in minutes}
-    deadline = clocks.elapsed() + LONGEST / 5
+    deadline = clocks.elapsed() + LONGEST / 10
     for view in views:
         if view.trigger is None or view.has_ended or view.held_until == math.inf:
             continue

@@ -18,7 +18,7 @@ from tgscheduler.timetable.intervals import Interval
 _MOST = 1500
 
 #: Maximum time (seconds) of one count of the fires to come.
-LONGEST = 0.08
+LONGEST = 0.03
 
 
 class DayView(NamedTuple):
@@ -54,16 +54,14 @@ def day_views(
     ahead: list[Counter[str]] = [Counter() for _ in days]
     inexact = [False] * len(days)
     deadline = clocks.elapsed() + LONGEST
-    spent = False
     for view in views:
         if view.has_ended or view.upcoming_due is None:
             continue
-        spent = spent or clocks.elapsed() > deadline
+        if clocks.elapsed() > deadline:
+            inexact = [end > now for _, _, end in days]
+            break
         for place, (_, begin, end) in enumerate(days):
             if end <= now:
-                continue
-            if spent:
-                inexact[place] = True
                 continue
             found, exact = _fires_on(view, max(begin, now), end, now)
             inexact[place] = inexact[place] or not exact

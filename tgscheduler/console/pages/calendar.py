@@ -1,7 +1,8 @@
 """Calendar: a month, a cell a day: what came of the past, what is to come, and what falls together."""
 
 import re
-from collections import Counter, defaultdict
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import NamedTuple
@@ -21,8 +22,11 @@ FIRST_YEAR, LAST_YEAR = 1970, 9000
 COMPARED = 40
 SELDOM = 4
 
-#: Maximum number of fires of one task that are found for the list of a day.
-LISTED = 100
+#: Maximum number of tasks that are listed on a day, those that fire first, and of the fires of one that are found.
+LISTED = 60
+FIRES = 24
+
+_DAY = 86400.0
 
 
 class Cell(NamedTuple):
@@ -57,7 +61,6 @@ def show(console: Console, request: Request) -> Response:
     first = month - timedelta(days=month.weekday())
     weeks = -(-((_after(month) - first).days) // 7)
     days = reader.days(first, 7 * weeks, times.tz.key)
-    together = _together(console, days)
     cells = [
         Cell(
             day,
@@ -66,9 +69,9 @@ def show(console: Console, request: Request) -> Response:
             day.counts.get("ok", 0),
             sum(day.counts.get(state, 0) for state in BAD_STATES),
             sum(day.counts.get(state, 0) for state in UNRUN_STATES),
-            together[day.date],
+            meetings,
         )
-        for day in days
+        for day, meetings in zip(days, _together(console, days), strict=True)
     ]
     chosen = _chosen(request.arguments["day"], cells)
     fires = _fires(console, chosen)
@@ -88,6 +91,7 @@ def show(console: Console, request: Request) -> Response:
         meetings=_meetings(fires.items),
         dense=fires.dense,
         faults=fires.faults,
+        left_out=max(0, len(reader.tasks()) - LISTED),
     )
 
 
@@ -122,22 +126,24 @@ def _fires(console: Console, chosen: Cell | None) -> Fires:
     """Return the fires to come on the day that is asked for, none if none is."""
     if chosen is None:
         return Fires([], frozenset(), {})
-    return console.reader.fires(max(chosen.day.begin, console.reader.now), chosen.day.end, most=LISTED)
+    names = [task.name for task in console.reader.tasks()[:LISTED]]
+    return console.reader.fires(max(chosen.day.begin, console.reader.now), chosen.day.end, names, FIRES)
 
 
-def _together(console: Console, days: list[DayView]) -> Counter[date]:
-    """Return, by day, the number of minutes to come in which more than one task fires."""
-    found: Counter[date] = Counter()
-    now = console.reader.now
-    ahead = [day for day in days if day.end > now]
-    if not ahead:
-        return found
-    names = [task.name for task in console.reader.tasks()[:COMPARED]]
-    fires = console.reader.fires(max(ahead[0].begin, now), ahead[-1].end, names, SELDOM * len(ahead))
-    for day in ahead:
-        of_day = (fire for fire in fires.items if day.begin <= fire.fire_at < day.end and fire.task not in fires.dense)
-        found[day.date] = len(_meetings(of_day))
-    return found
+def _together(console: Console, days: list[DayView]) -> list[int]:
+    """Return, by day, the number of minutes to come in which tasks meet."""
+    reader, now = console.reader, console.reader.now
+    begin, end = max(days[0].begin, now), days[-1].end
+    if end <= now:
+        return [0] * len(days)
+    names = [task.name for task in reader.tasks()[:COMPARED]]
+    often = reader.fires(begin, begin + _DAY, names, SELDOM).dense
+    fires = reader.fires(begin, end, [name for name in names if name not in often], SELDOM * len(days))
+    begins, found = [day.begin for day in days], [list[FireView]() for _ in days]
+    for fire in fires.items:
+        if fire.task not in fires.dense:
+            found[bisect_right(begins, fire.fire_at) - 1].append(fire)
+    return [len(_meetings(of_day)) for of_day in found]
 
 
 def _meetings(fires: Iterable[FireView]) -> list[tuple[float, list[str]]]:

@@ -220,6 +220,12 @@
     open(url.href);
   });
 
+  // Filling in the field of a choice is choosing it.
+  document.addEventListener("input", (event) => {
+    const radio = event.target.closest(".choices label")?.querySelector("input[type=radio]");
+    if (radio) radio.checked = true;
+  });
+
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
