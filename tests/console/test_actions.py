@@ -76,7 +76,7 @@ def test_all_tasks_are_paused_and_resumed(ticked, console):
     ticked.tick(300)
     assert ticked.counts()["ok"] == 0
     assert do(console, "resume_all").text == "All tasks are resumed."
-    assert do(console, "resume_all") == ("Nothing was paused.", False, None, None)
+    assert do(console, "resume_all")[:2] == ("Nothing was paused.", False)
 
 
 def test_a_task_runs_now_beside_its_timetable(ticked, console):
@@ -175,6 +175,47 @@ def test_a_timetable_that_is_none_is_refused(ticked, console, line):
 def test_nothing_runs_while_the_scheduler_does_not(console, ticked):
     ticked.stop()
     assert refusal(console, "run", task="report")[0] == 409
+
+
+# -- what is left on record ------------------------------------------------------------------------------------------
+
+
+def records(ticked):
+    return [(each.action, each.task, each.detail, each.outcome) for each in reversed(ticked.audits())]
+
+
+def test_what_is_done_is_on_record_with_who_and_from_where(ticked, console):
+    ticked.tick(30)
+    do(console, "pause", task="feed", until="09:00")
+    [record] = ticked.audits()
+    assert (record.at, record.who, record.role, record.action, record.task, record.origin, record.outcome) == (
+        NOON + 30, "anna", "operator", "pause", "feed", "user 192.0.2.1", "ok",
+    )  # fmt: skip
+    assert record.detail == "until Sun 2025-06-01 09:00:00 EDT (-04:00), America/New_York"
+
+
+def test_what_changes_nothing_and_what_is_refused_for_the_state_is_on_record(ticked, console):
+    do(console, "resume", task="feed")
+    ticked.tick(60)
+    run = ticked.runs("report")[0]
+    refusal(console, "cancel", run=run.id)
+    do(console, "pause_all")
+    do(console, "reschedule", task="report", timetable="every 5 min")
+    resumed, cancelled, *others = records(ticked)
+    assert resumed == ("resume", "feed", "", "nothing to do")
+    assert cancelled[:3] == ("cancel", "report", "")
+    assert cancelled[3].startswith("This run of report cannot be cancelled: it has ended (ok)")
+    assert others == [
+        ("pause_all", None, "until all are resumed", "ok"),
+        ("reschedule", "report", "every 5 minutes", "ok"),
+    ]
+
+
+def test_what_is_wrong_or_not_allowed_is_not_on_record(ticked, console):
+    refusal(console, "pause", task="nothing")
+    refusal(console, "pause", task="report", until="never")
+    refusal(console, "pause", GUEST, task="report")
+    assert ticked.audits() == []
 
 
 # -- who may --------------------------------------------------------------------------------------------------------

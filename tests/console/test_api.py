@@ -197,6 +197,29 @@ def test_health_is_that_of_the_scheduler(ticked, api):
     assert "tg.scheduler" in [setting["key"] for setting in answer["settings"]]
 
 
+def test_the_audit_log_comes_in_pages(ticked, api, post):
+    for path in ("tasks/feed/pause", "tasks/report/pause", "tasks/feed/resume", "pause-all", "tasks/feed/run"):
+        assert post(path).status == 200
+    page = api("audit?limit=3").json
+    assert [record["action"] for record in page["items"]] == ["run", "pause_all", "resume"]
+    rest = api(f"audit?limit=3&before={page['next']}").json
+    assert ([record["task"] for record in rest["items"]], rest["next"]) == (["report", "feed"], None)
+    first = api("audit?task=feed").json["items"][-1]
+    assert (first["at"], first["who"], first["origin"]) == ("2025-06-01T08:00:00-04:00", "local", "loopback 127.0.0.1")
+
+
+def test_figures_of_several_tasks_are_one_question(ticked, api):
+    ticked.tick(HOUR)
+    found = {each["task"]: each for each in api("figures?task=report&task=feed").json["items"]}
+    assert (found["report"]["counts"], found["report"]["success_rate"], found["report"]["p95"]) == (
+        {"ok": 61},
+        1.0,
+        0.0,
+    )
+    assert (found["feed"]["runs"], found["feed"]["success_rate"]) == (1, 0.0)
+    assert api("figures").status == 400
+
+
 # -- changes ---------------------------------------------------------------------------------------------------------
 
 

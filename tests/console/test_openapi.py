@@ -4,6 +4,9 @@ import pytest
 from helpers import HOUR, NOON, noop
 
 from tgscheduler.console import api
+from tgscheduler.console.actions import perform
+from tgscheduler.console.console import Console
+from tgscheduler.console.http import Caller
 from tgscheduler.console.openapi import document
 from tgscheduler.console.table import TABLE
 from tgscheduler.testing import TickedScheduler
@@ -25,6 +28,8 @@ def ticked():
     scheduler.add_single_task(noop, initialdelay=1e6, taskname="once")
     scheduler.add_cron_task(fail, "0 * * * *", taskname="hourly", retry=Retry(1, delay=30))
     scheduler.pause("once")
+    perform(Console(scheduler), Caller("anna", "operator", "user"), "192.0.2.1", "pause", task="report", until="23:00")
+    scheduler.resume("report")
     scheduler.tick(HOUR)
     return scheduler
 
@@ -69,6 +74,8 @@ READS = [
     ("/runs/{id}/log", "runs/ID/log"),
     ("/why", "why?task=feed&at=now"),
     ("/simulate", "simulate?line=0+0+1+*+1"),
+    ("/audit", "audit?task=report"),
+    ("/figures", "figures?task=report&task=feed&task=nothing"),
     ("/health", "health"),
     ("/openapi.json", "openapi.json"),
 ]

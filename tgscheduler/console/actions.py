@@ -25,6 +25,7 @@ from tgscheduler.console.http import Caller, Problem
 from tgscheduler.errors import NotSupported, SchedulerError, StoreError, WrongProcess
 from tgscheduler.messages import printable, shown
 from tgscheduler.moments import parse_moment
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, RUNNING, SKIPPED, TIMED_OUT, Run
 from tgscheduler.timetable.trigger_phrases import stamp
@@ -43,6 +44,8 @@ class Outcome(NamedTuple):
     changed: bool = True
     task: str | None = None
     run: RunView | None = None
+    #: What else the audit log says of it.
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +94,15 @@ def perform(console: Console, caller: Caller | None, peer: str, verb: str, **arg
     ``timetable`` for ``reschedule``: a text; ``timezone``: the zone of both, None: that of the task.
     """
     who = check_permission(console, caller)
-    target = arguments.get("task") or arguments.get("run")
     try:
         outcome = _attempt(console, verb, arguments)
     except Problem as problem:
         if problem.status == 409:
-            record(console, who, peer, verb, target, f"refused: {problem.detail}")
+            run = console.scheduler.run(arguments.get("run", ""))
+            _record(console, who, peer, verb, arguments.get("task") if run is None else run.task, "", problem.detail)
         raise
     console.reader.forget()
-    record(console, who, peer, verb, outcome.task or target, outcome.text)
+    _record(console, who, peer, verb, outcome.task, outcome.detail, "ok" if outcome.changed else "nothing to do")
     return outcome
 
 
@@ -135,8 +138,13 @@ def refused(error: Exception, status: int = 422) -> Problem:
     return Problem(status, detail=detail if detail.endswith(("?", ".")) else f"{detail}.")
 
 
-def record(console: Console, caller: Caller, peer: str, verb: str, target: str | None, outcome: str) -> None:
-    """Leave an audit record: who did what, to what, from where, and what came of it."""
+def _record(
+    console: Console, caller: Caller, peer: str, verb: str, task: str | None, detail: str, outcome: str
+) -> None:
+    """Leave an audit record: who did what, when, from where, and what came of it."""
+    now, origin = console.reader.now, f"{caller.via} {peer}"
+    record = AuditRecord(now, caller.name, caller.role, verb, task, detail, origin, outcome)
+    console.scheduler.audit(record)
 
 
 def order(
@@ -201,7 +209,7 @@ def _pause(asked: Order) -> Outcome:
     changed = asked.console.scheduler.pause(asked.name, asked.end)
     until = asked.until_said("it is resumed")
     said = f"{asked.name} is paused {until}." if changed else f"{asked.name} was paused {until} already."
-    return Outcome(said, changed, asked.name)
+    return Outcome(said, changed, asked.name, detail=until)
 
 
 def _describe_resume(asked: Order) -> str:
@@ -234,7 +242,8 @@ def _describe_pause_all(asked: Order) -> str:
 def _pause_all(asked: Order) -> Outcome:
     changed = asked.console.scheduler.pause_all(asked.end)
     until = asked.until_said("all are resumed")
-    return Outcome(f"All tasks are paused {until}." if changed else f"All tasks were paused {until} already.", changed)
+    said = f"All tasks are paused {until}." if changed else f"All tasks were paused {until} already."
+    return Outcome(said, changed, detail=until)
 
 
 def _describe_resume_all(asked: Order) -> str:
@@ -268,7 +277,7 @@ def _run_now(asked: Order) -> Outcome:
     if not asked.console.reader.started:
         raise Problem(409, "Not started", "The scheduler does not run, so nothing can run: start it first.")
     run = asked.console.scheduler.run_now(asked.name)
-    return Outcome(f"{asked.name} was started.", True, asked.name, RunView.of(run))
+    return Outcome(f"{asked.name} was started.", True, asked.name, RunView.of(run), run.id)
 
 
 def _describe_cancel(asked: Order) -> str:
@@ -291,9 +300,9 @@ def _cancel(asked: Order) -> Outcome:
     run = asked.run
     assert run is not None
     if asked.console.scheduler.cancel_run(run):
-        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, RunView.of(run))
+        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, RunView.of(run), run.id)
     if run.state == CANCELLED:
-        return Outcome(f"This run of {run.task} was cancelled already.", False, run.task, RunView.of(run))
+        return Outcome(f"This run of {run.task} was cancelled already.", False, run.task, RunView.of(run), run.id)
     if run.ended is None:
         raise Problem(409, "Out of reach", f"This run of {run.task} is another process's, which has to cancel it.")
     ended = asked.said(run.ended)
@@ -341,7 +350,7 @@ def _reschedule(asked: Order) -> Outcome:
         return Outcome(f"{asked.name} had that timetable already.", False, asked.name)
     due = asked.console.scheduler.reschedule_task(asked.name, asked.trigger)
     said = f"{asked.name} fires {in_words(asked.trigger)} from now on; the next time is {asked.said(due)}."
-    return Outcome(said, True, asked.name)
+    return Outcome(said, True, asked.name, detail=in_words(asked.trigger))
 
 
 VERBS = {

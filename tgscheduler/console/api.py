@@ -20,6 +20,8 @@ from tgscheduler.console.http import JSON, TEXT, Problem, Request, Response, jso
 from tgscheduler.console.patterns import KEY
 from tgscheduler.console.routes import Handler, Parameter, Route
 from tgscheduler.console.shapes import (
+    AUDIT,
+    FIGURES,
     FIRE,
     HEALTH,
     OUTCOME,
@@ -28,6 +30,7 @@ from tgscheduler.console.shapes import (
     TASK,
     TASK_DETAIL,
     WHY,
+    Figures,
     Reason,
     Schema,
     Simulated,
@@ -192,6 +195,23 @@ def health(console: Console, request: Request) -> Response:
     return _json(request, HEALTH.of(console.reader.health(), console.reader.timezone))
 
 
+def audit(console: Console, request: Request) -> Response:
+    """Answer with a page of the audit log, newest first."""
+    name, before, limit = (request.arguments[each] for each in ("task", "before", "limit"))
+    found = console.reader.audits(name, before, limit + 1)
+    items, more = found[:limit], len(found) > limit
+    following = str(items[-1].id) if more and items[-1].id is not None else None
+    zone = _zone_of(console, name) if name else console.reader.timezone
+    return _page(request, [AUDIT.of(each, zone) for each in items], following)
+
+
+def figures(console: Console, request: Request) -> Response:
+    """Answer with the figures of some tasks."""
+    names, reader = request.arguments["task"], console.reader
+    found = reader.figures(names, _moment(request, "since", reader.timezone, reader.now))
+    return _page(request, [FIGURES.of(Figures(name, each), reader.timezone) for name, each in found.items()])
+
+
 # -- changing ----------------------------------------------------------------------------------------------------------
 
 #: The verbs that start a run, which two equal requests must not do twice.
@@ -305,6 +325,16 @@ ROUTES = (
         Parameter("line", "query", "timetable", _TIMETABLE_DOC, required=True),
         Parameter("timezone", "query", "timezone", _ZONE_DOC),
         Parameter("from", "query", "time", f"Where it begins: {FORMS}. Without it: now."), _FIRES(default=20),
+    ),
+    _get(
+        "audit", audit, "Return a page of the audit log, newest first.", page(AUDIT),
+        Parameter("task", "query", "string", "Only changes of the task of this name."),
+        Parameter("before", "query", "integer", "The `next` of the page before.", least=0, most=2**53), _LIMIT,
+    ),
+    _get(
+        "figures", figures, "Return how long the runs of some tasks took, and how they ended.", page(FIGURES),
+        Parameter("task", "query", "string", "The names of the tasks.", required=True, many=True),
+        Parameter("since", "query", "time", f"Only what was due in the hour of this moment or later: {FORMS}."),
     ),
     _get("health", health, "Return how the scheduler is.", HEALTH.reference),
     _post("tasks/{name}/pause", "pause", "Pause a task: what comes due is recorded as skipped.", _UNTIL, _TIMEZONE),

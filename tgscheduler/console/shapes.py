@@ -16,6 +16,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from tgscheduler.moments import iso
+from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.policy import METHODS
 from tgscheduler.timetable.run import STATES
 from tgscheduler.views import STATUSES, Definition, Preview, TaskSummary
@@ -26,6 +27,7 @@ STRING: Schema = {"type": "string"}
 INTEGER: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
 BOOLEAN: Schema = {"type": "boolean"}
+COUNTS: Schema = {"type": "object", "additionalProperties": INTEGER}
 
 
 class Member(NamedTuple):
@@ -326,9 +328,49 @@ HEALTH = Shape(
     member("dropped", INTEGER, "How many records were lost while the store was down."),
     member("store", STRING, "The address of the store, without a password."),
     *moment("started", "When the scheduler was started; null: it is stopped."),
-    member("counts", {"type": "object", "additionalProperties": INTEGER}, "How many occurrences came due, by state."),
+    member("counts", COUNTS, "How many occurrences came due, by state."),
     several("settings", SETTING, "The settings, and where each value comes from."),
     member("versions", {"type": "object", "additionalProperties": STRING}, "What it runs on."),
+)
+
+AUDIT = Shape(
+    "Audit",
+    "One change, or one that was refused.",
+    member("id", optional(INTEGER), "Its number in the store; null: it is not written yet."),
+    *moment("at", "When it was asked for."),
+    member("who", STRING, "Who asked."),
+    member("role", STRING, "In which role."),
+    member("action", STRING, "What was asked for."),
+    member("task", optional(STRING), "The name of the task; null: all tasks."),
+    member("detail", STRING, "What else was asked for, as the end of a pause."),
+    member("origin", STRING, "From where: how the caller was known, and the address."),
+    member("outcome", STRING, "What came of it: ok, nothing to do, or why it was refused."),
+)
+
+
+class Figures(NamedTuple):
+    """How long the runs of a task took, and how they ended."""
+
+    task: str
+    durations: Durations
+
+
+FIGURES = Shape(
+    "Figures",
+    "How long the runs of a task took, and how they ended; from sums that are kept longer than the runs.",
+    member("task", STRING, "The name of the task."),
+    member(
+        "counts",
+        {"type": "object", "additionalProperties": INTEGER},
+        "How many occurrences, by state.",
+        "durations.counts",
+    ),
+    member("success_rate", optional(NUMBER), "The share of ok; null: none has begun.", "durations.success_rate"),
+    member("runs", INTEGER, "How many runs were timed.", "durations.runs"),
+    member("mean", optional(NUMBER), "Their mean duration in seconds.", "durations.mean"),
+    member("p50", optional(NUMBER), "Their median in seconds.", lambda each: each.durations.quantile(0.5)),
+    member("p95", optional(NUMBER), "The 95th percentile in seconds.", lambda each: each.durations.quantile(0.95)),
+    member("longest", optional(NUMBER), "The longest in seconds.", "durations.longest"),
 )
 
 OUTCOME = Shape(
@@ -352,6 +394,6 @@ PROBLEM = Shape(
 
 #: All shapes: the components of the API's document.
 SHAPES = (
-    *(WHERE, RUN, TASK, ARGUMENT, DEFINITION, TASK_DETAIL, FIRE, COLLISION, PREVIEW, WHY, SETTING, HEALTH, OUTCOME),
-    PROBLEM,
+    *(WHERE, RUN, TASK, ARGUMENT, DEFINITION, TASK_DETAIL, FIRE, COLLISION, PREVIEW, WHY, SETTING, HEALTH, AUDIT),
+    *(FIGURES, OUTCOME, PROBLEM),
 )
