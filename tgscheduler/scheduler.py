@@ -118,6 +118,7 @@ __all__ = [
     "cancel",
     "cancel_run",
     "counts",
+    "counts_by_hour",
     "counts_by_task",
     "current_run",
     "durations",
@@ -275,6 +276,7 @@ recent_runs = _on_default(Scheduler.recent_runs)
 runs = _on_default(Scheduler.runs)
 counts = _on_default(Scheduler.counts)
 counts_by_task = _on_default(Scheduler.counts_by_task)
+counts_by_hour = _on_default(Scheduler.counts_by_hour)
 durations = _on_default(Scheduler.durations)
 audits = _on_default(Scheduler.audits)
 gone = _on_default(Scheduler.gone)

@@ -153,6 +153,16 @@ def test_counts_and_counts_by_task_add_up_occurrences(store, settle):
     assert store.counts_by_task(START + 10800) == {}
 
 
+def test_occurrences_of_all_tasks_are_counted_by_hour(store, settle):
+    store.record([ended("a", START), ended("b", START + 60, "failed"), ended("a", START + 7200, count=5)])
+    store.record([ended("b", START - 1), ended("b", START + 3 * 3600)])
+    assert settle()
+    first = START // 3600 * 3600
+    expected = {first: {"ok": 1, "failed": 1}, first + 7200: {"ok": 5}}
+    assert store.counts_by_hour(START, first + 3 * 3600) == expected
+    assert store.counts_by_hour(START + 10 * 3600, START + 20 * 3600) == {}
+
+
 def test_durations_are_of_runs_that_began_and_ended(store, settle):
     store.record([ended("a", START, took=1.0), ended("a", START, "failed", took=3.0), ended("b", START, count=4)])
     assert settle()

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tgscheduler.scheduler import AuditRecord
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.views import HIDDEN, Reader, failures
 
@@ -262,3 +263,19 @@ def test_figures_come_for_many_tasks_at_once(scheduler, reader):
     assert found["slow"].quantile(0.5) == pytest.approx(2.0, rel=0.1)
     assert [found[name].success_rate for name in ("slow", "bad", "nobody")] == [1.0, 0.0, None]
     assert reader.counts()["failed"] == 5
+
+
+def test_a_calendar_counts_what_became_of_what_was_due(scheduler, reader):
+    scheduler.add_interval_task(noop, HOUR, taskname="good")
+    scheduler.add_interval_task(fail, 6 * HOUR, taskname="bad")
+    scheduler.tick(24 * HOUR)
+    days = reader.days(date(2026, 11, 24), 4)
+    assert [dict(day.counts) for day in days] == [{}, {"ok": 11, "failed": 2}, {"ok": 14, "failed": 3}, {}]
+    assert [day.fires for day in days] == [0, 0, 11, 28]
+
+
+def test_who_changed_what_is_read_by_task(scheduler, reader):
+    for task in ("a", "b", "a"):
+        scheduler.audit(AuditRecord(scheduler.clock.now(), "ops", "operator", "pause", task, "until 09:00", "::1"))
+    assert [record.task for record in reader.audits()] == ["a", "b", "a"]
+    assert len(reader.audits("a")) == 2

@@ -12,6 +12,7 @@ from tgscheduler.explain.moment import why
 from tgscheduler.explain.task import explain
 from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.stores.base import Query
+from tgscheduler.timetable.checks import check_moment
 from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task
@@ -81,6 +82,15 @@ class Reads:
         ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
         """
         return self._journal.counts_by_task(since)
+
+    def counts_by_hour(self, since: float, until: float) -> dict[float, dict[str, int]]:
+        """Return, by the hour in which they were due, how many occurrences of all tasks ended in each state.
+
+        Keys are the beginnings of hours (POSIX seconds): that of ``since``, and those before ``until``.
+        """
+        return self._journal.store.counts_by_hour(
+            check_moment("since", since, self.timezone), check_moment("until", until, self.timezone)
+        )
 
     def durations(
         self, task: str | Task | Iterable[str | Task] | None = None, since: float | None = None

@@ -366,6 +366,7 @@ class Scheduler(AddMethods):
     run = _reads(Reads.run)
     counts = _reads(Reads.counts)
     counts_by_task = _reads(Reads.counts_by_task)
+    counts_by_hour = _reads(Reads.counts_by_hour)
     durations = _reads(Reads.durations)
     audits = _reads(Reads.audits)
     gone = _reads(Reads.gone)

@@ -249,6 +249,12 @@ class Store(Protocol):
     def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later."""
 
+    def counts_by_hour(self, since: float, until: float) -> dict[float, dict[str, int]]:
+        """Return, by the hour in which they were due, the number of occurrences of all tasks in each state.
+
+        Keys are POSIX seconds of the beginnings of hours: that of ``since``, and those before ``until``.
+        """
+
     def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
         """Return, by task, the durations of its runs; of these tasks (each is in the result), None: of all.
 

@@ -37,7 +37,7 @@ from tgscheduler.stores.nodes import NODE_IDS, this_process
 from tgscheduler.stores.peers import take_over
 from tgscheduler.stores.pruning import Pruner
 from tgscheduler.stores.run_counts import RunCounts
-from tgscheduler.stores.sums import SumsQuery, read_sums
+from tgscheduler.stores.sums import SumsQuery, read_hours, read_sums
 from tgscheduler.stores.totals import read_totals
 from tgscheduler.stores.write_buffer import (
     AUDIT,
@@ -238,7 +238,7 @@ class DatabaseStore(QueryMixin):
         return self._writer.status()
 
     def _find(self, query: Query) -> list[Run]:
-        waiting = self._unwritten()
+        waiting = self._buffer.ended_runs()
         with self._connections.reading() as connection:
             found = self._read_page(connection, query)
         if query.task is not None:
@@ -261,7 +261,7 @@ class DatabaseStore(QueryMixin):
         )
 
     def _find_recent(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
-        waiting, names = self._unwritten(), {self.spelled(task): task for task in tasks}
+        waiting, names = self._buffer.ended_runs(), {self.spelled(task): task for task in tasks}
         database, node, found = self._database, self._own_node(), dict[int, Run]()
         with self._connections.reading() as connection:
             ids = [id for _, id in database.select(connection, sql.IDS, [(name,) for name in names])]
@@ -274,21 +274,12 @@ class DatabaseStore(QueryMixin):
         found.update((run.number, run) for run in waiting)
         return newest_by_task(found.values(), tasks, n)
 
-    def _unwritten(self) -> list[Run]:
-        """Return the ended runs that are not on record yet."""
-        return [run for write in self._buffer.copy() if write.kind == RUNS for run in write.items]
-
     def run(self, id: str) -> Run | None:
         """Return the run of that id, None if it is not on record; a text that is no id is unknown as well."""
         number = number_of(id)
         if number is None:
             return None
-        unwritten: list[Run] = []
-        for write in self._buffer.copy():
-            if write.kind == RUNS:
-                unwritten += write.items
-            elif write.kind == CLAIMS:
-                unwritten += [run for claim in write.items for run in claim.closed]
+        unwritten = self._buffer.runs()
         with self._connections.reading() as connection:
             found = self._read(connection, queries.one_open(number, self._own_node()), queries.one_ended(number))
         return next((run for run in [*unwritten, *found.values()] if run.id == id), None)
@@ -329,6 +320,12 @@ class DatabaseStore(QueryMixin):
         """
         found = self._read_sums(SumsQuery.since(since, self._clock.now(), tasks, buckets=True)).durations()
         return found if tasks is None else {task: found.get(self.spelled(task), NO_DURATIONS) for task in tasks}
+
+    def counts_by_hour(self, since: float, until: float) -> dict[float, dict[str, int]]:
+        """Return, by the hour in which they were due, the number of occurrences in each state, of all tasks."""
+        writes = self._buffer.copy()
+        with self._connections.reading() as connection:
+            return read_hours(since, until, self._database, connection, self._writer.node, writes)
 
     def _read_sums(self, query: SumsQuery) -> RunCounts:
         writes = self._buffer.copy()

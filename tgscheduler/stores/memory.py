@@ -62,6 +62,16 @@ class MemoryStore(QueryMixin):
         """Return, by task, the number of occurrences among the kept runs in each state."""
         return self._sums(since).counts()
 
+    def counts_by_hour(self, since: float, until: float) -> dict[float, dict[str, int]]:
+        """Return, by the hour in which they were due, the number of occurrences among the kept runs in each state."""
+        counts: dict[float, dict[str, int]] = {}
+        for run in self._runs.copy():
+            begin = hour(run.due)
+            if hour(since) <= begin < until:
+                states = counts.setdefault(begin, {})
+                states[run.state] = states.get(run.state, 0) + run.count
+        return counts
+
     def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
         """Return, by task, the durations of its kept runs; of these tasks, None: of all that have any."""
         found = self._sums(since, tasks).durations()

@@ -2,7 +2,8 @@
 
 ::
 
-    ended runs --RunCounts--> rows of span 'new' --roll_up--> rows of span 'hour', 'day' and 'ever'
+    ended runs --RunCounts--> rows of span 'new' --roll_up--> rows of span 'hour', 'day' and 'ever';
+                              rows of span 'all', by hour: the sums of all tasks, as task 0
 """
 
 from collections.abc import Iterable
@@ -88,9 +89,9 @@ def new_rows(sums: Sums, ids: dict[str, int]) -> list[Row]:
 
 
 def roll_up(new: Iterable[tuple[int, int, Any, int, float, float]]) -> list[Row]:
-    """Return rows by hour, by day and of all time from new ones, which are without their span."""
+    """Return rows by hour, by day and of all time, and of all tasks, from new ones, which are without their span."""
     rows: Sums = {}
     for hour, task, group, count, seconds, longest in new:
-        for span, begin in (("hour", hour), ("day", hour // 86400 * 86400), ("ever", 0)):
-            add_sums(rows, (span, begin, task, group), count, seconds, longest)
+        for key in (("hour", hour, task), ("day", hour // 86400 * 86400, task), ("ever", 0, task), ("all", hour, 0)):
+            add_sums(rows, (*key, group), count, seconds, longest)
     return [(*key, int(count), seconds, longest) for key, (count, seconds, longest) in sorted(rows.items())]

@@ -8,6 +8,7 @@
     always          new rows, which are in none of the others yet, and runs in the write buffer
 """
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -73,6 +74,38 @@ def read_sums(query: SumsQuery, database: Database, connection: Any, node: int, 
             if begin >= query.begin and (names is None or name in names):
                 add_sums(sums, (name, 0, group), *values)
     return found
+
+
+def read_hours(
+    since: float, until: float, database: Database, connection: Any, node: int, writes: Sequence[Write]
+) -> dict[float, dict[str, int]]:
+    """Return the number of occurrences of all tasks in each state, by hour (``writes``, ``node``: as above)."""
+    begin, end = int(hour(since)), math.ceil(until)
+    rows, values = _HOURS, [begin, end, begin, end, node]
+    found: dict[float, dict[str, int]] = {}
+    written = 0
+    for moment, state, count in database.rows(connection, rows, values):
+        if moment is None:
+            written = int(count)
+        else:
+            _count(found, moment, state, int(count))
+    for (_, moment, state), (count, _, _) in _waiting(writes, written).states.items():
+        if begin <= moment < end:
+            _count(found, moment, state, int(count))
+    return found
+
+
+#: Rows (hour, state, count), and one with the last batch of a node, as in ``_statement``.
+_HOURS = (
+    "SELECT begin, state, count FROM tg_count WHERE span = 'all' AND begin >= ? AND begin < ? "
+    "UNION ALL SELECT begin, state, count FROM tg_count WHERE span = 'new' AND begin >= ? AND begin < ? "
+    "UNION ALL SELECT NULL, NULL, batch FROM tg_node WHERE id = ?"
+)
+
+
+def _count(found: dict[float, dict[str, int]], moment: float, state: str, count: int) -> None:
+    states = found.setdefault(float(moment), {})
+    states[state] = states.get(state, 0) + count
 
 
 def _statement(query: SumsQuery, node: int, ids: Sequence[int] | None) -> tuple[str, list[Any]]:

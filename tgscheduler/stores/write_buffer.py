@@ -104,6 +104,15 @@ class WriteBuffer:
         """Return a copy of the writes."""
         return list(self._writes.copy())
 
+    def ended_runs(self) -> list[Run]:
+        """Return the ended runs that are not on record yet."""
+        return [run for write in self.copy() if write.kind == RUNS for run in write.items]
+
+    def runs(self) -> list[Run]:
+        """Return them, and the runs that end with a claim."""
+        claims = [claim for write in self.copy() if write.kind == CLAIMS for claim in write.items]
+        return [*self.ended_runs(), *(run for claim in claims for run in claim.closed)]
+
     def due(self, now: float) -> float | None:
         """Return the seconds until the next batch is to be written, None if nothing waits."""
         writes = self._writes

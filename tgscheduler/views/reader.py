@@ -1,5 +1,6 @@
 """Reader: the one read model of all surfaces, over the public reads of a scheduler."""
 
+import bisect
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -246,8 +247,21 @@ class Reader:
         return day_views(days, [task.view for task in self.tasks()], self._counts(days), self.now)
 
     def _counts(self, days: Sequence[tuple[date, float, float]]) -> dict[date, dict[str, int]]:
-        """Return the number of occurrences that were due on each of some days, by state."""
-        return {}
+        """Return the number of occurrences that were due on each of some days, by state.
+
+        They are counted by hours: where a day does not begin with one, as by half-hour offsets, its bounds are rounded.
+        """
+        found: dict[date, dict[str, int]] = {}
+        end = min(days[-1][2], self.now + 3600)
+        if days[0][1] >= end:
+            return found
+        begins = [begin for _, begin, _ in days]
+        for moment, states in self.scheduler.counts_by_hour(days[0][1], end).items():
+            day = days[max(0, bisect.bisect_right(begins, moment) - 1)][0]
+            counts = found.setdefault(day, {})
+            for state, count in states.items():
+                counts[state] = counts.get(state, 0) + count
+        return found
 
     # -- the rest ----------------------------------------------------------------------------------------------------
 

@@ -25,3 +25,8 @@ CREATE TABLE tg_audit (
 );
 CREATE INDEX tg_audit_at ON tg_audit (at, id);
 CREATE INDEX tg_audit_task ON tg_audit (task, at, id);
+
+-- Sums of all tasks by hour, as task 0 of span 'all'.
+INSERT INTO tg_count (span, begin, task_id, state, count, seconds, longest)
+SELECT 'all', begin, 0, state, sum(count), sum(seconds), max(longest)
+FROM tg_count WHERE span = 'hour' GROUP BY begin, state;
