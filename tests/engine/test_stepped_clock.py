@@ -62,7 +62,8 @@ assert abs(time.time() - real[0] - (time.monotonic() - real[1]) - STEP) < 0.5
 pauses = [after - before for before, after in zip(beats, beats[1:])]
 assert len(beats) > 5 and max(pauses) < 0.2 + 2, pauses
 runs = scheduler.runs(limit=100_000)
-assert all(run.state == "ok" or run.reason == "paused" for run in runs), runs
+# On a busy machine a run of the interval may still wait for its thread when the next one is due.
+assert all(run.state == "ok" or run.reason.startswith(("paused", "overlap")) for run in runs), runs
 calendar = [(run.task, run.due) for run in runs if run.task != "interval"]
 assert len(calendar) == len(set(calendar)), "an occurrence has run twice"
 spans = sorted((run.due, run.until) for run in runs if run.task == "each third")
