@@ -105,6 +105,56 @@ def test_an_opened_run_is_one_record_from_its_claim_to_its_end(factory):
     assert store.counts() == reader.counts() == {"ok": 1}
 
 
+def test_an_open_run_is_found_by_its_id_and_among_the_last_ones_by_any_other_process(factory):
+    store, reader = factory.open(), stores.open(factory.url)
+    factory.knows(store, "a", "b")
+    claims = [claim_of("a", START + 1), claim_of("a", START + 2), claim_of("b", START + 3)]
+    factory.claimed(store, *claims)
+    store.record([end(claims[0].opened[0], "failed")])
+    assert store.flush(5)
+    ids = [claim.opened[0].id for claim in claims]
+    assert [reader.run(id).state for id in ids] == ["failed", "running", "running"]
+    assert store.run(ids[0]).state == "failed"
+    assert store.run(ids[1]) is None  # its engine has it
+    last = reader.recent_runs(["a", "b"])
+    assert {task: [run.id for run in runs] for task, runs in last.items()} == {"a": ids[1::-1], "b": ids[2:]}
+    assert store.recent_runs(["b"]) == {"b": []}
+    assert [run.id for run in reader.runs(state=("running", "failed"))] == ids[::-1]
+    assert [run.id for run in reader.runs(state=("waiting", "failed"))] == ids[:1]
+
+
+def test_a_run_that_ends_with_its_claim_is_found_by_its_id_from_the_claim_on(factory):
+    store = factory.open()
+    missed = ended("a", START, "missed")
+    store.claim([Claim("a", START, START, closed=[missed])])
+    assert store.run(missed.id).state == "missed"
+    assert store.flush(5)
+    assert store.run(missed.id).state == "missed"
+
+
+def test_runs_have_their_numbers_before_they_are_claimed(factory):
+    store, run = factory.open(), Run("a", START)
+    store.assign_numbers([run])
+    number = run.number
+    store.assign_numbers([run])
+    factory.claimed(store, Claim("a", START, START, [run]))
+    assert (run.number, run.id) == (number, str(number))
+    assert stores.open(factory.url).run(run.id).state == "running"
+
+
+def test_pages_meet_after_a_run_that_was_removed(factory):
+    store = factory.open()
+    runs = [ended("ab"[number % 2], START + number // 4) for number in range(12)]
+    store.record(runs)
+    assert store.flush(5)
+    whole = [run.id for run in store.runs()]
+    last = store.runs(limit=5)[-1]
+    factory.execute("DELETE FROM tg_run WHERE id = ?", (last.number,))
+    assert store.run(last.id) is None
+    assert [run.id for run in store.runs(before=last)] == whole[5:]
+    assert [run.id for run in store.runs(before=last.cursor)] == whole[5:]
+
+
 def test_a_run_that_began_before_its_claim_came_back_ends_all_the_same(factory):
     store = factory.open()
     claim = claim_of("a", START)

@@ -1,5 +1,7 @@
 """One suite over every store: what each remembers, and how it is asked."""
 
+import random
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -108,6 +110,36 @@ def test_a_run_is_found_by_its_id(store, settle):
         assert store.run(id) is None
     with pytest.raises(InvalidType, match="expected the id of a run"):
         store.run(7)
+
+
+def test_every_question_has_the_answer_that_a_look_at_all_runs_gives(store, settle):
+    draw, tasks, states = random.Random(14), ("a", "b", "c"), STATES[2:]
+    everything = [ended(draw.choice(tasks), START + draw.randrange(40), draw.choice(states)) for _ in range(400)]
+    store.record(everything)
+    assert settle()
+    everything.sort(key=lambda run: run.place, reverse=True)
+    for _ in range(300):
+        asked = Query(
+            draw.choice((None, *tasks)),
+            draw.choice((None, draw.choice(states), draw.sample(STATES, draw.randrange(1, 6)))),
+            draw.choice((None, START + draw.randrange(40))),
+            draw.choice((None, START + draw.randrange(40), draw.choice(everything), draw.choice(everything).cursor)),
+            draw.randrange(1, 60),
+        )
+        states_asked = [asked.state] if isinstance(asked.state, str) else asked.state
+        expected = [
+            run.id
+            for run in everything
+            if asked.task in (None, run.task)
+            and (states_asked is None or run.state in states_asked)
+            and (asked.since is None or run.due >= asked.since)
+            and (asked.end is None or run.place < asked.end)
+        ]
+        assert [run.id for run in store.runs(asked)] == expected[: asked.limit], asked
+    for n in (1, 30, 500):
+        found = store.recent_runs(tasks, n)
+        for task in tasks:
+            assert [run.id for run in found[task]] == [run.id for run in everything if run.task == task][:n]
 
 
 def test_the_last_runs_of_many_tasks_are_one_question(store, settle):
