@@ -80,18 +80,18 @@ def test_the_end_of_a_pause_is_read_in_the_zone_that_the_reader_chose(ticked, ta
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"),
+    ("form", "status", "expected"),
     [
-        ({"until": "at", "at": ""}, "Expected a date and time, got an empty field."),
-        ({"until": "at", "at": "soon"}, "expected '2026-11-25T09:00:00+01:00'"),
-        ({"until": "at", "at": "2025-06-01T11:00"}, "expected a moment to come"),
-        ({"until": "", "at": "2025-06-01T14:00"}, "Expected one end of the pause"),
-        ({"until": "tomorrow"}, "expected '2026-11-25T09:00:00+01:00'"),
+        ({"until": "at", "at": ""}, 422, "Expected a date and time, got an empty field."),
+        ({"until": "at", "at": "soon"}, 422, "expected '2026-11-25T09:00:00+01:00'"),
+        ({"until": "at", "at": "2025-06-01T11:00"}, 409, "expected a moment to come"),
+        ({"until": "", "at": "2025-06-01T14:00"}, 422, "Expected one end of the pause"),
+        ({"until": "tomorrow"}, 422, "expected '2026-11-25T09:00:00+01:00'"),
     ],
 )
-def test_a_bad_end_of_a_pause_is_the_form_again_with_what_was_expected(client, task, form, expected):
+def test_a_bad_end_of_a_pause_is_the_form_again_with_what_was_expected(client, task, form, status, expected):
     page = client.post("tasks/it/pause", form)
-    assert page.status == 422
+    assert page.status == status
     assert expected in unescape(page.text.partition('id="at-problem"')[2])
     assert f'name="at" aria-label="Until this time in UTC" value="{form.get("at", "")}"' in page.text
     assert task.view("it").paused_until < task.clock.now()
@@ -177,6 +177,15 @@ def test_a_bad_timetable_is_the_form_again_with_what_was_expected(client, task, 
     assert page.status == 422
     assert expected in text_of(page)
     assert task.view("it").next_due == NOON + HOUR
+
+
+def test_a_timetable_that_cannot_be_saved_says_why_in_the_form(client, ticked):
+    ticked.add_interval_task(noop, interval=HOUR, taskname="short", end=NOON + 2 * HOUR)
+    ticked.tick()
+    fields = {"line": "daily 10:00", "zone": "UTC"}
+    page = client.post("tasks/short/reschedule", {**fields, "shown": "daily 10:00 UTC"})
+    assert page.status == 422
+    assert "would never fire again" in unescape(page.text.partition('id="line-problem"')[2].partition("</p>")[0])
 
 
 def test_what_holds_already_is_said_and_changes_nothing(client, task):

@@ -147,3 +147,7 @@ def test_a_name_with_markup_is_text(client, ticked):
     page = client.get("calendar?day=2025-06-20")
     assert "<script>alert(1)</script> 1 09:00:00" in text_of(page)
     assert "<script>alert" not in page.text
+
+
+def test_weeks_without_anything_say_so(client):
+    assert "Nothing was due in these weeks, and nothing is to come." in text_of(client.get("calendar"))

@@ -159,7 +159,7 @@ def order(
 ) -> Order:
     """Return what a verb is asked for; raise a Problem 404, 409 or 422 if there is no such thing."""
     needs = VERBS[verb].needs
-    found = _running_task(console, task or "") if needs == "task" else None
+    found = running_task(console, task or "") if needs == "task" else None
     given = _run(console, run or "") if needs == "run" else None
     try:
         zone = timezone or (found.view.timezone if found else console.reader.timezone)
@@ -176,7 +176,8 @@ def order(
     return Order(console, zone, found, given, end, trigger)
 
 
-def _running_task(console: Console, name: str) -> TaskSummary:
+def running_task(console: Console, name: str) -> TaskSummary:
+    """Return a task that still fires; raise a Problem 409 for one that has ended, 404 if there is none."""
     found = console.reader.task(name)
     if found is None or found.view.has_ended:
         if found is not None or console.reader.runs(task=name, limit=1).items:
@@ -325,7 +326,7 @@ def _of_task(asked: Order) -> Order:
     assert run is not None
     if run.state not in RERUN_STATES:
         raise Problem(409, detail=f"Expected a run that was {', '.join(RERUN_STATES)}; this one is {run.state}.")
-    return Order(asked.console, asked.timezone, _running_task(asked.console, run.task))
+    return Order(asked.console, asked.timezone, running_task(asked.console, run.task))
 
 
 # -- timetables -------------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def _perform(action: Action, console: Console, request: Request) -> Response:
         if problem.status not in (409, 422) or not action.is_pause:
             raise
         page = _confirm(action, console, request, problem.detail)
-        page.status = 422
+        page.status = problem.status
         return page
     return see_other(request, _effect(console, request, outcome))
 
@@ -117,23 +117,22 @@ def _pauses(times: Times) -> Iterator[tuple[str, str, float | None]]:
 # -- reschedule ------------------------------------------------------------------------------------------------------
 
 
-def _reschedule_form(console: Console, request: Request) -> Response:
+def _reschedule_form(console: Console, request: Request, error: str = "") -> Response:
     """Show the fields, and once they are filled in the next fires, to be saved."""
     actions.check_permission(console, request.caller)
-    name = request.arguments["name"]
-    task = console.reader.task(name)
-    zone = request.arguments["zone"] or (console.reader.timezone if task is None else task.view.timezone)
-    typed = timetables.typed(console.reader, request.arguments["line"], zone, FIRES)
+    given = request.arguments
+    task = actions.running_task(console, given["name"])
+    typed = timetables.typed(console.reader, given["line"], given["zone"] or task.view.timezone, FIRES)
+    if error:
+        typed = typed._replace(errors={"line": error}, preview=None)
     description = ""
     if typed.preview is not None:
-        description = actions.describe(console, "reschedule", task=name, timetable=typed.line, timezone=zone)
-    elif task is None or task.view.has_ended:
-        actions.describe(console, "run", task=name)  # raises the Problem of a task that there is not
+        description = actions.describe(console, "reschedule", task=task.name, timetable=typed.line, timezone=typed.zone)
     response = console.render(
         request,
         "reschedule.html",
         task=task,
-        path=f"tasks/{segment(name)}/reschedule",
+        path=f"{_back(request)}/reschedule",
         back=_back(request),
         typed=typed,
         description=description,
@@ -145,19 +144,17 @@ def _reschedule_form(console: Console, request: Request) -> Response:
 
 
 def _reschedule(console: Console, request: Request) -> Response:
-    """Save a timetable whose fires have been shown; show them if it is another one, or cannot be saved."""
+    """Save a timetable whose fires have been shown; show them if it is another one, or say why it cannot be saved."""
     given = request.arguments
     if given["shown"] != f"{given['line']} {given['zone']}":
         return _reschedule_form(console, request)
-    outcome = actions.perform(
-        console,
-        request.caller,
-        request.peer,
-        "reschedule",
-        task=given["name"],
-        timetable=given["line"],
-        timezone=given["zone"],
-    )
+    arguments = {"task": given["name"], "timetable": given["line"], "timezone": given["zone"]}
+    try:
+        outcome = actions.perform(console, request.caller, request.peer, "reschedule", **arguments)
+    except Problem as problem:
+        if problem.status != 422:
+            raise
+        return _reschedule_form(console, request, problem.detail)
     return see_other(request, _effect(console, request, outcome))
 
 

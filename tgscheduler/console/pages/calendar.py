@@ -12,6 +12,7 @@ from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.polling import polled
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
+from tgscheduler.timetable.run import OK
 from tgscheduler.views import BAD_STATES, UNRUN_STATES, DayView, Fires, FireView
 
 #: Years that a calendar shows.
@@ -38,8 +39,8 @@ class Cell(NamedTuple):
     ok: int
     bad: int
     unrun: int
-    #: The minutes in which more than one task fires.
-    together: int
+    #: Number of minutes to come in which tasks meet.
+    meetings: int
 
     @property
     def next_date(self) -> date:
@@ -55,24 +56,10 @@ class Cell(NamedTuple):
 @polled
 def show(console: Console, request: Request) -> Response:
     """Show a month, and below it one of its days if that is asked for."""
-    times, reader = times_of(console, request), console.reader
+    times = times_of(console, request)
     today = times.wall(times.now).date()
     month = _month(request.arguments["month"]) or today.replace(day=1)
-    first = month - timedelta(days=month.weekday())
-    weeks = -(-((_after(month) - first).days) // 7)
-    days = reader.days(first, 7 * weeks, times.tz.key)
-    cells = [
-        Cell(
-            day,
-            day.date.month == month.month,
-            day.date == today,
-            day.counts.get("ok", 0),
-            sum(day.counts.get(state, 0) for state in BAD_STATES),
-            sum(day.counts.get(state, 0) for state in UNRUN_STATES),
-            meetings,
-        )
-        for day, meetings in zip(days, _together(console, days), strict=True)
-    ]
+    cells = _cells(console, month, today, times.tz.key)
     chosen = _chosen(request.arguments["day"], cells)
     fires = _fires(console, chosen)
     return console.render(
@@ -84,15 +71,34 @@ def show(console: Console, request: Request) -> Response:
         weeks=[cells[place : place + 7] for place in range(0, len(cells), 7)],
         bad=sum(cell.bad for cell in cells if cell.in_month),
         bad_states=BAD_STATES,
-        seldom=SELDOM,
         unrun_states=UNRUN_STATES,
         chosen=chosen,
         rows=_by_task(fires.items),
         meetings=_meetings(fires.items),
         dense=fires.dense,
         faults=fires.faults,
-        left_out=max(0, len(reader.tasks()) - LISTED),
+        left_out=max(0, len(console.reader.tasks()) - LISTED),
+        seldom=SELDOM,
     )
+
+
+def _cells(console: Console, month: date, today: date, timezone: str) -> list[Cell]:
+    """Return the days of a month, and those beside it that fill its first and last week."""
+    first = month - timedelta(days=month.weekday())
+    weeks = -(-((_after(month) - first).days) // 7)
+    days = console.reader.days(first, 7 * weeks, timezone)
+    return [
+        Cell(
+            day,
+            in_month=day.date.month == month.month,
+            is_today=day.date == today,
+            ok=day.counts.get(OK, 0),
+            bad=sum(day.counts.get(state, 0) for state in BAD_STATES),
+            unrun=sum(day.counts.get(state, 0) for state in UNRUN_STATES),
+            meetings=meetings,
+        )
+        for day, meetings in zip(days, _meetings_by_day(console, days), strict=True)
+    ]
 
 
 def _month(text: str | None) -> date | None:
@@ -130,7 +136,7 @@ def _fires(console: Console, chosen: Cell | None) -> Fires:
     return console.reader.fires(max(chosen.day.begin, console.reader.now), chosen.day.end, names, FIRES)
 
 
-def _together(console: Console, days: list[DayView]) -> list[int]:
+def _meetings_by_day(console: Console, days: list[DayView]) -> list[int]:
     """Return, by day, the number of minutes to come in which tasks meet."""
     reader, now = console.reader, console.reader.now
     begin, end = max(days[0].begin, now), days[-1].end
