@@ -295,7 +295,8 @@
     const took = (seconds) => seconds == null ? "" : seconds < 0.0995 ? `${+(seconds * 1000).toPrecision(2)} ms` : seconds < 100 ? `${+seconds.toPrecision(2)} s` : seconds < 6000 ? `${Math.round(seconds / 60)} min` : `${+(seconds / 3600).toPrecision(2)} h`;
     const day = timed({ day: "numeric", month: "short" }), time = timed({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
     const whole = timed({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-    const when = (_, ticks) => ticks.map((tick) => time(tick) === "00:00" ? day(tick) : time(tick));
+    const exact = timed({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+    const when = (_, ticks, __, ___, step) => ticks.map((tick) => step < 60 ? exact(tick) : time(tick) === "00:00" ? day(tick) : time(tick));
     const axis = { stroke: faint, font: "11px system-ui, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
     const dots = (stroke, label) => ({ label, stroke, fill: stroke, paths: () => null, points: { show: true, size: many > 200 ? 4 : 6, fill: stroke, width: 0 }, value: (_, value) => took(value) || "–" });
     return {
