@@ -102,7 +102,7 @@ def test_running_a_task_leads_to_its_new_run(client, task):
     assert "it runs once, at once" in text_of(client.get("tasks/it/run"))
     page = confirmed(client, "tasks/it/run")
     assert "it was started." in page.text
-    assert text_of(page).startswith("Schedule / it / Run due Sun 1 Jun 12:01:00 UTC")
+    assert text_of(page).startswith("Schedule / it Run due Sun 1 Jun 12:01:00 UTC")
     task.tick()
     assert task.runs(limit=1)[0].due == NOON + 60
 
@@ -206,7 +206,7 @@ def test_any_printable_name_survives_the_way_through_the_form(client, ticked):
     ticked.tick()
     page = confirmed(client, f"tasks/{QUOTED}/pause", until="")
     assert f"{NAME} is paused until it is resumed" in unescape(page.text)
-    assert text_of(page).startswith(f"Schedule / {NAME} paused")
+    assert text_of(page).startswith(f"Schedule {NAME} paused")
     assert "<b>?" not in page.text
 
 

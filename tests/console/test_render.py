@@ -1,5 +1,6 @@
 """What all pages share: the bar, banners, notices, fragments, escaping, links that work below any path."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -65,7 +66,7 @@ def test_the_headings_of_every_page_are_in_order(client, world, path):
     headings = Outline(client.get(path).text).headings
     assert headings.count(1) == 1
     assert headings[0] == 1
-    assert all(after <= before + 1 for before, after in zip(headings, headings[1:], strict=False))
+    assert all(after <= before + 1 for before, after in itertools.pairwise(headings))
 
 
 @pytest.mark.parametrize("path", PAGES)

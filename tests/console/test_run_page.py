@@ -39,7 +39,7 @@ def failed(ticked):
 def test_a_failed_run_says_what_went_wrong_first(client, failed):
     page = page_of(client, failed)
     text = text_of(page)
-    assert text.startswith("Schedule / bad / Run due Sun 1 Jun 12:00:00 UTC failed")
+    assert text.startswith("Schedule / bad Run due Sun 1 Jun 12:00:00 UTC failed")
     assert text.index("ValueError: <script>alert(1)</script> , after 0 ms") < text.index("Traceback")
     assert "due Sun 1 Jun 2025 12:00:00 UTC began" in text
     assert f"process {failed.runs()[0].where.process} thread MainThread" in text
