@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 from asking import Client
 from helpers import DAY, HOUR, noop
-from reading import link, text_of
+from reading import link, links, text_of
 
 from tgscheduler.console.console import Console
 from tgscheduler.testing import TickedScheduler
@@ -60,6 +60,20 @@ def test_a_task_that_fires_often_is_no_collision(client, june):
     page = client.get("calendar")
     assert "1 collision" in cells(page)[20]
     assert "1,444 fires" in cells(page)[20]
+
+
+def test_a_day_that_is_over_has_what_became_of_it_and_leads_to_these_runs(client, june):
+    page = client.get("calendar")
+    assert "2 failed 1 ok 1 did not run" in cells(page)[2]
+    assert "fire" not in cells(page)[2]
+    assert text_of(page).startswith("June 2025 4 failed")
+    runs = client.get(links(page, "2 failed")[0])
+    assert runs.text.count('<tr id="run-') == 2
+    assert text_of(client.get(link(page, "1 did not run"))).count("Mon 2 Jun 03:00:00") == 1
+
+
+def test_today_has_both(client, june):
+    assert "1 failed 2 ok 1 fire" in cells(client.get("calendar"))[3]
 
 
 def test_a_day_lists_its_fires_by_task_and_where_they_meet(client, june):
