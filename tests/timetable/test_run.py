@@ -79,6 +79,14 @@ def test_the_id_of_a_run_in_a_store_is_its_number_even_after_its_claim_was_refus
     assert run.id == "68719476737"
 
 
+def test_a_run_has_one_id_only():
+    run, other = Run("backup", 1000.0), Run("backup", 1000.0)
+    assert not other.has_id(run.id)
+    assert (run.has_id(run.id), other.has_id(other.id)) == (True, True)
+    other.number = 7
+    assert [other.has_id(id) for id in ("7", run.id, "07")] == [True, False, False]
+
+
 def test_all_attempts_of_a_run_have_its_id():
     run = Run("backup", 1000.0)
     run.schedule_retry(1010.0, 1000.0)

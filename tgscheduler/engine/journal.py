@@ -177,7 +177,7 @@ class Journal:
 
     def run(self, id: str) -> Run | None:
         """Return the run of that id, open or ended; None if there is none."""
-        found = next((run for run in self.open_runs() if run.id == id), None)
+        found = next((run for run in self.open_runs() if run.has_id(id)), None)
         return found or self.store.run(id)
 
     def audits(self, task: str | None, before: int | None, limit: int) -> list[AuditRecord]:

@@ -15,6 +15,7 @@ next start. The memory store does not outlive it, and records ended runs only.
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from operator import attrgetter
 from types import NoneType
 from typing import NamedTuple, Protocol, TypeGuard
@@ -78,10 +79,13 @@ class Query(NamedTuple):
             if (task is None or run.task == task)
             and (states is None or run.state in states)
             and (since is None or since <= run.due)
-            and (end is None or run.place < end)
+            and (end is None or run.due < end[0] or (run.due == end[0] and run.place < end))
         ]
-        found.sort(key=_place, reverse=True)
-        return found[: self.limit]
+        found.sort(key=_due, reverse=True)
+        page = found[: self.limit]
+        page += takewhile(lambda run: run.due == page[-1].due, found[self.limit :])
+        page.sort(key=_place, reverse=True)  # of few runs: in memory the number of each is made by this
+        return page[: self.limit]
 
 
 class QueryMixin:
@@ -135,7 +139,7 @@ def newest_by_task(runs: Iterable[Run], tasks: Collection[str], n: int) -> dict[
     return {task: page.newest(some) for task, some in found.items()}
 
 
-_place = attrgetter("place")
+_due, _place = attrgetter("due"), attrgetter("place")
 
 
 def _check_states(states: object) -> None:

@@ -52,7 +52,7 @@ class MemoryStore(QueryMixin):
         """Return the run of that id, None if it is not kept, or any more."""
         if number_of(id) is None:
             return None
-        return next((run for run in self._runs.copy() if run.id == id), None)
+        return next((run for run in self._runs.copy() if run.has_id(id)), None)
 
     def counts(self) -> dict[str, int]:
         """Return the number of occurrences ever recorded in each state, those of dropped runs included."""

@@ -107,6 +107,10 @@ class Run:
         number = getattr(self, "number", None)
         return f"{process_token()}-{self._local()}" if number is None else str(abs(number))
 
+    def has_id(self, id: str) -> bool:
+        """Return whether that is its id; no id is made for this."""
+        return (hasattr(self, "number") or hasattr(self, "_local_number")) and self.id == id
+
     @property
     def cursor(self) -> str:
         """A text for ``before`` of ``runs()``: the runs that follow this one, whether it is still on record or not."""
