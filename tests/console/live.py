@@ -28,7 +28,7 @@ def main(port):
     scheduler.add_cron_task(harmless, "0 9 * * 1-5", taskname="weekday", timezone="America/New_York")
     scheduler.start()
     mount("/scheduler", scheduler)
-    cherrypy.config.update({"server.socket_port": port, "engine.autoreload.on": False, "log.screen": False})
+    cherrypy.config.update({"server.socket_port": port, "engine.autoreload.on": False})
     cherrypy.engine.subscribe("stop", scheduler.stop)
     cherrypy.engine.signals.subscribe()
     cherrypy.engine.start()

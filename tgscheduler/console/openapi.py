@@ -48,7 +48,7 @@ def _components() -> dict[str, Schema]:
 _COMPONENTS = {"time": "Moment", "timetable": "Timetable", "timezone": "Timezone"}
 
 #: What each status means that refuses a request.
-_REFUSALS = {
+REFUSALS = {
     400: "A parameter, a header or the body is malformed or unknown.",
     401: "No one has logged in, or the password or token is wrong.",
     403: "The caller may not do this: another role is needed, the console only reads, or the request is a forged one.",
@@ -169,7 +169,7 @@ def _answers(route: Route) -> dict[int, Any]:
             found[304] = {"description": "The client has the content already."}
     problem = {PROBLEM: {"schema": PROBLEM_SHAPE.reference}}
     for status in _refusals(route):
-        found[status] = {"description": _REFUSALS[status], "content": problem}
+        found[status] = {"description": REFUSALS[status], "content": problem}
     return found
 
 
