@@ -16,6 +16,9 @@ from tgscheduler.messages import printable
 
 log = logging.getLogger(__name__)
 
+#: What holds while the store is down.
+_GOES_ON = "Tasks keep running, and their records wait for it: the history can be read once it is back."
+
 #: Headers that no handler, and so no page and no log, may see.
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
 
@@ -55,7 +58,7 @@ class Service:
             response = self._refusal(request, problem)
         except StoreError as error:
             log.debug("The console could not read the store: %s", error)  # an outage is logged by the store itself
-            response = self._refusal(request, Problem(503, "The store does not answer", str(error)))
+            response = self._refusal(request, Problem(503, "The store does not answer", f"{error}. {_GOES_ON}"))
         except Exception:
             log.exception("The console failed at %s %s", request.method, printable("/".join(request.path), 200))
             response = self._refusal(request, Problem(500, detail="The log of the server has the reason."))

@@ -3,6 +3,7 @@
 import functools
 import platform
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 from tgscheduler import clock as clocks
 from tgscheduler import config
 from tgscheduler.engine.scheduler import Scheduler
+from tgscheduler.errors import StoreError
 from tgscheduler.messages import shown
 from tgscheduler.views.redaction import HIDDEN, Redactor
 
@@ -49,7 +51,7 @@ class HealthView:
     store: str
     #: When the scheduler was started; None: it is stopped.
     started: float | None
-    #: How many occurrences ever came due, by state.
+    #: How many occurrences ever came due, by state; none while the store does not answer.
     counts: dict[str, int]
     settings: tuple[SettingView, ...]
     versions: dict[str, str]
@@ -58,12 +60,15 @@ class HealthView:
 def health_view(scheduler: Scheduler, redactor: Redactor) -> HealthView:
     """Return how a scheduler is."""
     found: dict[str, Any] = scheduler.health()
+    counts: dict[str, int] = {}
+    with suppress(StoreError):
+        counts = scheduler.counts()
     found["reasons"] = tuple(redactor.text(reason) for reason in found["reasons"])
     return HealthView(
         **found,
         store=scheduler.store_name,
         started=scheduler.started,
-        counts=scheduler.counts(),
+        counts=counts,
         settings=tuple(_settings(redactor)),
         versions=versions(),
     )

@@ -3,6 +3,7 @@
 import bisect
 import threading
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from tgscheduler import clock as clocks
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.engine.views import RunView, TaskView
-from tgscheduler.errors import InvalidValue
+from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.explain.task import warnings
 from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable import zones
@@ -128,7 +129,8 @@ class Reader:
             return None
         before = None
         if view.last_run is None:
-            before = _last(self.recent([name], 5)[name])
+            with suppress(StoreError):  # the task is shown without it
+                before = _last(self.recent([name], 5)[name])
         return summarize(view, before, self._redactor)
 
     def definition(self, task: TaskSummary) -> Definition:
@@ -143,7 +145,11 @@ class Reader:
         """Return the last run on record of each task that has had none since the start; read once."""
         if self._before is None:
             names = [view.name for view in views if view.last_run is None][:_MOST_BEFORE]
-            self._before = {name: run for name, runs in self.recent(names, 5).items() if (run := _last(runs))}
+            try:
+                recent = self.recent(names, 5)
+            except StoreError:  # the tasks are shown without them
+                return {}
+            self._before = {name: run for name, runs in recent.items() if (run := _last(runs))}
         return self._before
 
     # -- runs --------------------------------------------------------------------------------------------------------
@@ -255,8 +261,10 @@ class Reader:
         end = min(days[-1][2], self.now + 3600)
         if days[0][1] >= end:
             return found
-        begins = [begin for _, begin, _ in days]
-        for moment, states in self.scheduler.counts_by_hour(days[0][1], end).items():
+        begins, hours = [begin for _, begin, _ in days], dict[float, dict[str, int]]()
+        with suppress(StoreError):  # the fires to come are shown without them
+            hours = self.scheduler.counts_by_hour(days[0][1], end)
+        for moment, states in hours.items():
             day = days[max(0, bisect.bisect_right(begins, moment) - 1)][0]
             counts = found.setdefault(day, {})
             for state, count in states.items():

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tgscheduler.console import svg
@@ -10,6 +11,7 @@ from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.polling import polled
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
+from tgscheduler.errors import StoreError
 from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary
 
 #: Number of tasks on a page.
@@ -59,7 +61,10 @@ def schedule(console: Console, request: Request) -> Response:
     page = min(choice["page"], max(1, -(-len(found) // PAGE)))
     shown = found[(page - 1) * PAGE : page * PAGE]
     failing = [task.name for task in tasks if task.status == "failing"][:_NAMED]
-    recent = reader.recent(list(dict.fromkeys([*failing, *(task.name for task in shown)])), svg.RUNS)
+    names = [*failing, *(task.name for task in shown)]
+    recent: dict[str, list[RunView]] = {name: [] for name in names}
+    with suppress(StoreError):  # the tasks are shown without them
+        recent = reader.recent(list(recent), svg.RUNS)
     return console.render(
         request,
         "schedule.html",
@@ -111,7 +116,9 @@ def _upcoming(tasks: Iterable[TaskSummary]) -> TaskSummary | None:
 def _today(console: Console, request: Request) -> dict[str, int]:
     """Return how many occurrences ran and failed since the last midnight of the reader's zone."""
     times = times_of(console, request)
-    counts = console.reader.counts(next(times.days(times.now - 86400, times.now), times.now))
+    counts: dict[str, int] = {}
+    with suppress(StoreError):
+        counts = console.reader.counts(next(times.days(times.now - 86400, times.now), times.now))
     ran = ("ok", "cancelled", *BAD_STATES)
     return {
         "runs": sum(counts.get(state, 0) for state in ran),

@@ -8,8 +8,10 @@ from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.polling import polled
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
+from tgscheduler.errors import StoreError
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable.durations import Durations
-from tgscheduler.views import BAD_STATES, RunView, failures
+from tgscheduler.views import BAD_STATES, RunView, TaskSummary, failures
 
 #: Number of fires, of runs in the table, of runs in the chart, and of changes.
 FIRES, RUNS, CHARTED, CHANGES = 10, 20, 50, 10
@@ -30,10 +32,9 @@ def show(console: Console, request: Request) -> Response:
     """Show the page, also for a task that is gone and has a history."""
     reader, name = console.reader, request.arguments["name"]
     task = reader.task(name)
-    recent = reader.recent([name], CHARTED)[name]
+    recent, figures, changes = _history(console, name, task)
     if task is None and not recent:
         raise Problem(404, "No such task", f"There is no task {name!r} here, and no run of one on record.")
-    figures = reader.figures([name])[name]
     return console.render(
         request,
         "task.html",
@@ -46,8 +47,21 @@ def show(console: Console, request: Request) -> Response:
         figures=figures,
         chart=_chart(console, request, recent, figures),
         did=DID,
-        changes=reader.audits(name, limit=CHANGES),
+        changes=changes,
     )
+
+
+def _history(
+    console: Console, name: str, task: TaskSummary | None
+) -> tuple[list[RunView], Durations, list[AuditRecord]]:
+    """Return the last runs of a task, its figures, and what was done to it; nothing while the store does not answer."""
+    reader = console.reader
+    try:
+        return reader.recent([name], CHARTED)[name], reader.figures([name])[name], reader.audits(name, limit=CHANGES)
+    except StoreError:
+        if task is None:
+            raise
+        return [], Durations({}), []
 
 
 def _chart(console: Console, request: Request, recent: Sequence[RunView], figures: Durations) -> svg.Chart | None:
