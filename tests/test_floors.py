@@ -83,7 +83,7 @@ FLOORS = {
     ],
     "F6": [
         *("console.passwords", "console.http", "console.settings", "console.wire", "console.notices"),
-        *("console.times", "console.svg", "console.assets", "console.render", "console.polling"),
+        *("console.times", "console.svg", "console.assets", "console.findings", "console.render", "console.polling"),
         *("console.replays", "console.console", "console.routes"),
         *("console.arguments", "console.guard", "console.logins", "console.access"),
         *("console.actions", "console.patterns", "console.shapes", "console.api", "console.openapi"),

@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import jinja2
 
 from tgscheduler.console import assets, svg
+from tgscheduler.console.findings import STATES, findings
 from tgscheduler.console.http import Problem, Request, Response, segment
 from tgscheduler.console.times import DASH, Times, duration, iso
 from tgscheduler.timetable.triggers import Cron
@@ -119,13 +120,11 @@ def banners(console: Any) -> list[Banner]:
         why = "tg.scheduler.console.read_only is True."
         found.append(Banner("info", "Read only: this console shows and changes nothing.", why))
     if health.state == "stopped":
-        mend = "Set tg.scheduler = True in app.cfg and restart the server, or call tgscheduler.start_scheduler()."
-        found.append(Banner("warn", "The scheduler is stopped: no task fires.", mend))
+        found.append(Banner("warn", "The scheduler is stopped.", STATES["stopped"]))
     elif health.state == "failed":
-        mend = "The log has the traceback. Restart the server."
-        found.append(Banner("bad", f"The scheduler has failed: {'; '.join(health.reasons)}.", mend))
+        found.append(Banner("bad", f"The scheduler has failed: {'; '.join(health.reasons)}.", STATES["failed"]))
     elif health.state == "degraded":
-        found += [Banner("warn", "Degraded:", f"{reason}.") for reason in health.reasons]
+        found += [Banner("warn", f"Degraded: {each.text}.", each.advice) for each in findings(health)]
     return found
 
 

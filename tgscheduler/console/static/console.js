@@ -74,6 +74,7 @@
       if (response.ok) {
         tag = response.headers.get("ETag") || "";
         await htmx.swap({ text, target: live, swap: "innerMorph", sourceElement: live });
+        for (const each of $$("form[data-filter] select")) each.value = ($("option[selected]", each) || each.options[0]).value;
         draw();
       }
       count();
@@ -121,8 +122,8 @@
   }
 
   // A link or filter that leads to the same page with another query: only the fragment is asked for.
-  function go(url) {
-    if (url.href !== location.href) history.pushState(null, "", url);
+  function go(url, keep = true) {
+    if (url.href !== location.href) history[keep ? "pushState" : "replaceState"](null, "", url);
     update();
   }
 
@@ -139,7 +140,7 @@
     const url = new URL(location.href);
     url.search = "";
     for (const [name, value] of new FormData(form)) if (value) url.searchParams.append(name, value);
-    go(url);
+    go(url, false);
   }
 
   let typed = 0;
@@ -196,6 +197,7 @@
       const name = each.hasAttribute("action") ? "action" : "href";
       each.setAttribute(name, new URL(each.getAttribute(name), url).href);
     }
+    dialog.setAttribute("aria-label", $("h1", dialog)?.textContent || "");
     if (!dialog.open) dialog.showModal();
     ($("input:not([type=hidden]), select, textarea", dialog) || $("button", dialog))?.focus();
   }
@@ -247,6 +249,11 @@
     if (event.key === "Escape") {
       for (const each of menus()) { each.open = false; $("summary", each).focus(); }
       if (typing?.type === "search" && !typing.value) typing.blur();
+      return;
+    }
+    if (event.key === " " && event.target.matches?.("a[role=button]")) {
+      event.preventDefault();
+      event.target.click();
       return;
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
