@@ -1,5 +1,6 @@
 """The verbs: what they do, what they say, whom they refuse."""
 
+import logging
 import math
 
 import pytest
@@ -216,6 +217,30 @@ def test_what_is_wrong_or_not_allowed_is_not_on_record(ticked, console):
     refusal(console, "pause", task="report", until="never")
     refusal(console, "pause", GUEST, task="report")
     assert ticked.audits() == []
+
+
+def test_a_task_that_ends_between_the_look_and_the_change_is_a_conflict(ticked, console, monkeypatch):
+    ticked.tick(60)
+    pause = ticked.pause
+
+    def late(task, until):
+        ticked.cancel(task)
+        return pause(task, until)
+
+    monkeypatch.setattr(ticked, "pause", late)
+    assert refusal(console, "pause", task="report")[0] == 409
+
+
+def test_what_a_run_has_logged_is_told_without_secrets(ticked, console):
+    def talk():
+        logging.getLogger("shop").warning("password=hunter2")
+        raise ValueError("token=hunter2")
+
+    ticked.add_interval_task(talk, 1000, taskname="talk", retry=Retry(1, delay=60))
+    ticked.tick()
+    outcome = do(console, "cancel", run=ticked.runs("talk")[0].id)
+    assert outcome.run.state == "cancelled"
+    assert "hunter2" not in repr(outcome)
 
 
 # -- who may --------------------------------------------------------------------------------------------------------

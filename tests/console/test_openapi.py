@@ -8,9 +8,11 @@ from tgscheduler.console.actions import perform
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Caller
 from tgscheduler.console.openapi import document
+from tgscheduler.console.shapes import RUN
 from tgscheduler.console.table import TABLE
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.policy import Retry
+from tgscheduler.views import RunView
 
 Draft202012Validator = pytest.importorskip("jsonschema").Draft202012Validator
 OpenAPIV31SpecValidator = pytest.importorskip("openapi_spec_validator").OpenAPIV31SpecValidator
@@ -142,3 +144,7 @@ def test_every_parameter_is_documented(described):
 def test_who_may_is_described(ticked, described):
     assert set(described["components"]["securitySchemes"]) == {"bearer", "basic"}
     assert document(api.ROUTES, "Shop")["info"]["title"] == "Shop"
+
+
+def test_a_run_has_every_field_of_a_run():
+    assert {each.name for each in RUN.members} >= set(RunView._fields)

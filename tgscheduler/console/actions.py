@@ -54,15 +54,32 @@ class Order:
 
     console: Console
     timezone: str
-    task: TaskSummary | None = None
-    run: Run | None = None
+    #: What the verb needs: a task, a run, or neither.
+    target: TaskSummary | Run | None = None
     until: float = math.inf
-    trigger: Trigger | None = None
+    timetable: Trigger | None = None
+
+    @property
+    def task(self) -> TaskSummary:
+        """The task that the verb is about."""
+        assert isinstance(self.target, TaskSummary)
+        return self.target
+
+    @property
+    def run(self) -> Run:
+        """The run that the verb is about."""
+        assert isinstance(self.target, Run)
+        return self.target
+
+    @property
+    def trigger(self) -> Trigger:
+        """The trigger of the new timetable."""
+        assert self.timetable is not None
+        return self.timetable
 
     @property
     def name(self) -> str:
         """The name of the task."""
-        assert self.task is not None
         return self.task.name
 
     @property
@@ -129,6 +146,8 @@ def _attempt(console: Console, verb: str, arguments: dict[str, Any]) -> Outcome:
     except (WrongProcess, NotSupported) as error:
         raise refused(error, 409) from error
     except SchedulerError as error:
+        if VERBS[verb].needs == "task":
+            running_task(console, arguments["task"])  # raises if it has ended meanwhile
         raise refused(error) from error
 
 
@@ -158,22 +177,31 @@ def order(
     timetable: str | None = None,
 ) -> Order:
     """Return what a verb is asked for; raise a Problem 404, 409 or 422 if there is no such thing."""
-    needs = VERBS[verb].needs
-    found = running_task(console, task or "") if needs == "task" else None
-    given = _run(console, run or "") if needs == "run" else None
+    reader = console.reader
+    target: TaskSummary | Run | None = None
+    name: str | None = None
+    if VERBS[verb].needs == "task":
+        target = running_task(console, task or "")
+        name = target.name
+    elif VERBS[verb].needs == "run":
+        target = _run(console, run or "")
+        name = target.task
     try:
-        zone = timezone or (found.view.timezone if found else console.reader.timezone)
+        zone = timezone or zone_of(console, name)
         zones.zone(zone)
-        reader, end, trigger = console.reader, math.inf, None
-        if until is not None:
-            end = parse_moment("until", until, zone, reader.now, ahead=True)
-            if end <= reader.now:
-                raise Problem(409, "Past", f"until: expected a moment to come, got {shown(until)}.")
-        if verb == "reschedule":
-            trigger = reader.parse_timetable(timetable or "", zone)
+        end = math.inf if until is None else parse_moment("until", until, zone, reader.now, ahead=True)
+        trigger = reader.parse_timetable(timetable or "", zone) if verb == "reschedule" else None
     except SchedulerError as error:
         raise refused(error) from None
-    return Order(console, zone, found, given, end, trigger)
+    if end <= reader.now:
+        raise Problem(409, "Past", f"until: expected a moment to come, got {shown(until)}.")
+    return Order(console, zone, target, end, trigger)
+
+
+def zone_of(console: Console, name: str | None) -> str:
+    """Return the zone of a task; that of the scheduler for no task, and for one that is gone."""
+    view = None if name is None else console.scheduler.view(name)
+    return console.scheduler.timezone if view is None else view.timezone
 
 
 def running_task(console: Console, name: str) -> TaskSummary:
@@ -197,8 +225,7 @@ def _run(console: Console, id: str) -> Run:
 
 
 def _describe_pause(asked: Order) -> str:
-    view = asked.task.view if asked.task else None
-    assert view is not None
+    view = asked.task.view
     if view.paused_until == asked.until:
         return f"{asked.name} is paused so already: nothing changes."
     said = f"{asked.name} does not run {asked.until_said('it is resumed')}. "
@@ -215,7 +242,6 @@ def _pause(asked: Order) -> Outcome:
 
 def _describe_resume(asked: Order) -> str:
     task = asked.task
-    assert task is not None
     if task.view.paused_until <= task.view.now:
         return f"{asked.name} is not paused by itself: nothing changes.{_all_paused(asked)}"
     return f"{asked.name} runs by its timetable again.{_all_paused(asked)}"
@@ -228,7 +254,6 @@ def _resume(asked: Order) -> Outcome:
 
 
 def _all_paused(asked: Order) -> str:
-    assert asked.task is not None
     until, now = asked.task.view.all_paused_until, asked.task.view.now
     return " All tasks are paused: it runs when these are resumed." if until > now else ""
 
@@ -263,27 +288,29 @@ def _resume_all(asked: Order) -> Outcome:
 
 
 def _describe_run(asked: Order) -> str:
-    task = asked.task
-    assert task is not None
     said = f"{asked.name} runs once, at once, with its own arguments. Its timetable goes on as it is."
-    if task.view.in_flight:
-        said += {
-            "skip": " A run is in progress: if that has not ended by then, the new one is recorded as skipped.",
-            "queue": " A run is in progress: the new one waits for its end.",
-        }.get(task.view.policy.overlap, " A run is in progress: the new one runs beside it.")
-    return said
+    return said + _beside(asked)
+
+
+def _beside(asked: Order) -> str:
+    view = asked.task.view
+    if not view.in_flight:
+        return ""
+    becomes = {"skip": "is recorded as skipped, unless that ends first", "queue": "waits for its end"}
+    return f" A run is in progress: the new one {becomes.get(view.policy.overlap, 'runs beside it')}."
 
 
 def _run_now(asked: Order) -> Outcome:
     if not asked.console.reader.started:
         raise Problem(409, "Not started", "The scheduler does not run, so nothing can run: start it first.")
     run = asked.console.scheduler.run_now(asked.name)
-    return Outcome(f"{asked.name} was started.", True, asked.name, RunView.of(run), run.id)
+    return Outcome(
+        f"{asked.name} was started.{_beside(asked)}", True, asked.name, asked.console.reader.run(run.id), run.id
+    )
 
 
 def _describe_cancel(asked: Order) -> str:
     run = asked.run
-    assert run is not None
     if run.ended is not None:
         return f"This run of {run.task} has ended ({run.state}): nothing changes."
     if run.state != RUNNING:
@@ -298,12 +325,13 @@ def _describe_cancel(asked: Order) -> str:
 
 
 def _cancel(asked: Order) -> Outcome:
-    run = asked.run
-    assert run is not None
-    if asked.console.scheduler.cancel_run(run):
-        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, RunView.of(run), run.id)
+    run, console = asked.run, asked.console
+    if console.scheduler.cancel_run(run):
+        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, console.reader.run(run.id), run.id)
     if run.state == CANCELLED:
-        return Outcome(f"This run of {run.task} was cancelled already.", False, run.task, RunView.of(run), run.id)
+        return Outcome(
+            f"This run of {run.task} was cancelled already.", False, run.task, console.reader.run(run.id), run.id
+        )
     if run.ended is None:
         raise Problem(409, "Out of reach", f"This run of {run.task} is another process's, which has to cancel it.")
     ended = asked.said(run.ended)
@@ -312,7 +340,6 @@ def _cancel(asked: Order) -> Outcome:
 
 def _describe_rerun(asked: Order) -> str:
     run = asked.run
-    assert run is not None
     return f"{_describe_run(_of_task(asked))} The run that was {run.state} stays on record as it is."
 
 
@@ -323,7 +350,6 @@ def _rerun(asked: Order) -> Outcome:
 def _of_task(asked: Order) -> Order:
     """Return the order to run the task of a run, if that was not ok."""
     run = asked.run
-    assert run is not None
     if run.state not in RERUN_STATES:
         raise Problem(409, detail=f"Expected a run that was {', '.join(RERUN_STATES)}; this one is {run.state}.")
     return Order(asked.console, asked.timezone, running_task(asked.console, run.task))
@@ -333,8 +359,6 @@ def _of_task(asked: Order) -> Order:
 
 
 def _describe_reschedule(asked: Order) -> str:
-    assert asked.task is not None
-    assert asked.trigger is not None
     if asked.trigger == asked.task.view.trigger:
         return f"{asked.name} has that timetable already: nothing changes."
     return (
@@ -344,8 +368,6 @@ def _describe_reschedule(asked: Order) -> str:
 
 
 def _reschedule(asked: Order) -> Outcome:
-    assert asked.task is not None
-    assert asked.trigger is not None
     view = asked.task.view
     if asked.trigger == view.trigger and not view.manual_due:
         return Outcome(f"{asked.name} had that timetable already.", False, asked.name)

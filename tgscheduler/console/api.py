@@ -100,12 +100,6 @@ def _run(console: Console, id: str) -> RunView:
     return found
 
 
-def _zone_of(console: Console, name: str) -> str:
-    """Return the zone of a task, that of the scheduler for one that is gone."""
-    view = console.scheduler.view(name)
-    return console.scheduler.timezone if view is None else view.timezone
-
-
 # -- reading -----------------------------------------------------------------------------------------------------------
 
 
@@ -148,17 +142,17 @@ def next_fires(console: Console, request: Request) -> Response:
 def runs(console: Console, request: Request) -> Response:
     """Answer with a page of runs, newest due time first."""
     name, states, before, limit = (request.arguments[each] for each in ("task", "state", "before", "limit"))
-    zone = _zone_of(console, name) if name else console.reader.timezone
+    zone = actions.zone_of(console, name)
     found = console.reader.runs(
         name, states or None, _moment(request, "since", zone, console.reader.now), before, limit
     )
-    zone_of = {each: _zone_of(console, each) for each in {run.task for run in found.items}}
+    zone_of = {each: actions.zone_of(console, each) for each in {run.task for run in found.items}}
     return _page(request, [RUN.of(run, zone_of[run.task]) for run in found.items], found.next)
 
 
 def _run_detail(console: Console, id: str) -> dict[str, Any]:
     run = _run(console, id)
-    return RUN.of(run, _zone_of(console, run.task))
+    return RUN.of(run, actions.zone_of(console, run.task))
 
 
 def run(console: Console, request: Request) -> Response:
@@ -174,7 +168,7 @@ def run_log(console: Console, request: Request) -> Response:
 def why(console: Console, request: Request) -> Response:
     """Answer why a task did, or did not, run at a moment."""
     name = request.arguments["task"]
-    zone = _zone_of(console, name)
+    zone = actions.zone_of(console, name)
     at = parse_moment("at", request.arguments["at"], zone, console.reader.now)
     if console.reader.task(name) is None and not console.reader.runs(task=name, limit=1).items:
         raise Problem(404, "No such task", f"There is no task {shown(name)}, and no record of one.")
@@ -201,7 +195,7 @@ def audit(console: Console, request: Request) -> Response:
     found = console.reader.audits(name, before, limit + 1)
     items, more = found[:limit], len(found) > limit
     following = str(items[-1].id) if more and items[-1].id is not None else None
-    zone = _zone_of(console, name) if name else console.reader.timezone
+    zone = actions.zone_of(console, name)
     return _page(request, [AUDIT.of(each, zone) for each in items], following)
 
 
@@ -238,8 +232,7 @@ def _done(verb: str, console: Console, request: Request, given: dict[str, Any]) 
         if "if-match" in request.headers:
             _check_unchanged(console, request.headers["if-match"], given)
         outcome = actions.perform(console, request.caller, request.peer, verb, **given)
-    zone = console.reader.timezone if outcome.task is None else _zone_of(console, outcome.task)
-    return json_response(OUTCOME.of(outcome, zone))
+    return json_response(OUTCOME.of(outcome, actions.zone_of(console, outcome.task)))
 
 
 def _check_unchanged(console: Console, expected: str, given: dict[str, Any]) -> None:

@@ -178,6 +178,7 @@ RUN = Shape(
     member("late", optional(NUMBER), "Seconds from due to started; null: it has not begun."),
     member("count", INTEGER, "How many occurrences it stands for."),
     member("attempt", INTEGER, "1 for the first attempt."),
+    member("takeovers", INTEGER, "How many times it was taken over from a process that had ended."),
     inner("where", WHERE, "Where it ran; null: it has not begun."),
     member("reason", optional(STRING), "Why it was skipped, missed, cancelled or lost."),
     member("error", optional(STRING), "The traceback of a failed run, without secrets."),
