@@ -115,7 +115,7 @@ def perform(console: Console, caller: Caller | None, peer: str, verb: str, **arg
         outcome = _attempt(console, verb, arguments)
     except Problem as problem:
         if problem.status == 409:
-            run = console.scheduler.run(arguments.get("run", ""))
+            run = console.scheduler.run(arguments["run"]) if "run" in arguments else None
             _record(console, who, peer, verb, arguments.get("task") if run is None else run.task, "", problem.detail)
         raise
     console.reader.forget()
@@ -305,7 +305,7 @@ def _run_now(asked: Order) -> Outcome:
         raise Problem(409, "Not started", "The scheduler does not run, so nothing can run: start it first.")
     run = asked.console.scheduler.run_now(asked.name)
     return Outcome(
-        f"{asked.name} was started.{_beside(asked)}", True, asked.name, asked.console.reader.run(run.id), run.id
+        f"{asked.name} was started.{_beside(asked)}", True, asked.name, asked.console.reader.view_of(run), run.id
     )
 
 
@@ -327,10 +327,10 @@ def _describe_cancel(asked: Order) -> str:
 def _cancel(asked: Order) -> Outcome:
     run, console = asked.run, asked.console
     if console.scheduler.cancel_run(run):
-        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, console.reader.run(run.id), run.id)
+        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, console.reader.view_of(run), run.id)
     if run.state == CANCELLED:
         return Outcome(
-            f"This run of {run.task} was cancelled already.", False, run.task, console.reader.run(run.id), run.id
+            f"This run of {run.task} was cancelled already.", False, run.task, console.reader.view_of(run), run.id
         )
     if run.ended is None:
         raise Problem(409, "Out of reach", f"This run of {run.task} is another process's, which has to cancel it.")

@@ -159,7 +159,9 @@ class Reader:
 
         From a database they are without ``error`` and ``log``: :meth:`run` reads those.
         """
-        return {name: [self._view(run) for run in runs] for name, runs in self.scheduler.recent_runs(names, n).items()}
+        return {
+            name: [self.view_of(run) for run in runs] for name, runs in self.scheduler.recent_runs(names, n).items()
+        }
 
     def failures(self, recent: Sequence[RunView]) -> Failures:
         """Return the failures at the end of a task's runs, given newest first, with the end of the last error."""
@@ -182,13 +184,13 @@ class Reader:
         Raises InvalidValue for a state, or a cursor, that is none.
         """
         found = self.scheduler.runs(task, state, since, before, limit + 1)
-        views = [self._view(run) for run in found[:limit]]
+        views = [self.view_of(run) for run in found[:limit]]
         return RunPage(views, views[-1].cursor if len(found) > limit else None)
 
     def run(self, id: str) -> RunView | None:
         """Return the run of that id, None if there is none."""
         run = self.scheduler.run(id)
-        return None if run is None else self._view(run)
+        return None if run is None else self.view_of(run)
 
     def figures(self, names: Collection[str], since: float | None = None) -> dict[str, Durations]:
         """Return how long the runs of each of these tasks took, and how they ended; ``since``: from that hour on."""
@@ -203,7 +205,8 @@ class Reader:
         found = self.scheduler.audits(task, before, limit)
         return [replace(record, detail=self._redactor.text(record.detail)) for record in found]
 
-    def _view(self, run: Run) -> RunView:
+    def view_of(self, run: Run) -> RunView:
+        """Return a run as it is now; asks no store."""
         return redacted(RunView.of(run), self._redactor)
 
     # -- fires -------------------------------------------------------------------------------------------------------
