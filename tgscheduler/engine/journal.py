@@ -16,6 +16,8 @@ from tgscheduler.stores.audit import MAX_WAITING, AuditQuery, AuditRecord
 from tgscheduler.stores.base import Query, Store, hour, newest_by_task
 from tgscheduler.timetable.run import STATES, Run
 
+#: A moment after every due time (POSIX seconds).
+_FOREVER = float(1 << 40)
 #: Maximum number of ended runs that one call records.
 RECORD_BATCH = 1024
 
@@ -138,13 +140,19 @@ class Journal:
         Without ``since`` their sum is the number that came due.
         """
         counts = dict.fromkeys(STATES, 0)
-        if since is not None:
-            for states in self.counts_by_task(since).values():
-                for state, count in states.items():
-                    counts[state] += count
-            return counts
-        recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
-        counts.update(recorded)
+        if since is None:
+            recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
+            sums = [recorded]
+        else:
+            # Under load a persistent store never answers for one moment.
+            hours, open_runs = self._read(
+                lambda: (self.store.counts_by_hour(since, _FOREVER), list(self._open)), once=self.store.persistent
+            )
+            sums = list(hours.values())
+            open_runs = [run for run in open_runs if hour(since) <= run.due]
+        for states in sums:
+            for state, count in states.items():
+                counts[state] += count
         for run in open_runs:
             counts[run.state] += run.count
         return counts
