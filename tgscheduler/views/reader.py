@@ -41,6 +41,9 @@ from tgscheduler.views.tasks import (
 #: Seconds for which a list of all tasks is shown again while the timetable goes on; a surface's own change ends it.
 FRESH = 1.0
 
+#: The list is kept for this many times as long as it took to make.
+_SPARING = 20
+
 #: Maximum number of tasks whose last run from before the start is read.
 _MOST_BEFORE = 10_000
 
@@ -104,10 +107,13 @@ class Reader:
     # -- tasks -------------------------------------------------------------------------------------------------------
 
     def tasks(self) -> list[TaskSummary]:
-        """Return all tasks, first those that wait for a time, in order; up to FRESH seconds old."""
-        version, now = self.version, clocks.elapsed()
+        """Return all tasks, first those that wait for a time, in order.
+
+        They are up to FRESH seconds old, or more if there are so many that reading them again would keep a core busy.
+        """
+        version, began = self.version, clocks.elapsed()
         listed = self._listed
-        if listed is not None and (listed[0] == version or now - listed[1] < FRESH):
+        if listed is not None and (listed[0] == version or began < listed[1]):
             return listed[2]
         with self._lock:  # so that many readers at once are one question
             if self._listed is not listed and self._listed is not None:
@@ -115,7 +121,8 @@ class Reader:
             views = self.scheduler.views()
             before = self._runs_before(views)
             found = [summarize(view, before.get(view.name), self._redactor) for view in views]
-            self._listed = version, clocks.elapsed(), found
+            now = clocks.elapsed()
+            self._listed = version, now + max(FRESH, _SPARING * (now - began)), found
         return found
 
     def forget(self) -> None:

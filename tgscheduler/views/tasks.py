@@ -5,7 +5,6 @@ import inspect
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tgscheduler.engine.views import RunView, TaskView
@@ -42,8 +41,7 @@ class Definition(NamedTuple):
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSummary:
+class TaskSummary(NamedTuple):
     """One task in a list."""
 
     name: str
