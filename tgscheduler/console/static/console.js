@@ -187,7 +187,7 @@
     let response;
     try {
       response = await fetch(fragment(url, "confirm"), { cache: "no-store" });
-      if (!response.ok) throw new Error(response.status);
+      if (!response.ok && response.status !== 422) throw new Error(response.status); // 422: the form says what is wrong
     } catch {
       location.href = url;
       return;
