@@ -61,7 +61,7 @@ def test_a_question_mark_shows_the_keys(shop, browse):
 
 def test_rows_are_walked_by_j_and_k(shop, browse):
     page = browse(shop)
-    names = page.locator("table.tasks th.name a").all_inner_texts()
+    names = page.locator("table.tasks tbody th.name a").all_inner_texts()
     for key, name in (("j", names[0]), ("j", names[1]), ("k", names[0]), ("k", names[0])):
         page.keyboard.press(key)
         assert page.evaluate(FOCUSED) == name
