@@ -434,13 +434,17 @@ def test_sums_are_the_same_before_and_after_they_are_spread(factory):
     since = [None, START + 7200, START + 86 * DAY]
 
     def look():
-        return [(store.counts_by_task(moment), store.durations(None, moment)) for moment in since], store.counts()
+        by_task = [(store.counts_by_task(moment), store.durations(None, moment)) for moment in since]
+        assert store.counts_by_hour(START, START + 90 * DAY) == by_hour
+        return by_task, store.counts()
 
     def new():
         with store._connections.reading() as connection:
             rows = "SELECT 1 FROM tg_count WHERE span = 'new' UNION ALL SELECT 1 FROM tg_duration WHERE span = 'new'"
             return len(store._database.rows(connection, rows))
 
+    by_hour = store.counts_by_hour(START, START + 90 * DAY)
+    assert sum(states["ok"] for states in by_hour.values()) == 1200 * 1201 // 2
     before, again = look(), []
     assert before[1] == {"ok": 1200 * 1201 // 2}
     wait_for(lambda: again.append(look()) or new() == 0)
@@ -469,4 +473,5 @@ def test_sums_of_hours_become_sums_of_days_after_60_days(factory):
     assert store.counts_by_task(START + DAY) == {}
     assert store.durations(["a"], START + 3600)["a"].runs == 2
     assert store.durations(["a"], START + DAY)["a"].runs == 0
+    assert store.counts_by_hour(START, START + DAY) == {START: {"ok": 1}, START + 3600: {"ok": 1}}
     factory.reopened(store)

@@ -364,6 +364,8 @@ def test_runs_from_before_there_were_durations_count_in_the_success_rate_only(fa
     store = factory.open()
     before = store.durations(["a"])["a"]
     assert (before.counts, before.success_rate, before.mean, before.longest) == ({"failed": 3}, 0.0, None, None)
+    assert store.counts_by_hour(START, START + 1) == {START: {"failed": 3}}
+    assert store.counts() == {"failed": 3}
     store.record([ended("a", START + 1, took=2.0)])
     for since in (None, START):
         after = store.durations(["a"], since)["a"]

@@ -51,6 +51,8 @@ def test_durations_can_be_asked_for_by_task_and_time():
     assert [each.quantile(0.5) for each in scheduler.durations("good").values()] == [2.0]
     assert [each.runs for each in scheduler.durations([good, unnamed], since=3600).values()] == [5, 3]
     assert scheduler.durations(good, since=5 * 3600)["good"].success_rate is None
+    with pytest.raises(TypeError, match="since: expected"):
+        scheduler.durations(since="yesterday")
     with pytest.raises(TypeError, match="several of them, got 5"):
         scheduler.durations(5)
     with pytest.raises(TypeError, match="got 5"):

@@ -100,7 +100,10 @@ class Reads:
         ``task``: one, several (each is in the result), or None: all that have ended runs. ``since`` (POSIX seconds):
         only those that were due in the hour of that moment, or later. Runs that wait or run do not count.
         """
-        return self._journal.store.durations(self._views.names("durations", task), since)
+        names = self._views.names("durations", task)
+        return self._journal.store.durations(
+            names, None if since is None else check_moment("since", since, self.timezone)
+        )
 
     def audits(self, task: str | Task | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
         """Return records of the audit log, newest first: of one task, or (None) all of them.
