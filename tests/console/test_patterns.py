@@ -9,7 +9,7 @@ from hypothesis.strategies import from_regex
 
 from tgscheduler.console import patterns
 from tgscheduler.moments import parse_moment
-from tgscheduler.timetable.run import place_of
+from tgscheduler.timetable.run import cursor, place_of
 from tgscheduler.views import timetables
 
 
@@ -27,6 +27,11 @@ def test_a_timetable_that_matches_is_one_and_fires(text):
 @given(from_regex(patterns.CURSOR, fullmatch=True))
 def test_a_cursor_that_matches_is_one(text):
     place_of(text.rstrip("\n"))
+
+
+@pytest.mark.parametrize("id", ["68719476757", "4f2a9c-17"])
+def test_the_cursor_of_a_run_matches(id):
+    assert re.search(patterns.CURSOR, cursor(NOON, id))
 
 
 @pytest.mark.parametrize(
