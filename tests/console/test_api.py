@@ -1,5 +1,7 @@
 """The JSON API: what it answers, and what it refuses."""
 
+import threading
+
 import pytest
 from asking import Client
 from helpers import DAY, HOUR, NOON, noop
@@ -251,6 +253,21 @@ def test_a_key_starts_a_run_once(ticked, post):
     other = post("tasks/feed/run", headers={"Idempotency-Key": "k1"})
     assert (other.status, other.json["title"]) == (409, "Key in use")
     assert post("tasks/report/run", headers={"Idempotency-Key": "k2"}).json["run"]["id"] != first.json["run"]["id"]
+
+
+def test_of_two_requests_at_once_with_one_key_one_starts_a_run(ticked, post):
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(post("tasks/report/run", headers={"Idempotency-Key": "k"})))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({answer.body for answer in answers}) == 1
+    ticked.tick()
+    assert len(ticked.runs("report")) == 2  # the timetable's own, and one
 
 
 def test_a_refused_request_frees_its_key(ticked, post):
