@@ -11,6 +11,7 @@ from tgscheduler.console.console import Console
 from tgscheduler.console.http import segment
 from tgscheduler.console.settings import ConsoleSettings
 from tgscheduler.console.table import TABLE
+from tgscheduler.errors import WrongProcess
 from tgscheduler.moments import iso
 from tgscheduler.testing import TickedScheduler
 
@@ -401,3 +402,23 @@ def test_no_one_changes_anything_but_an_operator_where_that_is_allowed(ticked, m
         operator = ConsoleSettings(tokens={"cd": tokens["cd"]}, read_only=True)
         assert Client(Console(ticked, operator)).post(path, headers=bearer, **sent).status == 403
     assert ticked.version == version
+
+
+def test_a_scheduler_in_another_process_is_out_of_reach():
+    class Elsewhere(TickedScheduler):
+        def _check_read(self):
+            raise WrongProcess("its timetable is in its child process")
+
+        _check_use = _check_read
+
+    client = Client(Console(Elsewhere(NOON)))
+    for path in ("tasks", "tasks/report", "runs", "health"):
+        answer = client.get(f"{API}/{path}")
+        assert (answer.status, answer.json["detail"]) == (503, "its timetable is in its child process.")
+    assert client.post(f"{API}/pause-all", data={}).status == 503
+    assert client.get("").status == 503
+
+
+def test_the_description_knows_the_path_of_the_mount(console):
+    described = Client(console, script_name="/shop/jobs").get(f"{API}/openapi.json").json
+    assert described["servers"][0]["url"] == "/shop/jobs/api/v1"

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Caller, Problem
-from tgscheduler.errors import NotSupported, SchedulerError, StoreError, WrongProcess
+from tgscheduler.errors import SchedulerError, StoreError, WrongProcess
 from tgscheduler.messages import printable, shown
 from tgscheduler.moments import parse_moment
 from tgscheduler.stores.audit import AuditRecord
@@ -141,20 +141,18 @@ def check_permission(console: Console, caller: Caller | None) -> Caller:
 def _attempt(console: Console, verb: str, arguments: dict[str, Any]) -> Outcome:
     try:
         return VERBS[verb].perform(order(console, verb, **arguments))
-    except StoreError:
+    except (StoreError, WrongProcess):
         raise
-    except (WrongProcess, NotSupported) as error:
-        raise refused(error, 409) from error
     except SchedulerError as error:
         if VERBS[verb].needs == "task":
             running_task(console, arguments["task"])  # raises if it has ended meanwhile
         raise refused(error) from error
 
 
-def refused(error: Exception, status: int = 422) -> Problem:
+def refused(error: Exception) -> Problem:
     """Return the problem of a value that the package has refused."""
     detail = str(error)
-    return Problem(status, detail=detail if detail.endswith(("?", ".")) else f"{detail}.")
+    return Problem(422, detail=detail if detail.endswith(("?", ".")) else f"{detail}.")
 
 
 def _record(

@@ -60,7 +60,7 @@ REFUSALS = {
     415: "The body is not JSON.",
     422: "A value is not what was expected.",
     429: "Too many logins have failed; wait.",
-    503: "The store cannot be read.",
+    503: "The store cannot be read, or the timetable is in another process.",
 }
 
 

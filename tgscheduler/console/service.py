@@ -11,7 +11,7 @@ from tgscheduler.console.arguments import arguments_of
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response, problem_response
 from tgscheduler.console.routes import Route, Table
-from tgscheduler.errors import StoreError
+from tgscheduler.errors import StoreError, WrongProcess
 from tgscheduler.messages import printable
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,8 @@ class Service:
         except StoreError as error:
             log.debug("The console could not read the store: %s", error)  # an outage is logged by the store itself
             response = self._refusal(request, Problem(503, "The store does not answer", f"{error}. {_GOES_ON}"))
+        except WrongProcess as error:  # a ForkedScheduler, or the child of a fork
+            response = self._refusal(request, Problem(503, "Out of reach", f"{error}."))
         except Exception:
             log.exception("The console failed at %s %s", request.method, printable("/".join(request.path), 200))
             response = self._refusal(request, Problem(500, detail="The log of the server has the reason."))
