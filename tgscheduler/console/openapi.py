@@ -1,7 +1,6 @@
 """The API's description, OpenAPI 3.1: made from the routes that serve it and the shapes of their values."""
 
 import zoneinfo
-from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
 
@@ -66,16 +65,15 @@ REFUSALS = {
 
 def describe(console: Console, request: Request) -> Response:
     """Answer with the API's description."""
-    return tagged(request, json_response(document((*api.ROUTES, *ROUTES), console.title, request.mount)))
+    described = document(console.title, request.mount, needs_login=bool(console.settings.users))
+    return tagged(request, json_response(described))
 
 
-def document(routes: Iterable[Route], title: str, mount: str = "") -> dict[str, Any]:
-    """Return the description of those routes that belong to the API; ``mount``: the path of the console."""
+def document(title: str, mount: str = "", needs_login: bool = False) -> dict[str, Any]:
+    """Return the description; ``mount``: the path of the console."""
     paths: dict[str, dict[str, Any]] = {}
-    for route in routes:
-        if route.is_api:
-            operations = paths.setdefault(route.path.removeprefix(PREFIX), {})
-            operations[route.method.lower()] = _operation(route)
+    for route in (*api.ROUTES, *ROUTES):
+        paths.setdefault(route.path.removeprefix(PREFIX), {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -87,7 +85,7 @@ def document(routes: Iterable[Route], title: str, mount: str = "") -> dict[str, 
             {"url": f"{mount}/{PREFIX}", "description": "As this server sees it."},
             {"url": "../v1", "description": "From this document: behind a proxy that shows another path."},
         ],
-        "security": [{"bearer": []}, {"basic": []}, {}],
+        "security": [{"bearer": []}, {"basic": []}, *([] if needs_login else [{}])],
         "paths": paths,
         "components": {
             "schemas": {**{shape.name: shape.schema for shape in SHAPES}, **_components()},
