@@ -188,6 +188,20 @@ def test_without_jinja_the_key_is_an_error_with_the_line_that_mends_it():
     assert said == "ConfigError tg.scheduler.console: needs Jinja2; pip install 'tgscheduler[console]'\n"
 
 
+def test_a_server_that_cannot_have_its_console_does_not_start(capfd):
+    """One line in the log and exit status 70, as with any other setting that is wrong."""
+    code = (
+        "import sys; sys.modules['jinja2'] = None\n"
+        "import tgscheduler\n"
+        "tgscheduler.config.update({'tg.scheduler.console': '/scheduler'})\n"
+        "tgscheduler.start_server(object())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 70
+    said = capfd.readouterr()
+    assert "SCHEDULER tg.scheduler.console: needs Jinja2; pip install 'tgscheduler[console]'" in said.out + said.err
+    assert "Traceback" not in said.out + said.err
+
+
 def test_the_console_comes_only_when_it_is_used():
     code = "import tgscheduler.host, sys; print('jinja2' in sys.modules, 'tgscheduler.console.app' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tgscheduler.console.console import Console
     from tgscheduler.engine.scheduler import Scheduler
 
-__all__ = ["is_mounted", "mount", "unmount"]
+__all__ = ["check", "is_mounted", "mount", "unmount"]
 
 
 def mount(path: str, scheduler: "Scheduler | None" = None) -> "Console":
@@ -35,6 +35,11 @@ def unmount(path: str) -> None:
 def is_mounted(path: str) -> bool:
     """Return whether there is a console at a path."""
     return bool(_app().is_mounted(path))
+
+
+def check() -> None:
+    """Raise ConfigError if a console cannot be mounted: Jinja2 is not installed, or the settings are wrong."""
+    _app().check()
 
 
 def _app() -> ModuleType:

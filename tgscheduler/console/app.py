@@ -20,7 +20,7 @@ from tgscheduler.console.console import Console
 from tgscheduler.console.http import Response
 from tgscheduler.console.routes import Table
 from tgscheduler.console.service import Service
-from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.console.settings import configured
 from tgscheduler.console.table import TABLE
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import ConfigError
@@ -115,7 +115,7 @@ class _Server:
         return any(each.get("tools.proxy.on") for each in configs)
 
 
-def mount(path: str, scheduler: Scheduler | None = None, settings: ConsoleSettings | None = None) -> Console:
+def mount(path: str, scheduler: Scheduler | None = None) -> Console:
     """Put a console at a path of CherryPy's tree, in place of one that is there."""
     config.check("tg.scheduler.console", path, "console.mount()")
     there = cherrypy.tree.apps.get(path.rstrip("/"))
@@ -123,12 +123,18 @@ def mount(path: str, scheduler: Scheduler | None = None, settings: ConsoleSettin
         raise ConfigError(
             f"tg.scheduler.console: another application is mounted at {shown(path)}; expected a free path"
         )
-    console = Console(functions.configured_scheduler() if scheduler is None else scheduler, settings)
-    console.settings.check()
-    if console.settings.auth is not None:
-        find_function(console.settings.auth)
+    check()
+    console = Console(functions.configured_scheduler() if scheduler is None else scheduler)
     cherrypy.tree.graft(App(console), path)
     return console
+
+
+def check() -> None:
+    """Raise ConfigError if a console cannot work as it is configured."""
+    settings = configured()
+    settings.check()
+    if settings.auth is not None:
+        find_function(settings.auth)
 
 
 def unmount(path: str) -> None:

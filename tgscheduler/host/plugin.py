@@ -146,9 +146,11 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
     def _mount_console(self, scheduler: Scheduler) -> None:
         """Mount the configured console, unless the application has one at that path."""
         path = config.get("tg.scheduler.console")
-        if path is None or console.is_mounted(path):
+        if path is None:
             return
         try:
+            if console.is_mounted(path):
+                return
             console.mount(path, scheduler)
         except SchedulerError as error:
             self.bus.log(f"The console cannot be mounted: {error}", level=40)
