@@ -82,14 +82,15 @@ def _time_of_day(clock: time, tz: ZoneInfo, now: float, ahead: bool) -> float:
 def iso(moment: float, timezone: str) -> str:
     """Return a moment as ISO 8601 with the zone's offset, to the millisecond if it has a fraction.
 
-    An offset with seconds, as before 1900, is no ISO 8601: such a moment is given in UTC.
+    An offset with seconds, as before 1900, is no ISO 8601: such a moment is given in UTC. Raises OverflowError beyond
+    the calendar.
 
     >>> iso(1764057600.0, "Europe/Berlin")
     '2025-11-25T09:00:00+01:00'
     """
-    seconds, millis = divmod(round(moment * 1000), 1000)
-    tz = zones.zone(timezone)
-    if zones.offset(seconds, tz) % 60:
-        tz = zones.zone(None)
-    when = (_EPOCH + timedelta(milliseconds=millis, seconds=seconds)).astimezone(tz)
-    return when.isoformat(timespec="milliseconds" if millis else "seconds")
+    when = _EPOCH + timedelta(milliseconds=round(moment * 1000))
+    there = when.astimezone(zones.zone(timezone))
+    ahead = there.utcoffset()
+    if ahead is not None and ahead.seconds % 60 == 0:
+        when = there
+    return when.isoformat(timespec="milliseconds" if when.microsecond else "seconds")

@@ -1,6 +1,7 @@
 """The JSON API: what it answers, and what it refuses."""
 
 import threading
+from datetime import UTC, datetime
 
 import pytest
 from asking import Client
@@ -80,6 +81,13 @@ def test_a_pause_without_an_end_has_no_infinity(api, post):
     assert (task["state"], task["paused"], task["paused_until"], task["paused_until_posix"]) == (
         "paused", True, None, None,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("end", [datetime.max, datetime(9999, 12, 31, tzinfo=UTC), 1e11])
+def test_an_end_beyond_the_calendar_is_none(ticked, api, end):
+    ticked.add_interval_task(noop, 60, taskname="endless", end=end, timezone="Pacific/Kiritimati")
+    task = api("tasks/endless").json
+    assert (task["end"], task["end_posix"]) == ((None, None) if end != 1e11 else ("5138-11-16T23:46:40+14:00", 1e11))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,6 +16,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from tgscheduler.moments import iso
+from tgscheduler.timetable import zones
 from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.policy import METHODS
 from tgscheduler.timetable.run import STATES
@@ -91,12 +92,16 @@ def moment(name: str, doc: str, of: _Of = None) -> Iterator[Member]:
     """Yield the two members of a time: ISO 8601 with the zone's offset, and POSIX seconds."""
     get = _getter(name, of)
 
+    def posix(item: Any) -> float | None:
+        seconds = get(item)  # infinity, and the end of the calendar, mean that there is no bound
+        return seconds if seconds is not None and zones.START < seconds < zones.END else None
+
     def text(item: Any, timezone: str) -> str | None:
-        seconds = _finite(get(item))
+        seconds = posix(item)
         return None if seconds is None else iso(seconds, timezone)
 
     yield Member(name, {**optional(STRING), "format": "date-time", "description": doc}, text)
-    yield member(f"{name}_posix", optional(NUMBER), "The same in POSIX seconds.", get)
+    yield member(f"{name}_posix", optional(NUMBER), "The same in POSIX seconds.", posix)
 
 
 def inner(name: str, shape: Shape, doc: str, of: _Of = None) -> Member:
