@@ -150,6 +150,14 @@ def test_a_malformed_path_is_a_bad_request(client, path):
     assert (problem.status, problem.headers["content-type"]) == (400, "application/problem+json")
 
 
+@pytest.mark.parametrize("url", ["/" * 20_000, "tasks/" + "a" * 20_000, "tasks/a?x=" + "1" * 20_000])
+def test_a_url_is_bounded(client, url):
+    answer = client.get(url)
+    assert answer.status == 400
+    assert "Expected a URL of at most 16384 characters" in answer.text
+    assert len(client.get("a" * 10_000).body) < 10_000
+
+
 # -- methods, media types ----------------------------------------------------------------------------------------------
 
 

@@ -82,7 +82,8 @@ def check_origin(request: Request, route: Route) -> None:
         raise Problem(
             403,
             "Not from this site",
-            "Expected a form of the console itself: Sec-Fetch-Site same-origin, or an Origin equal to the Host.",
+            "Expected a form of the console itself: Sec-Fetch-Site same-origin, or an Origin equal to the Host. "
+            "A proxy must pass the Host on as it is.",
         )
 
 

@@ -81,7 +81,7 @@ class Table:
             if (values := _matched(pattern, path)) is not None
         ]
         if not found:
-            raise Problem(404, "No such page", f"There is nothing at {'/'.join(path)!r}.")
+            raise Problem(404, "No such page", f"There is nothing at {'/'.join(path)[:200]!r}.")
         best = max(_rank(pattern) for pattern, _, _ in found)
         rows = {route.method: (route, values) for pattern, route, values in found if _rank(pattern) == best}
         row = rows.get("GET" if method == "HEAD" else method)

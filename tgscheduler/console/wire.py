@@ -16,6 +16,9 @@ Environ = Mapping[str, Any]
 #: Maximum size of a body (bytes).
 LARGEST_BODY = 64 * 1024
 
+#: Maximum length of a URL (characters).
+LONGEST_URL = 16 * 1024
+
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
@@ -39,13 +42,16 @@ def headers_of(environ: Environ) -> dict[str, str]:
 
 
 def segments_of(environ: Environ) -> tuple[str, ...]:
-    """Return the decoded segments of the path below the mount.
+    """Return the decoded segments of the path below the mount; raise a Problem 400 for a URL that is malformed.
 
     They come from the URL as it was sent, because in PATH_INFO a ``/`` of a name is a separator; from PATH_INFO only if
     something in between has rewritten the path.
     """
     mount = _parts(environ.get("SCRIPT_NAME", ""))
-    raw = _AUTHORITY.sub("", environ.get("REQUEST_URI") or environ.get("RAW_URI") or "").partition("?")[0]
+    sent_url = environ.get("REQUEST_URI") or environ.get("RAW_URI") or ""
+    if max(len(sent_url), len(environ.get("PATH_INFO", "")), len(environ.get("QUERY_STRING", ""))) > LONGEST_URL:
+        raise Problem(400, "URL too long", f"Expected a URL of at most {LONGEST_URL} characters.")
+    raw = _AUTHORITY.sub("", sent_url).partition("?")[0]
     sent = [_decoded(part, "path") for part in raw.split("/")[1:]]
     if sent[: len(mount)] == mount:
         return tuple(sent[len(mount) :])
