@@ -155,7 +155,6 @@ def test_a_url_is_bounded(client, url):
     answer = client.get(url)
     assert answer.status == 400
     assert "Expected a URL of at most 16384 characters" in answer.text
-    assert len(client.get("a" * 10_000).body) < 10_000
 
 
 # -- methods, media types ----------------------------------------------------------------------------------------------
