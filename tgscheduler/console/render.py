@@ -124,7 +124,7 @@ def banners(console: Any) -> list[Banner]:
     elif health.state == "failed":
         found.append(Banner("bad", f"The scheduler has failed: {'; '.join(health.reasons)}.", STATES["failed"]))
     elif health.state == "degraded":
-        found += [Banner("warn", f"Degraded: {each.text}.", each.advice) for each in findings(health)]
+        found += [Banner("warn", "Degraded:", f"{each.text}. {each.advice}") for each in findings(health)]
     return found
 
 
