@@ -1,10 +1,13 @@
 """Updates in place: what has not changed is 304, what many ask for at once is made once."""
 
+import threading
+
 import pytest
 from asking import Client
-from helpers import noop
+from helpers import noop, wait_for
 
 from tgscheduler.console.console import Console
+from tgscheduler.console.http import Response
 from tgscheduler.console.polling import MOST, Fragments
 from tgscheduler.console.settings import ConsoleSettings
 
@@ -93,12 +96,43 @@ def test_a_viewer_is_not_given_what_was_made_for_an_operator(ticked, world):
 
 
 def test_no_more_fragments_are_kept_than_a_hundred():
-    fragments, tasks = Fragments(), []
+    fragments, tasks, made = Fragments(), [], []
+
+    def ask(key):
+        return fragments.made(key, lambda: tasks, lambda: made.append(key) or Response(str(key))).body
+
     for key in range(MOST + 20):
-        fragments.keep(key, tasks, key)
-    assert fragments.find(0, tasks) is None
-    assert fragments.find(MOST, tasks) == MOST
-    assert fragments.find(MOST, []) is None
+        assert ask(key) == str(key)
+    made.clear()
+    assert [ask(MOST), ask(0), ask(0)] == [str(MOST), "0", "0"]
+    assert made == [0]
+    tasks = []
+    ask(0)
+    assert made == [0, 0]
+
+
+def test_of_many_tabs_at_once_one_has_the_page_made():
+    fragments, tasks, made, begun = Fragments(), [], [], threading.Event()
+
+    def make():
+        begun.set()
+        made.append(threading.get_ident())
+        wait_for(lambda: waiting, 5)
+        return Response("it")
+
+    def ask():
+        begun.wait(5)
+        waiting.append(1)
+        assert fragments.made("it", lambda: tasks, make).body == "it"
+
+    waiting = []
+    threads = [threading.Thread(target=ask) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    assert fragments.made("it", lambda: tasks, make).body == "it"
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
 
 
 def test_a_whole_page_is_made_anew(client, console, world):

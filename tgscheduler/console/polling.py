@@ -22,6 +22,8 @@ from tgscheduler.console.render import LIVE, may_act
 
 #: Maximum number of fragments that are kept.
 MOST = 100
+#: Maximum time (seconds) that a tab waits for its turn; the one before it may wait for the store.
+_PATIENCE = 0.5
 
 Handler = Callable[[Any, Request], Response]
 
@@ -31,16 +33,33 @@ class Fragments:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._kept: OrderedDict[object, tuple[object, Response]] = OrderedDict()
 
-    def find(self, key: object, tasks: object) -> Response | None:
-        """Return what was made of these tasks, None if there is nothing."""
+    def made(self, key: object, tasks: Callable[[], object], make: Callable[[], Response]) -> Response:
+        """Return what was made of the present tasks, or make it: one at a time, so that the scheduler has its share."""
+        kept = self._find(key, tasks())
+        if kept is not None:
+            return kept
+        is_turn = self._turn.acquire(timeout=_PATIENCE)
+        try:
+            made_of = tasks()
+            kept = self._find(key, made_of)  # another tab may have had it made meanwhile
+            if kept is None:
+                kept = make()
+                if kept.status == 200:
+                    self._keep(key, made_of, kept)
+            return kept
+        finally:
+            if is_turn:
+                self._turn.release()
+
+    def _find(self, key: object, tasks: object) -> Response | None:
         with self._lock:
             made_of, response = self._kept.get(key, (None, None))
         return response if made_of is tasks else None
 
-    def keep(self, key: object, tasks: object, response: Response) -> None:
-        """Keep what was made of these tasks."""
+    def _keep(self, key: object, tasks: object, response: Response) -> None:
         with self._lock:
             self._kept.pop(key, None)
             self._kept[key] = tasks, response
@@ -61,13 +80,13 @@ def polled(handler: Handler) -> Handler:
             response = handler(console, request)
             response.headers.update({"ETag": tag, **time})
             return response
-        key, tasks = _key(console, request), reader.tasks()
-        kept = console.fragments.find(key, tasks)
-        if kept is None:
-            kept = handler(console, request)
-            kept.headers["ETag"] = tag
-            if kept.status == 200:
-                console.fragments.keep(key, tasks, kept)
+
+        def make() -> Response:
+            response = handler(console, request)
+            response.headers["ETag"] = tag
+            return response
+
+        kept = console.fragments.made(_key(console, request), reader.tasks, make)
         return Response(kept.body, kept.status, kept.type, {**kept.headers, **time})
 
     return answer

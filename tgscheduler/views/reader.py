@@ -120,7 +120,7 @@ class Reader:
                 return self._listed[2]
             views = self.scheduler.views()
             before = self._runs_before(views)
-            found = [summarize(view, before.get(view.name), self._redactor) for view in views]
+            found = [summarize(view, before.get(view.name), self._redactor) for view in clocks.giving_way(views, 200)]
             now = clocks.elapsed()
             self._listed = version, now + max(FRESH, _SPARING * (now - began)), found
         return found
@@ -166,17 +166,17 @@ class Reader:
 
         From a database they are without ``error`` and ``log``: :meth:`run` reads those.
         """
-        return {
-            name: [self.view_of(run) for run in runs] for name, runs in self.scheduler.recent_runs(names, n).items()
-        }
+        found = self.scheduler.recent_runs(names, n)
+        return {name: [self.view_of(run) for run in runs] for name, runs in clocks.giving_way(found.items(), 2)}
 
     def failures(self, recent: Sequence[RunView]) -> Failures:
         """Return the failures at the end of a task's runs, given newest first, with the end of the last error."""
         found = failures(recent)
-        if found.times and not found.error:
-            newest = self.run(next(run.id for run in recent if run.state in BAD_STATES))
-            return found if newest is None else found._replace(error=error_of(newest))
-        return found
+        newest = next((run for run in recent if run.state in BAD_STATES), None)
+        if not found.times or newest is None or newest.error:
+            return found
+        whole = self.run(newest.id)
+        return found if whole is None else found._replace(error=error_of(whole))
 
     def runs(
         self,

@@ -12,7 +12,7 @@ from tgscheduler.console.polling import polled
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.errors import StoreError
-from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary
+from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary, failures
 
 #: Number of tasks on a page.
 PAGE = 50
@@ -73,7 +73,7 @@ def schedule(console: Console, request: Request) -> Response:
         today=_today(console, request),
         upcoming=_upcoming(tasks),
         troubles=[Trouble(name, reader.failures(recent[name])) for name in failing],
-        rows=[Row(task, recent[task.name], reader.failures(recent[task.name])) for task in shown],
+        rows=[Row(task, recent[task.name], failures(recent[task.name])) for task in shown],
         matching=len(found),
         first=(page - 1) * PAGE + 1,
         page=page,
