@@ -307,7 +307,7 @@
     const axis = { stroke: faint, font: "11px system-ui, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
     const dots = (stroke, label) => ({ label, stroke, fill: stroke, paths: () => null, points: { show: true, size: many > 200 ? 4 : 6, fill: stroke, width: 0 }, value: (_, value) => took(value) || "–" });
     return {
-      width: place.clientWidth, height: 190, tzDate: zoned, padding: [10, 8, 0, 0],
+      width: place.clientWidth, height: 190, tzDate: zoned, padding: [10, 18, 0, 0],
       scales: { y: { range: (_, low, high) => [0, Math.max(high, ...figures.map((each) => each[1])) * 1.12 || 1] } },
       axes: [{ ...axis, size: 26, space: 80, values: when }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick ? took(tick) : "0") }],
       series: [{ label: "due", value: (_, moment) => moment == null ? "–" : whole(moment) }, dots(accent, "ok"), dots(bad, "failed")],
