@@ -47,7 +47,8 @@ class Site:
 
     def up(self):
         """Start it, and wait until it answers."""
-        self.server = Server(*self.arguments, cwd=self.folder, port=self.port).up()
+        self.server = Server(*self.arguments, cwd=self.folder, port=self.port)
+        self.server.up()
         return self
 
     def down(self):

@@ -43,9 +43,9 @@ def test_every_link_leads_to_a_page(where, browse, shop, office):
     site = {"shop": shop, "office": office}[where]
     page = browse(site, javascript=False, expected="400")
     found = set()
-    for name in PAGES:
+    for name in PAGES.keys() - {"runs-without-match"}:  # it names the task that there is not
         page.goto(site.url + path_of(name, site))
-        found.update(each.evaluate("each => each.href") for each in page.locator("a[href]").all())
+        found.update(each.evaluate("each => each.href") for each in page.locator("a[href]:not([href^='#'])").all())
     found = {each.partition("#")[0] for each in found}
     assert len(found) > 40
     host = urlsplit(site.url).netloc
@@ -77,7 +77,8 @@ def test_the_browsers_own_zone_can_be_chosen(shop, browse):
 def choose(page, zone, javascript):
     """Choose a zone in the menu."""
     page.locator("#display summary").click()
-    page.locator("#display").get_by_label(zone).check()
-    if not javascript:
-        page.locator("#display").get_by_role("button", name="Apply").first.click()
-    page.wait_for_load_state()
+    choice = page.locator("#display").get_by_label(zone)
+    with page.expect_navigation():
+        choice.check(no_wait_after=True)
+        if not javascript:
+            page.locator("#display").get_by_role("button", name="Apply").first.click()
