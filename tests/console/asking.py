@@ -13,6 +13,8 @@ class Answer(NamedTuple):
     status: int
     headers: dict
     body: bytes
+    #: Whether the connection ends after it.
+    closes: bool = False
 
     @property
     def text(self):
@@ -61,6 +63,10 @@ class Client:
             sent[key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"] = value
         sent.update(environ)
         begun = []
-        body = b"".join(self.app(sent, lambda status, headers: begun.append((status, headers))))
+        parts, closes = [], False
+        try:
+            parts.extend(self.app(sent, lambda status, headers: begun.append((status, headers))))
+        except ConnectionResetError:
+            closes = True
         status, pairs = begun[0]
-        return Answer(int(status.split()[0]), {name.lower(): value for name, value in pairs}, body)
+        return Answer(int(status.split()[0]), {name.lower(): value for name, value in pairs}, b"".join(parts), closes)

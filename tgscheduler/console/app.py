@@ -56,7 +56,7 @@ class App:
         )
         sent = [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
         _log_access(environ, response.status, len(content))
-        return _closing(sent) if response.status == 400 and not wire.has_known_end(environ) else sent
+        return sent if wire.has_known_end(environ) else _closing(sent)
 
 
 def _packed(environ: dict[str, Any], response: Response) -> bytes:
@@ -92,12 +92,12 @@ def _log_access(environ: dict[str, Any], status: int, size: int) -> None:
 
 
 def _closing(parts: list[bytes]) -> Iterator[bytes]:
-    """Yield the parts, then end the connection: its next bytes are the rest of a body, and must not be a request.
+    """Yield the parts, then end the connection: its next bytes may be a body's, and must not be taken for a request.
 
     cheroot closes without a word for this error (cheroot/server.py: ``HTTPConnection.communicate``).
     """
     yield from parts
-    raise ConnectionAbortedError(errno.ECONNABORTED, "the end of the request is not known")
+    raise ConnectionResetError(errno.ECONNRESET, "the end of the request is not known")
 
 
 class _Server:

@@ -43,15 +43,13 @@ class Service:
         )
         try:
             length = wire.length_of(environ)
-            body = wire.body_of(environ, None) if length is None else b""  # else its rest would be the next request
             path = wire.segments_of(environ)
             if not path and request.method in ("GET", "HEAD"):
                 raise _to_slash(environ)
             request = replace(request, path=path, root="../" * (len(path) - 1) or "./")
             route, found = self._table.find(request.method, request.path)
             request = self._admitted(request, route)
-            if length and route.is_unsafe:
-                body = wire.body_of(environ, length)
+            body = wire.body_of(environ, length) if route.is_unsafe else b""
             request = self._read(request, route, found, environ.get("QUERY_STRING", ""), body)
             response = route.handler(self.console, request)
         except Problem as problem:
@@ -88,7 +86,7 @@ class Service:
         if not wire.accepts(request.headers, route.media_types):
             raise Problem(406, detail=f"This is made as {' or '.join(route.media_types)} only.")
         request = replace(request, query=wire.pairs(query, "query"))
-        if body and route.is_unsafe:
+        if body:
             wire.check_type(request.headers, wire.JSON if route.is_api else wire.FORM)
             parsed = {"json": wire.json_of(body)} if route.is_api else {"form": wire.form_of(body)}
             request = replace(request, **parsed)

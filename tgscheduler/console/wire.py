@@ -109,7 +109,7 @@ def is_chunked(environ: Environ) -> bool:
 
 
 def has_known_end(environ: Environ) -> bool:
-    """Return whether the server knows where the body ends; else it would take the rest for the next request."""
+    """Return whether the server knows where the body ends, whatever is read of it."""
     return not is_chunked(environ) and _LENGTH.fullmatch(environ.get("CONTENT_LENGTH") or "") is not None
 
 
