@@ -83,3 +83,23 @@ def test_a_task_that_was_cancelled_while_its_new_trigger_was_asked_stays_so(tick
         ticked.reschedule_task(task, CustomTrigger(answer))
     ticked.tick(20)
     assert (total(ticked.counts()), task.next_due) == (0, None)
+
+
+def test_the_last_run_may_reschedule_its_task_unless_it_has_had_all_its_runs(ticked):
+    found = []
+
+    def again():
+        try:
+            found.append(ticked.reschedule_task("it", Interval(5, NOON)) - NOON)
+        except InvalidValue as error:
+            found.append(str(error))
+
+    ticked.add_single_task(again, taskname="it")
+    ticked.tick(11)
+    assert found == [5, 10, 15]
+    assert states(ticked) == [(0, 1, "ok"), (5, 1, "ok"), (10, 1, "ok")]
+    ticked.cancel("it")
+    ticked.add_interval_task(again, 60, taskname="it", max_runs=1)
+    ticked.tick(60)
+    assert found[3:] == ["reschedule_task: <ThreadedIntervalTask 'it'> would never fire again: max_runs is 1"]
+    assert ticked.get_task("it") is None

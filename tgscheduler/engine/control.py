@@ -19,7 +19,7 @@ from tgscheduler.events import Events
 from tgscheduler.logs import brief
 from tgscheduler.timetable import zones
 from tgscheduler.timetable.compose import none_until
-from tgscheduler.timetable.entry import CANCELLED, SCHEDULED, Entry
+from tgscheduler.timetable.entry import CANCELLED, EXHAUSTED, PENDING, SCHEDULED, Entry
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.tasks import Task, check_name, check_trigger
 from tgscheduler.timetable.trigger_phrases import none_until_in_words
@@ -193,6 +193,11 @@ class Control:
         with registry.lock:
             if entry not in registry:
                 raise InvalidValue(f"reschedule_task: {entry.task!r} has been cancelled, or has ended")
+            if entry.limited().runs_left == 0:
+                many = entry.policy.max_runs
+                raise InvalidValue(f"reschedule_task: {entry.task!r} would never fire again: max_runs is {many}")
+            if entry.state is EXHAUSTED:  # its last run has not ended
+                entry.state = PENDING
             entry.limited().give_trigger(trigger)
             entry.trigger, entry.manual_due = trigger, False
             registry.version += 1
