@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from html import unescape
 
 import pytest
-from helpers import HOUR, noop
+from asking import Client
+from helpers import HOUR, NOON, noop
 from reading import link, links, text_of
 
+from tgscheduler import stores
 from tgscheduler.console.console import Console
 from tgscheduler.console.pages.task import CHARTED, FIRES, RUNS
 from tgscheduler.stores.audit import AuditRecord
@@ -75,8 +77,6 @@ def test_the_next_ten_fires_are_listed(client, world):
 def test_a_fire_that_a_clock_change_moves_has_a_note(console):
     berlin = TickedScheduler(start=datetime(2025, 3, 29, tzinfo=UTC), timezone="Europe/Berlin")
     berlin.add_weekday_task(noop, range(1, 8), (2, 30), taskname="night")
-    from asking import Client
-
     text = text_of(Client(Console(berlin)).get("tasks/night"))
     assert "Sun 30 Mar 03:00:00 CEST" in text
     assert "02:30 does not exist" in text
@@ -183,3 +183,13 @@ def test_a_name_may_hold_any_printable_character(client, ticked, name):
     page = client.get(address)
     assert page.status == 200
     assert f"Schedule {name} ok" in text_of(page)
+
+
+def test_what_went_wrong_is_read_from_a_database_too(tmp_path):
+    ticked = TickedScheduler(start=NOON, store=stores.open(f"sqlite:///{tmp_path}/runs.db"))
+    ticked.add_interval_task(rank, interval=HOUR, taskname="rank", kw={"limit": 1, "token": ""})
+    ticked.tick(2 * HOUR)
+    client = Client(Console(ticked))
+    assert text_of(client.get("tasks/rank")).count("ValueError: no such table rank") == 4  # at the top, three runs
+    assert "rank has failed 3 times since 12:00:00 UTC : ValueError: no such table rank" in text_of(client.get(""))
+    ticked.stop()

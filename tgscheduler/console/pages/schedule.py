@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from tgscheduler.console import svg
 from tgscheduler.console.console import Console
-from tgscheduler.console.http import Problem, Request, Response
+from tgscheduler.console.http import Request, Response
 from tgscheduler.console.polling import polled
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
@@ -52,9 +52,6 @@ class Trouble(NamedTuple):
 def schedule(console: Console, request: Request) -> Response:
     """Show the page."""
     reader, choice = console.reader, request.arguments
-    for name, known in (("state", STATUSES), ("sort", SORTS), ("span", tuple(SPANS))):
-        if choice[name] not in (None, *known):
-            raise Problem(400, detail=f"{name}: expected one of {', '.join(known)}, got {choice[name][:100]!r}.")
     tasks = reader.tasks()
     counts = Counter(task.status for task in tasks)
     found = _sorted(_filtered(tasks, choice["q"], choice["state"]), choice["sort"])
@@ -185,10 +182,10 @@ ROUTES = (
         "The schedule.",
         parameters=(
             Parameter("q", doc="part of a task's name"),
-            Parameter("state", doc="one of the statuses of a task"),
-            Parameter("sort", doc="next, name, state or last", default="next"),
+            Parameter("state", doc="only tasks of this status", choices=STATUSES),
+            Parameter("sort", doc="the column to sort by", default="next", choices=SORTS),
             Parameter("page", kind="integer", doc="pages of 50 tasks", default=1, least=1, most=1_000_000),
-            Parameter("span", doc="hour, day or week", default="hour"),
+            Parameter("span", doc="what the timeline shows", default="hour", choices=tuple(SPANS)),
         ),
     ),
 )

@@ -1,6 +1,7 @@
 """A task: what it is, when it fires next, how its runs went, and what was done to it."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tgscheduler.console import svg
 from tgscheduler.console.console import Console
@@ -11,7 +12,7 @@ from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.errors import StoreError
 from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable.durations import Durations
-from tgscheduler.views import BAD_STATES, RunView, TaskSummary, failures
+from tgscheduler.views import BAD_STATES, Failures, RunView, TaskSummary
 
 #: Number of fires, of runs in the table, of runs in the chart, and of changes.
 FIRES, RUNS, CHARTED, CHANGES = 10, 20, 50, 10
@@ -32,8 +33,8 @@ def show(console: Console, request: Request) -> Response:
     """Show the page, also for a task that is gone and has a history."""
     reader, name = console.reader, request.arguments["name"]
     task = reader.task(name)
-    recent, figures, changes = _history(console, name, task)
-    if task is None and not recent:
+    history = _history(console, name, task)
+    if task is None and not history.recent:
         raise Problem(404, "No such task", f"There is no task {name!r} here, and no run of one on record.")
     return console.render(
         request,
@@ -42,38 +43,50 @@ def show(console: Console, request: Request) -> Response:
         task=task,
         definition=None if task is None else reader.definition(task),
         fires=[] if task is None else reader.next_fires(name, FIRES),
-        recent=recent[:RUNS],
-        failures=failures(recent),
-        figures=figures,
-        chart=_chart(console, request, recent, figures),
+        history=history,
+        chart=_chart(console, request, history),
         did=DID,
-        changes=changes,
     )
 
 
-def _history(
-    console: Console, name: str, task: TaskSummary | None
-) -> tuple[list[RunView], Durations, list[AuditRecord]]:
-    """Return the last runs of a task, its figures, and what was done to it; nothing while the store does not answer."""
+class History(NamedTuple):
+    """What is on record of a task: its last runs, those of the table with their errors, figures, changes."""
+
+    recent: Sequence[RunView] = ()
+    runs: Sequence[RunView] = ()
+    failures: Failures = Failures(0, None, "")
+    figures: Durations = Durations({})
+    changes: Sequence[AuditRecord] = ()
+
+
+def _history(console: Console, name: str, task: TaskSummary | None) -> History:
+    """Return the history of a task; an empty one while the store does not answer."""
     reader = console.reader
     try:
-        return reader.recent([name], CHARTED)[name], reader.figures([name])[name], reader.audits(name, limit=CHANGES)
+        recent = reader.recent([name], CHARTED)[name]
+        return History(
+            recent,
+            reader.runs(name, limit=RUNS).items,
+            reader.failures(recent),
+            reader.figures([name])[name],
+            reader.audits(name, limit=CHANGES),
+        )
     except StoreError:
         if task is None:
             raise
-        return [], Durations({}), []
+        return History()
 
 
-def _chart(console: Console, request: Request, recent: Sequence[RunView], figures: Durations) -> svg.Chart | None:
+def _chart(console: Console, request: Request, history: History) -> svg.Chart | None:
     """Return the durations of the last runs, None if none has ended."""
     points = [
         svg.Point(run.due, run.ended - run.started, run.state in BAD_STATES)
-        for run in reversed(recent)
+        for run in reversed(history.recent)
         if run.started is not None and run.ended is not None
     ]
     if not points:
         return None
-    found = (("median", figures.quantile(0.5)), ("p95", figures.quantile(0.95)))
+    found = (("median", history.figures.quantile(0.5)), ("p95", history.figures.quantile(0.95)))
     lines = [(words, seconds) for words, seconds in found if seconds is not None]
     return svg.chart(points, lines, times_of(console, request))
 
