@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import cherrypy
@@ -308,6 +309,20 @@ def test_many_tabs_that_come_at_once_cost_one_check(counted):
     with ThreadPoolExecutor(20) as pool:
         assert set(pool.map(lambda number: counted.find(), range(60))) == {"ops"}
     assert counted.checks == 1
+
+
+def test_a_flood_of_checks_does_not_hold_every_thread(counted, monkeypatch):
+    monkeypatch.setattr(logins, "PATIENCE", 0.01)
+    begun, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(passwords, "verify", lambda *given: begun.set() or may_end.wait(10))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(counted.find)
+        assert begun.wait(10)
+        with pytest.raises(logins.Slowed):
+            counted.find("another", peer="203.0.113.10")
+        may_end.set()
+        assert first.result() == "ops"
+    assert counted.find() == "ops"
 
 
 def test_a_changed_password_is_checked_again(counted):

@@ -85,7 +85,7 @@ class Access:
         except Slowed as slowed:
             raise Problem(
                 429,
-                "Too many failed logins",
+                "Too many logins",
                 f"Wait for {slowed.seconds} s before the next try.",
                 {"Retry-After": str(slowed.seconds)},
             ) from None

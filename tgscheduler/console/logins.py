@@ -17,6 +17,9 @@ REMEMBERED, FAILING = 300.0, 900.0
 #: Failures of a peer that cost no wait; after each further one it is twice as long, up to the longest (seconds).
 FREE, LONGEST = 5, 60.0
 
+#: Seconds for which a request waits for the checks of others, so that a flood of them does not hold every thread.
+PATIENCE = 2.0
+
 #: Maximum number of successes, and of peers with failures.
 MOST = 1000
 
@@ -25,7 +28,7 @@ V = TypeVar("V")
 
 
 class Slowed(Exception):
-    """A peer has failed too often, and must wait for some seconds."""
+    """A peer has failed too often, or too many peers ask at once: it must wait for some seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"{seconds:.0f} s")
@@ -51,17 +54,21 @@ class Logins:
         found = self._remembered(given, kept)
         if found is not None:
             return found
-        with self._checking:
-            found = self._remembered(given, kept)
-            if found is not None:
-                return found
-            self._check_pace(peer)
-            matches = [name for name, text in kept.items() if passwords.verify(given, text)]
-            if not matches:
-                self._note_failure(peer)
-                return None
-            _keep(self._good, self._digest(matches[0], given, kept[matches[0]]), self._now() + REMEMBERED)
-            return matches[0]
+        if not self._checking.acquire(timeout=PATIENCE):
+            raise Slowed(1.0)
+        try:
+            return self._remembered(given, kept) or self._verified(peer, given, kept)
+        finally:
+            self._checking.release()
+
+    def _verified(self, peer: str, given: str, kept: Mapping[str, str]) -> str | None:
+        self._check_pace(peer)
+        matches = [name for name, text in kept.items() if passwords.verify(given, text)]
+        if not matches:
+            self._note_failure(peer)
+            return None
+        _keep(self._good, self._digest(matches[0], given, kept[matches[0]]), self._now() + REMEMBERED)
+        return matches[0]
 
     def _remembered(self, given: str, kept: Mapping[str, str]) -> str | None:
         now = self._now()
