@@ -65,7 +65,8 @@
     const late = setTimeout(() => stop.abort("late"), 15000);
     if (address !== location.href) [tag, address] = ["", location.href];
     try {
-      const response = await fetch(fragment(address, "live"), { headers: tag ? { "If-None-Match": tag } : {}, signal: stop.signal, cache: "no-store" });
+      const headers = tag ? { "If-None-Match": tag } : {};
+      const response = await fetch(fragment(address, "live"), { headers, signal: stop.signal, cache: "no-store" });
       const text = response.ok ? await response.text() : "";
       if (stop !== asking) return;
       if (!response.ok && response.status !== 304) return lost(`The server answers ${response.status}.`);
@@ -74,8 +75,10 @@
       if (response.ok) {
         tag = response.headers.get("ETag") || "";
         await htmx.swap({ text, target: live, swap: "innerMorph", sourceElement: live });
-        for (const each of $$("form[data-filter] select")) each.value = ($("option[selected]", each) || each.options[0]).value;
-        draw();
+        for (const each of $$("form[data-filter] select")) { // a choice of the reader is not undone by an attribute
+          each.value = ($("option[selected]", each) || each.options[0]).value;
+        }
+        document.dispatchEvent(new Event("updated"));
       }
       count();
       wait = response.ok ? FASTEST : Math.min(SLOWEST, wait * 1.4);
@@ -267,93 +270,4 @@
   });
   document.addEventListener("click", (event) => { if (event.target.closest("[data-help]")) $("#keys").showModal(); });
   if (location.hash === "#search") $("[data-search]")?.focus();
-
-  // -- the chart ------------------------------------------------------------------------------------------------------
-
-  const charts = new WeakMap();
-
-  function draw() {
-    if (typeof uPlot === "undefined") return;
-    for (const figure of $$("[data-chart]")) {
-      const place = $("[data-plot]", figure), before = charts.get(place);
-      if (before?.source === figure.dataset.chart && before.colours === colours()) continue;
-      before?.plot.destroy();
-      const { at, ok, failed, figures } = JSON.parse(figure.dataset.chart);
-      const plot = new uPlot(chartOptions(place, figures, at.length), [at, ok, failed], place);
-      charts.set(place, { plot, source: figure.dataset.chart, colours: colours() });
-      new ResizeObserver(() => plot.setSize({ width: place.clientWidth, height: 190 })).observe(place);
-    }
-  }
-
-  const colours = () => getComputedStyle(html).getPropertyValue("color-scheme") + matchMedia("(prefers-color-scheme: dark)").matches;
-
-  // The tokens are light-dark(): a canvas needs what they come to.
-  function ink(token) {
-    const probe = document.createElement("i");
-    probe.className = `ink-${token}`;
-    document.body.append(probe);
-    const { color } = getComputedStyle(probe);
-    probe.remove();
-    return color;
-  }
-
-  function chartOptions(place, figures, many) {
-    const [accent, bad, line, faint] = ["accent", "bad", "line", "faint"].map(ink);
-    const took = (seconds) => seconds == null ? "" : seconds < 0.0995 ? `${+(seconds * 1000).toPrecision(2)} ms` : seconds < 100 ? `${+seconds.toPrecision(2)} s` : seconds < 6000 ? `${Math.round(seconds / 60)} min` : `${+(seconds / 3600).toPrecision(2)} h`;
-    const day = timed({ day: "numeric", month: "short" }), time = timed({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-    const whole = timed({ weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-    const exact = timed({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-    const when = (_, ticks, __, ___, step) => ticks.map((tick) => step < 60 ? exact(tick) : time(tick) === "00:00" ? day(tick) : time(tick));
-    const axis = { stroke: faint, font: "11px system-ui, sans-serif", grid: { stroke: line, width: 1 }, ticks: { show: false } };
-    const dots = (stroke, label) => ({ label, stroke, fill: stroke, paths: () => null, points: { show: true, size: many > 200 ? 4 : 6, fill: stroke, width: 0 }, value: (_, value) => took(value) || "–" });
-    return {
-      width: place.clientWidth, height: 190, tzDate: zoned, padding: [10, 18, 0, 0],
-      scales: { y: { range: (_, low, high) => [0, Math.max(high, ...figures.map((each) => each[1])) * 1.12 || 1] } },
-      axes: [{ ...axis, size: 26, space: 80, values: when }, { ...axis, size: 56, values: (_, ticks) => ticks.map((tick) => tick ? took(tick) : "0") }],
-      series: [{ label: "due", value: (_, moment) => moment == null ? "–" : whole(moment) }, dots(accent, "ok"), dots(bad, "failed")],
-      cursor: { y: false, drag: { x: true, y: false } },
-      hooks: { draw: [(plot) => mark(plot, figures, accent, faint)] },
-    };
-  }
-
-  function timed(options) {
-    let format;
-    try {
-      format = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: html.dataset.zone });
-    } catch {
-      format = new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" });
-    }
-    return (moment) => format.format(new Date(moment * 1000));
-  }
-
-  // uPlot reads a date's local fields: these are the fields of the reader's zone.
-  function zoned(moment) {
-    try {
-      return uPlot.tzDate(new Date(moment * 1000), html.dataset.zone);
-    } catch {
-      return new Date(moment * 1000);
-    }
-  }
-
-  function mark(plot, figures, stroke, ink) {
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.strokeStyle = stroke;
-    ctx.fillStyle = ink;
-    ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
-    ctx.textAlign = "right";
-    ctx.setLineDash([3 * devicePixelRatio, 4 * devicePixelRatio]);
-    for (const [name, seconds] of figures) {
-      const y = Math.round(plot.valToPos(seconds, "y", true)) + 0.5;
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y);
-      ctx.lineTo(bbox.left + bbox.width, y);
-      ctx.stroke();
-      ctx.fillText(name, bbox.left + bbox.width, y - 4 * devicePixelRatio);
-    }
-    ctx.restore();
-  }
-
-  draw();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();
