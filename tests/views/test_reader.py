@@ -279,3 +279,21 @@ def test_who_changed_what_is_read_by_task(scheduler, reader):
         scheduler.audit(AuditRecord(scheduler.clock.now(), "ops", "operator", "pause", task, "until 09:00", "::1"))
     assert [record.task for record in reader.audits()] == ["a", "b", "a"]
     assert len(reader.audits("a")) == 2
+
+
+class Slow:
+    asked = 0
+
+    def __repr__(self):
+        Slow.asked += 1
+        return "Slow()"
+
+
+def test_an_argument_is_asked_for_its_text_once(scheduler, reader):
+    scheduler.add_interval_task(noop, 60, args=[Slow()], taskname="it")
+    for _ in range(3):
+        assert reader.definition(reader.task("it")).arguments == (("1", "Slow()"),)
+    assert Slow.asked == 1
+    scheduler.cancel("it")
+    scheduler.add_interval_task(noop, 60, args=[Slow(), 2], taskname="it")
+    assert len(reader.definition(reader.task("it")).arguments) == 2

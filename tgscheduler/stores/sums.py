@@ -57,11 +57,8 @@ def read_sums(query: SumsQuery, database: Database, connection: Any, node: int, 
     ``writes``: those that were in the write buffer before; ``node``: the process whose buffer it is.
     """
     names = None if query.tasks is None else {clean(task, database.encoding) for task in query.tasks}
-    ids = None
-    if names is not None and len(names) <= MAX_LISTED:
-        ids = [number for _, number in database.select(connection, sql.IDS, [(name,) for name in names])]
     found, written = RunCounts(), 0
-    for task, state, bucket, count, *times in database.rows(connection, *_statement(query, node, ids)):
+    for task, state, bucket, count, *times in _rows(query, names, database, connection, node):
         if task is None:
             written = int(count)
         elif names is None or task in names:
@@ -74,6 +71,17 @@ def read_sums(query: SumsQuery, database: Database, connection: Any, node: int, 
             if begin >= query.begin and (names is None or name in names):
                 add_sums(sums, (name, 0, group), *values)
     return found
+
+
+def _rows(query: SumsQuery, names: Collection[str] | None, database: Database, connection: Any, node: int) -> list[Any]:
+    """Return the rows of a query; a task that is new meanwhile is in all of it or in nothing."""
+    if names is None or len(names) > MAX_LISTED:
+        return database.rows(connection, *_statement(query, node, None))
+    while True:
+        ids = database.select(connection, sql.IDS, [(name,) for name in names])
+        rows = database.rows(connection, *_statement(query, node, [number for _, number in ids]))
+        if len(ids) == len(names) or len(database.select(connection, sql.IDS, [(name,) for name in names])) == len(ids):
+            return rows
 
 
 def read_hours(

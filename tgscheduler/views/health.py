@@ -80,7 +80,8 @@ def _settings(redactor: Redactor) -> list[SettingView]:
         value = config.get(key)
         text = shown(value)
         if value != setting.default:
-            text = _names(value) if isinstance(value, dict) else redactor.value(key.rpartition(".")[2], text)
+            text = HIDDEN if redactor.is_secret(key) else redactor.text(text)
+            text = _names(value) if isinstance(value, dict) else text
         found.append(SettingView(key, text, repr(setting.default), config.origin(key), setting.doc))
     return found
 

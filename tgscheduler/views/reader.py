@@ -1,12 +1,13 @@
 """Reader: the one read model of all surfaces, over the public reads of a scheduler."""
 
 import bisect
+import operator
 import threading
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tgscheduler import clock as clocks
 from tgscheduler.engine.scheduler import Scheduler
@@ -53,6 +54,10 @@ def _last(runs: Iterable[RunView]) -> RunView | None:
     return next((run for run in runs if run.state not in UNRUN_STATES), None)
 
 
+#: Maximum number of tasks whose definition is kept.
+_MOST_DEFINITIONS = 1000
+
+
 class RunPage(NamedTuple):
     """A page of runs, newest due time first, and the cursor of the next one; None: there is none."""
 
@@ -83,6 +88,7 @@ class Reader:
         self._lock = threading.Lock()
         self._listed: tuple[int, float, list[TaskSummary]] | None = None
         self._before: dict[str, RunView] | None = None
+        self._definitions: dict[str, tuple[tuple[Any, ...], Definition]] = {}
 
     @property
     def version(self) -> int:
@@ -141,8 +147,16 @@ class Reader:
         return summarize(view, before, self._redactor)
 
     def definition(self, task: TaskSummary) -> Definition:
-        """Return what a task calls, and with what."""
-        return definition(task.view, self._redactor)
+        """Return what a task calls, and with what: ``repr`` of each argument is asked for once."""
+        view = task.view
+        given, kept = (view.action, view.args, view.kw), self._definitions.get(task.name)
+        if kept is not None and all(map(operator.is_, kept[0], given)):
+            return kept[1]
+        if len(self._definitions) >= _MOST_DEFINITIONS:
+            self._definitions.clear()
+        found = definition(view, self._redactor)
+        self._definitions[task.name] = given, found
+        return found
 
     def past_tasks(self) -> list[str]:
         """Return the names that have a history and that no task has."""

@@ -146,7 +146,7 @@ def definition(view: TaskView, redactor: Redactor) -> Definition:
         args, kw, action = (*action.args, *args), {**action.keywords, **kw}, action.func
     file, line = _source(action)
     named = [(name, value) for name, value in zip(_parameters(action, len(args)), args, strict=True)]
-    shown = [(name, redactor.value(name, _repr(value))) for name, value in (*named, *kw.items())]
+    shown = [(name, redactor.value(name, value)) for name, value in (*named, *kw.items())]
     doc = inspect.getdoc(action) if inspect.isroutine(action) else None
     return Definition(name_of(action), file, line, tuple(shown), redactor.text(doc or ""))
 
@@ -182,10 +182,3 @@ def _parameters(action: Any, count: int) -> list[str]:
     except (TypeError, ValueError):  # a builtin
         pass
     return [names[place] if place < len(names) else str(place + 1) for place in range(count)]
-
-
-def _repr(value: Any) -> str:
-    try:
-        return printable(repr(value), _LONGEST)
-    except Exception:
-        return f"<{type(value).__name__}>"
