@@ -255,4 +255,4 @@ def test_of_many_tasks_the_first_are_drawn_and_the_others_counted(client, ticked
 
 def test_a_time_without_a_fire_says_so(client, ticked):
     ticked.add_interval_task(noop, interval=2 * DAY, taskname="rare", initialdelay=DAY)
-    assert "Nothing fires in this time." in text_of(client.get(""))
+    assert "None of the tasks below fires in this time." in text_of(client.get(""))
