@@ -1,5 +1,7 @@
 """The JSON API: what it answers, and what it refuses."""
 
+import gzip
+import json
 import threading
 from datetime import UTC, datetime
 
@@ -9,7 +11,7 @@ from helpers import DAY, HOUR, NOON, noop
 
 from tgscheduler import passwords
 from tgscheduler.console.console import Console
-from tgscheduler.console.http import segment
+from tgscheduler.console.http import Response, segment
 from tgscheduler.console.settings import ConsoleSettings
 from tgscheduler.console.table import TABLE
 from tgscheduler.errors import WrongProcess
@@ -264,6 +266,18 @@ def test_a_key_starts_a_run_once(ticked, post):
     assert post("tasks/report/run", headers={"Idempotency-Key": "k2"}).json["run"]["id"] != first.json["run"]["id"]
 
 
+def test_an_answer_is_given_again_as_each_client_takes_it(post, ticked):
+    name = "☃" * 150  # an answer that is worth packing
+    ticked.add_interval_task(fail, 1000, taskname=name)
+    answers = {}
+    for packing in ("gzip", "identity", "gzip"):
+        sent = {"Idempotency-Key": "k", "Accept-Encoding": packing}
+        answers[packing] = post(f"tasks/{segment(name)}/run", headers=sent)
+    assert answers["gzip"].headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in answers["identity"].headers
+    assert json.loads(gzip.decompress(answers["gzip"].body)) == answers["identity"].json
+
+
 def test_of_two_requests_at_once_with_one_key_one_starts_a_run(ticked, post):
     answers = []
     threads = [
@@ -286,7 +300,7 @@ def test_a_refused_request_frees_its_key(ticked, post):
 
 def test_keys_are_bounded_and_each_callers_own(ticked, console, post):
     for number in range(1100):
-        console.replays.answer(("anna", number), "run", lambda: None)
+        console.replays.answer(("anna", number), "run", Response)
     assert len(console.replays._kept) == 1000
 
 
@@ -333,7 +347,7 @@ BAD_GETS = {
     400: [
         *("tasks?unknown=1", "tasks?limit=0", "tasks?limit=501", "tasks?limit=x", "tasks?limit=1&limit=2"),
         *("tasks?state=great", "tasks?q=%FF", "runs?state=ok,failed", "why?task=feed", "why?at=now", "simulate"),
-        *("tasks/report/next?n=0", "tasks/report/next?n=1001", "tasks/report/next?n=1.5"),
+        *("tasks/report/next?n=0", "tasks/report/next?n=1001", "tasks/report/next?n=1.5", "simulate?line=@daily&n=101"),
         *("tasks/report?x=1", "health?x=", "tasks?q=a%00b", "runs/%00", "tasks?q=%zz", f"tasks?q={'x' * 5000}"),
     ],
     404: ["", "tasks/nothing", "tasks/nothing/next", "runs/nothing", "runs/1e9", "runs/x/log", "why?task=no&at=now"],
@@ -341,6 +355,7 @@ BAD_GETS = {
     422: [
         *("runs?since=yesterday", "runs?since=25:00", "why?task=feed&at=x", "simulate?line=61+*+*+*+*"),
         *("simulate?line=os.system", "simulate?line=@daily&timezone=Mars/Base", "simulate?line=@daily&from=x"),
+        *("simulate?line=@daily&timezone=", "simulate?line=@daily&timezone=Factory"),
         *("simulate?line=", "runs?before=x", "runs?since=2025-06-01T00:00:00 02:00"),
     ],
 }  # fmt: skip
@@ -364,6 +379,9 @@ def test_a_bad_question_gets_a_problem(api, status, path):
         (422, "tasks/report/pause", {"until": True}),
         (422, "tasks/report/pause", {"untli": "12:00"}),
         (422, "tasks/report/pause", {"until": "15:00", "timezone": "Berlin"}),
+        (422, "tasks/report/pause", {"until": "15:00", "timezone": ""}),
+        (422, "tasks/report/pause", {"until": "15:00", "timezone": "Factory"}),
+        (422, "tasks/report/reschedule", {"timetable": "@daily", "timezone": ""}),
         (422, "tasks/report/pause", {"until": ""}),
         (422, "tasks/report/pause", ["15:00"]),
         (422, "tasks/report/pause", "15:00"),

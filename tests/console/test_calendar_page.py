@@ -124,10 +124,10 @@ def test_a_clock_change_is_noted_on_its_day():
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("month=june", "expected one from 1970-01 to 9000-12"),
+        ("month=june", "expected one from 1970-01 to 2200-12"),
         ("month=2025-13", "such as 2026-11, got '2025-13'"),
         ("month=1969-12", "1970-01"),
-        ("month=9999-01", "9000-12"),
+        ("month=2201-01&day=2201-01-01", "2200-12"),
         ("day=2025-13-01", "day: expected one of the month"),
         ("month=2025-06&day=2025-08-01", "day: expected one of the month"),
         ("month=2025-06&month=2025-07", "Expected month once"),
@@ -139,10 +139,10 @@ def test_a_bad_month_or_day_is_a_problem_that_says_what_was_expected(client, jun
     assert expected in text_of(answer)
 
 
-@pytest.mark.parametrize("month", ["1970-01", "2024-02", "9000-12"])
+@pytest.mark.parametrize("month", ["1970-01", "2024-02", "2200-12"])
 def test_every_month_has_all_its_days(client, june, month):
     page = client.get(f"calendar?month={month}")
-    assert list(cells(page)) == list(range(1, {"1970-01": 32, "2024-02": 30, "9000-12": 32}[month]))
+    assert list(cells(page)) == list(range(1, {"1970-01": 32, "2024-02": 30, "2200-12": 32}[month]))
 
 
 def test_a_trigger_that_raises_is_told_on_the_day(client, ticked):

@@ -204,7 +204,7 @@ def test_what_changes_nothing_and_what_is_refused_for_the_state_is_on_record(tic
     do(console, "reschedule", task="report", timetable="every 5 min")
     resumed, cancelled, *others = records(ticked)
     assert resumed == ("resume", "feed", "", "nothing to do")
-    assert cancelled[:3] == ("cancel", "report", "")
+    assert cancelled[:3] == ("cancel", "report", run.id)
     assert cancelled[3].startswith("This run of report cannot be cancelled: it has ended (ok)")
     assert others == [
         ("pause_all", None, "until all are resumed", "ok"),

@@ -112,8 +112,15 @@ def test_the_live_fragment_is_what_a_page_has_between_the_bar_and_the_dialogs(cl
     assert fragment.strip() in whole
 
 
-def test_a_fragment_that_there_is_not_is_not_found(client, world):
-    assert client.get("?fragment=nothing").status == 404
+@pytest.mark.parametrize("path", [*PAGES[:-1], "tasks/a%2Fb/run", "tasks/a%2Fb/reschedule", "pause-all"])
+def test_only_a_fragment_that_stands_alone_is_found(client, world, path):
+    templates = [render.environment().get_template(name) for name in render.environment().list_templates()]
+    names = {name for template in templates for name in template.blocks} | {"nothing", ""}
+    statuses = {name: client.get(f"{path}?fragment={name}").status for name in {*names, "live"}}
+    is_form = path.rpartition("/")[2] in ("pause", "resume", "run", "reschedule", "pause-all", "resume-all")
+    found = {"live", "confirm"} if is_form else {"live"}
+    assert {name for name, status in statuses.items() if status == 200} == found
+    assert {status for name, status in statuses.items() if name not in found} == {404}
 
 
 # -- the reader's choices ----------------------------------------------------------------------------------------------

@@ -116,7 +116,8 @@ def perform(console: Console, caller: Caller | None, peer: str, verb: str, **arg
     except Problem as problem:
         if problem.status == 409:
             run = console.scheduler.run(arguments["run"]) if "run" in arguments else None
-            _record(console, who, peer, verb, arguments.get("task") if run is None else run.task, "", problem.detail)
+            name, id = (arguments.get("task"), "") if run is None else (run.task, run.id)
+            _record(console, who, peer, verb, name, id, problem.detail)
         raise
     console.reader.forget()
     _record(console, who, peer, verb, outcome.task, outcome.detail, "ok" if outcome.changed else "nothing to do")
@@ -185,7 +186,7 @@ def order(
         target = _run(console, run or "")
         name = target.task
     try:
-        zone = timezone or zone_of(console, name)
+        zone = zone_of(console, name) if timezone is None else timezone
         zones.zone(zone)
         end = math.inf if until is None else parse_moment("until", until, zone, reader.now, ahead=True)
         trigger = reader.parse_timetable(timetable or "", zone) if verb == "reschedule" else None

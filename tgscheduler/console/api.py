@@ -177,7 +177,8 @@ def why(console: Console, request: Request) -> Response:
 
 def simulate(console: Console, request: Request) -> Response:
     """Answer what a timetable would do that no task has."""
-    line, zone = request.arguments["line"], request.arguments["timezone"] or console.reader.timezone
+    line, zone = request.arguments["line"], request.arguments["timezone"]
+    zone = console.reader.timezone if zone is None else zone
     zones.zone(zone)
     start = _moment(request, "from", zone, console.reader.now)
     preview = console.reader.simulate(line, zone, start, request.arguments["n"])
@@ -317,7 +318,7 @@ ROUTES = (
         "simulate", simulate, "Return what a timetable would do that no task has.", PREVIEW.reference,
         Parameter("line", "query", "timetable", _TIMETABLE_DOC, required=True),
         Parameter("timezone", "query", "timezone", _ZONE_DOC),
-        Parameter("from", "query", "time", f"Where it begins: {FORMS}. Without it: now."), _FIRES(default=20),
+        Parameter("from", "query", "time", f"Where it begins: {FORMS}. Without it: now."), _FIRES(default=20, most=100),
     ),
     _get(
         "audit", audit, "Return a page of the audit log, newest first.", page(AUDIT),

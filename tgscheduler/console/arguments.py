@@ -37,10 +37,6 @@ def _body(route: Route, request: Request) -> Mapping[str, list[Any]]:
     """Return the values of the body by name, each in a list as those of a query are."""
     if not route.is_api:
         return request.form
-    if request.json is None:
-        return {}
-    if not isinstance(request.json, dict):
-        raise Problem(422, detail="Expected a JSON object as the body.")
     _refuse_unknown(request.json, list(route.body), 422)
     return {name: [value] for name, value in request.json.items() if value is not None}
 

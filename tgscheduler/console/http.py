@@ -40,7 +40,7 @@ class Request:
     path: tuple[str, ...] = ()
     query: Mapping[str, list[str]] = field(default_factory=dict)
     form: Mapping[str, list[str]] = field(default_factory=dict)
-    json: Any = None
+    json: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     peer: str = ""
     caller: Caller | None = None

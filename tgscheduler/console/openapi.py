@@ -1,6 +1,5 @@
 """The API's description, OpenAPI 3.1: made from the routes that serve it and the shapes of their values."""
 
-import zoneinfo
 from importlib import metadata
 from typing import Any
 
@@ -13,6 +12,7 @@ from tgscheduler.console.http import JSON, PROBLEM, Request, Response, json_resp
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.console.shapes import PROBLEM as PROBLEM_SHAPE
 from tgscheduler.console.shapes import SHAPES, Schema
+from tgscheduler.timetable import zones
 from tgscheduler.views import timetables
 
 _ABOUT = (
@@ -40,7 +40,7 @@ def _components() -> dict[str, Schema]:
     return {
         "Moment": {"type": "string", "pattern": patterns.MOMENT, "description": f"{moments.FORMS}."},
         "Timetable": {"type": "string", "pattern": patterns.timetable(), "maxLength": timetables.LONGEST},
-        "Timezone": {"type": "string", "enum": sorted(zoneinfo.available_timezones())},
+        "Timezone": {"type": "string", "enum": zones.names()},
     }
 
 

@@ -4,7 +4,7 @@
 
     page(request, "task.html", {"console": ..., ...})     a whole page
     the same with ?fragment=live                          what changes while it is looked at: all but the bar
-    the same with ?fragment=rows                          the template's block of that name
+    the same with ?fragment=confirm                       the template's block of that name, one of BLOCKS
 
 ``ui`` in a template is ``macros.html``, ``times`` the reader's :class:`~tgscheduler.console.times.Times`. All text is
 escaped; a template that names an unknown value is an error. ``request.root`` begins every link.
@@ -31,6 +31,9 @@ PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulat
 
 #: The fragment that a page asks for again and again.
 LIVE = "live"
+
+#: The blocks of a template that may be asked for alone: they need nothing that it sets outside of them.
+BLOCKS = ("confirm",)
 
 THEMES = ("auto", "light", "dark")
 
@@ -73,8 +76,9 @@ def page(request: Request, template: str, values: Mapping[str, Any]) -> Response
     shared["fragment"] = name
     if name in (None, LIVE):
         return Response(_joined(found.generate({**shared, **values})))
-    if name not in found.blocks:
-        raise Problem(404, "No such fragment", f"Expected one of {', '.join(sorted(found.blocks))}, got {name!r}.")
+    parts = [LIVE, *(block for block in BLOCKS if block in found.blocks)]
+    if name not in parts:
+        raise Problem(404, "No such fragment", f"Expected one of {', '.join(parts)}, got {name!r}.")
     return Response(_joined(found.blocks[name](found.new_context({**shared, **values}))))
 
 

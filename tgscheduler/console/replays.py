@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 from tgscheduler.console.http import Problem, Response
@@ -36,4 +37,4 @@ class Replays:
                 raise Problem(
                     409, "Key in use", "This Idempotency-Key came before with another request; use a new one."
                 )
-        return kept[1]
+        return replace(kept[1], headers=dict(kept[1].headers))  # whoever sends an answer adds to its headers

@@ -81,7 +81,7 @@ def takes_gzip(environ: Environ) -> bool:
 
 
 def _weighed(text: str) -> list[str]:
-    """Return what a list such as ``text/html, */*;q=0.8`` names, but for what it refuses by ``q=0``."""
+    """Return what a list such as ``text/html, */*;q=0.8`` names, except by ``q=0``; no other ``q`` counts."""
     named = []
     for each in filter(None, text.lower().replace(" ", "").split(",")):
         name, *parameters = each.split(";")
@@ -157,12 +157,15 @@ def form_of(body: bytes) -> dict[str, list[str]]:
     return pairs(_utf8(body, "body"), "body")
 
 
-def json_of(body: bytes) -> Any:
-    """Return the value of a JSON body; raise a Problem 400 if it is malformed or has a key twice."""
+def json_of(body: bytes) -> dict[str, Any]:
+    """Return the object of a JSON body; raise a Problem 400 if it is malformed, or has a key twice, 422 if none."""
     try:
-        return json.loads(_utf8(body, "body"), object_pairs_hook=_object, parse_constant=_constant)
+        found = json.loads(_utf8(body, "body"), object_pairs_hook=_object, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "Malformed JSON", f"Expected a JSON object as the body: {error}.") from None
+    if not isinstance(found, dict):
+        raise Problem(422, detail="Expected a JSON object as the body.")
+    return found
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:

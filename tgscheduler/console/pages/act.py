@@ -148,7 +148,7 @@ def _reschedule(console: Console, request: Request) -> Response:
     given = request.arguments
     if given["shown"] != f"{given['line']} {given['zone']}":
         return _reschedule_form(console, request)
-    arguments = {"task": given["name"], "timetable": given["line"], "timezone": given["zone"]}
+    arguments = {"task": given["name"], "timetable": given["line"], "timezone": given["zone"] or None}
     try:
         outcome = actions.perform(console, request.caller, request.peer, "reschedule", **arguments)
     except Problem as problem:

@@ -16,7 +16,7 @@ from tgscheduler.timetable.run import OK
 from tgscheduler.views import BAD_STATES, UNRUN_STATES, DayView, Fires, FireView
 
 #: Years that a calendar shows.
-FIRST_YEAR, LAST_YEAR = 1970, 9000
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 #: Maximum number of tasks that are looked at for collisions, and of the fires of one of them in a day: a task that
 #: fires more often meets every other one.

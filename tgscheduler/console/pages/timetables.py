@@ -1,7 +1,6 @@
 """A timetable as a person types it: its next fires, or what is wrong with it, beside the field."""
 
 import functools
-import zoneinfo
 from typing import NamedTuple
 
 from tgscheduler.errors import SchedulerError
@@ -49,4 +48,4 @@ def typed(reader: Reader, line: str, zone: str, fires: int) -> Typed:
 @functools.cache
 def zone_names() -> tuple[str, ...]:
     """Return the names of time zones to choose from."""
-    return ("UTC", *sorted(name for name in zoneinfo.available_timezones() if name.partition("/")[0] in _AREAS))
+    return ("UTC", *(name for name in zones.names() if name.partition("/")[0] in _AREAS))
