@@ -76,7 +76,12 @@ def test_without_users_any_other_peer_is_refused_with_the_reason(client, peer):
         assert "tg.scheduler.console.users" in answer.text
 
 
-CLAIMS = ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP", "X-Client-IP"]
+CLAIMS = [
+    "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded", "Forwarded", "Forwarded-For", "Via",
+    "X-Real-IP", "X-Client-IP", "Client-IP", "X-Cluster-Client-IP", "True-Client-IP", "X-Original-URL", "CF-Ray",
+    "CF-Connecting-IP", "Fastly-Client-IP", "X-Envoy-External-Address", "CDN-Loop", "X-Amzn-Trace-Id",
+    "X-Azure-ClientIP", "X-AppEngine-User-IP", "WL-Proxy-Client-IP", "Proxy-Connection", "X-Scheme", "X-ProxyUser-Ip",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("header", CLAIMS)
@@ -99,6 +104,83 @@ def test_with_tools_proxy_every_peer_may_be_a_proxy(client, monkeypatch):
     app = cherrypy.Application(None, "/shop", {"/": {"tools.proxy.on": True}})
     monkeypatch.setitem(cherrypy.tree.apps, "/shop", app)
     assert client().get("who").status == 403
+
+
+class Index:
+    @cherrypy.expose
+    def index(self):
+        return ""
+
+
+class Decorated:
+    @cherrypy.expose
+    @cherrypy.tools.proxy()
+    def index(self):
+        return ""
+
+
+class Above:
+    """A controller that needs a database which is not there, with others below it."""
+
+    def __init__(self, child):
+        self.index = Index()
+        self.child, self.me, self.number = child, self, 1
+
+    @property
+    def database(self):
+        raise AssertionError("read")
+
+
+def configured(node, **config):
+    node._cp_config = {f"tools.{name}.on": value for name, value in config.items()}
+    return node
+
+
+@pytest.mark.parametrize(
+    ("root", "status"),
+    [
+        (Index(), 200),
+        (configured(Index(), sessions=True), 200),
+        (configured(Index(), proxy=False), 200),
+        (configured(Index(), proxy=True), 403),
+        (Decorated(), 403),
+        (Above(Index()), 200),
+        (Above(configured(Index(), proxy=True)), 403),
+        (Above(Decorated()), 403),
+    ],
+)
+def test_with_tools_proxy_in_a_controller_too(client, monkeypatch, root, status):
+    monkeypatch.setitem(cherrypy.tree.apps, "/shop", cherrypy.Application(root, "/shop"))
+    assert client().get("who").status == status
+
+
+SHOP = "https://shop.example.com"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": SHOP}, 403),
+        ({"Origin": "http://127.0.0.1:8080"}, 200),
+        ({"Origin": "null"}, 200),
+        ({**SAME, "Origin": SHOP}, 403),
+        ({**SAME, "Referer": f"{SHOP}/scheduler/"}, 403),
+        ({**SAME, "Referer": "http://127.0.0.1:8080/scheduler/tasks/a?x=//b"}, 200),
+        ({**SAME, "Referer": ""}, 200),
+        ({"Sec-Fetch-Site": "cross-site", "Referer": f"{SHOP}/a-link"}, 200),
+        ({"Referer": f"{SHOP}/a-link"}, 200),
+    ],
+)
+def test_a_page_that_calls_this_host_by_another_name_is_behind_a_proxy(client, users, headers, status):
+    assert client().get("who", headers=headers).status == status
+    assert client(**users).get("who", headers={**headers, **basic("dev", "dev's:pass wörd")}).status == 200
+
+
+def test_a_form_from_behind_a_proxy_is_refused_with_the_reason(client):
+    answer = client().ask("POST", "api/v1/act", headers={**SAME, "Origin": SHOP})
+    assert (answer.status, answer.json["title"]) == (403, "Behind a proxy")
+    assert "the origin, which is not the Host" in answer.json["detail"]
+    assert "tg.scheduler.console.users" in answer.json["detail"]
 
 
 def test_behind_a_proxy_users_log_in(client, users):

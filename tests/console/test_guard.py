@@ -132,7 +132,7 @@ def test_the_default_port_of_an_origin_need_not_be_written(client, host, origin,
 
 
 def test_reading_needs_no_origin(client):
-    assert client.get("page", headers={"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example"}).status == 200
+    assert client.get("page", headers={"Sec-Fetch-Site": "cross-site", "Referer": "http://evil.example/"}).status == 200
 
 
 # -- headers -----------------------------------------------------------------------------------------------------------

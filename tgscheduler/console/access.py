@@ -8,18 +8,20 @@
     a peer on this host              operator                                      without auth and users
 
 The peer is the one of the connection, never of a header. A proxy makes every peer one of this host: where there are
-traces of one, the last line does not hold.
+traces of one, the last line does not hold. A proxy that adds no header leaves none, so users come before a proxy.
 """
 
 import base64
+import fnmatch
 import importlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 
 from tgscheduler import passwords
 from tgscheduler.configtable import ROLES
-from tgscheduler.console.guard import Server, is_loopback
+from tgscheduler.console.guard import Server, is_loopback, is_own
 from tgscheduler.console.http import Caller, Problem, Request, Role
 from tgscheduler.console.logins import Logins, Slowed
 from tgscheduler.console.settings import ConsoleSettings
@@ -28,8 +30,14 @@ from tgscheduler.messages import printable, shown
 
 log = logging.getLogger(__name__)
 
-#: Headers that a proxy adds, beside those that begin with ``x-forwarded-``.
-PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip"})
+#: Headers that proxies, load balancers and the like add; ``*`` stands for the rest of a name.
+PROXY_HEADERS = (
+    *("forwarded*", "x-forwarded*", "x-original-*", "x-proxy*", "proxy-connection", "via", "x-scheme", "cdn-loop"),
+    *("client-ip", "x-client-ip", "x-real-ip", "x-cluster-client-ip", "true-client-ip", "cf-*", "fastly-*"),
+    *("x-envoy-*", "x-amzn-trace-id", "x-azure-*", "x-appengine-*", "x-arr-*", "x-varnish", "wl-proxy-*"),
+)
+
+_OF_PROXY = re.compile("|".join(map(fnmatch.translate, PROXY_HEADERS)))
 
 _REALM = 'realm="tgscheduler"'
 
@@ -105,9 +113,8 @@ def _local(request: Request, server: Server) -> Caller:
             "Without users the console answers requests from its own host only. To open it to others, set "
             "tg.scheduler.console.users, or tg.scheduler.console.auth.",
         )
-    seen = [name for name in request.headers if name in PROXY_HEADERS or name.startswith("x-forwarded-")]
-    if seen or server.is_behind_proxy:
-        sign = f"the header {', '.join(sorted(seen))}" if seen else "tools.proxy, which is on"
+    sign = _sign_of_proxy(request, server)
+    if sign is not None:
         raise Problem(
             403,
             "Behind a proxy",
@@ -115,6 +122,23 @@ def _local(request: Request, server: Server) -> Caller:
             "them seem to come from there. Set tg.scheduler.console.users, or tg.scheduler.console.auth.",
         )
     return Caller("local", "operator", "loopback")
+
+
+def _sign_of_proxy(request: Request, server: Server) -> str | None:
+    """Return what tells that the peer passes on the request of another one; None if nothing does."""
+    headers = request.headers
+    seen = sorted(name for name in headers if _OF_PROXY.match(name))
+    if seen:
+        return f"the header {', '.join(seen)}"
+    if server.is_behind_proxy:
+        return "tools.proxy, which is on"
+    origins = {"origin": headers.get("origin")}
+    if headers.get("sec-fetch-site") == "same-origin":
+        origins["referer"] = headers.get("referer")
+    for name, url in origins.items():
+        if url not in (None, "", "null") and not is_own(url, headers):
+            return f"the {name}, which is not the Host"
+    return None
 
 
 def find_function(path: str) -> Callable[[Request], Any]:

@@ -8,6 +8,7 @@ import gzip
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from types import ModuleType
 from typing import Any
 
 import cherrypy
@@ -112,7 +113,34 @@ class _Server:
         configs = [cherrypy.config]
         for app in list(cherrypy.tree.apps.values()):
             configs += [each for each in getattr(app, "config", {}).values() if isinstance(each, dict)]
+            configs += _configs_below(getattr(app, "root", None), set())
         return any(each.get("tools.proxy.on") for each in configs)
+
+
+def _configs_below(node: object, seen: set[int]) -> Iterator[dict[str, Any]]:
+    """Yield the ``_cp_config`` of a controller, of its handlers and of the controllers below it."""
+    seen.add(id(node))
+    attributes = _attributes(node)
+    yield attributes.get("_cp_config") or {}
+    for child in attributes.values():
+        if id(child) not in seen and (_is_handler(child) or any(map(_is_handler, _attributes(child).values()))):
+            yield from _configs_below(child, seen)
+
+
+def _attributes(node: object) -> dict[str, Any]:
+    """Return the attributes of an object and of its classes, without a call of its properties.
+
+    None of a function's type, of numbers and the like, because no class of Python itself is a controller.
+    """
+    classes = [each for each in type(node).__mro__ if each.__module__ != "builtins"]
+    merged: dict[str, Any] = {}
+    for each in (*reversed(classes), *([] if isinstance(node, ModuleType | type) else [node])):
+        merged.update(getattr(each, "__dict__", {}))
+    return merged
+
+
+def _is_handler(value: object) -> bool:
+    return not {"exposed", "_cp_config"}.isdisjoint(_attributes(value))
 
 
 def mount(path: str, scheduler: Scheduler | None = None) -> Console:

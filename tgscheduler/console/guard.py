@@ -12,6 +12,7 @@ Two facts that no page can forge tell them apart:
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from typing import Protocol
 
 from tgscheduler.console.http import Problem, Request
@@ -72,10 +73,7 @@ def check_origin(request: Request, route: Route) -> None:
     if site is not None:
         is_ours = site in ("same-origin", "none")
     elif origin is not None:
-        scheme, _, host = origin.lower().partition("://")
-        default = _DEFAULT_PORTS.get(scheme, "")
-        own = request.headers.get("host", "").lower()
-        is_ours = bool(default) and host.removesuffix(default) == own.removesuffix(default)
+        is_ours = is_own(origin, request.headers)
     else:
         is_ours = route.is_api
     if not is_ours:
@@ -85,6 +83,14 @@ def check_origin(request: Request, route: Route) -> None:
             "Expected a form of the console itself: Sec-Fetch-Site same-origin, or an Origin equal to the Host. "
             "A proxy must pass the Host on as it is.",
         )
+
+
+def is_own(url: str, headers: Mapping[str, str]) -> bool:
+    """Return whether a URL or an origin is at the Host of a request."""
+    scheme, _, rest = url.lower().partition("://")
+    default = _DEFAULT_PORTS.get(scheme, "")
+    own = headers.get("host", "").lower()
+    return bool(default) and rest.partition("/")[0].removesuffix(default) == own.removesuffix(default)
 
 
 def is_loopback(name: str) -> bool:
