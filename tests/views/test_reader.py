@@ -297,3 +297,12 @@ def test_an_argument_is_asked_for_its_text_once(scheduler, reader):
     scheduler.cancel("it")
     scheduler.add_interval_task(noop, 60, args=[Slow(), 2], taskname="it")
     assert len(reader.definition(reader.task("it")).arguments) == 2
+
+
+def test_samples_are_the_first_fires_after_each_step():
+    ticked = TickedScheduler(start=1_000_000.0)
+    ticked.add_interval_task(int, 10, taskname="often", initialdelay=5)
+    reader = Reader(ticked)
+    found = [fire.fire_at - 1_000_000.0 for fire in reader.samples("often", 1_000_000.0, 1_000_300.0, 60)]
+    assert found == [5, 65, 125, 185, 245]
+    assert reader.samples("nobody's", 1_000_000.0, 1_000_300.0, 60) == []

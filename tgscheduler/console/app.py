@@ -4,6 +4,7 @@ It is grafted into the tree, not mounted: no tool, dispatcher, session or error 
 """
 
 import errno
+import functools
 import gzip
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -69,6 +70,12 @@ def _packed(environ: dict[str, Any], response: Response) -> bytes:
     if not wire.takes_gzip(environ):
         return content
     response.headers["Content-Encoding"] = "gzip"
+    return _compressed(content)
+
+
+@functools.lru_cache(maxsize=64)
+def _compressed(content: bytes) -> bytes:
+    """Return content compressed: once for a file, and for a fragment that many tabs are given."""
     return gzip.compress(content, 6, mtime=0)
 
 

@@ -1,7 +1,7 @@
 """Views: frozen snapshots of a scheduler's tasks and runs, for readers.
 
 Pages, texts, logs and tests read these, and nothing else of the engine. A view is taken at one moment; many views are
-taken a few hundred at a time, so that the loop never waits long for the lock.
+taken some at a time, so that the loop never waits long for the lock or the interpreter.
 :attr:`Views.version` changes with everything that a view shows, except the passing of time.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from tgscheduler.clock import Clock
+from tgscheduler.clock import Clock, giving_way
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
@@ -25,7 +25,7 @@ from tgscheduler.timetable.tasks import Task
 from tgscheduler.timetable.triggers import Trigger
 
 #: Maximum number of views that are taken in one hold of the lock.
-MAX_AT_ONCE = 256
+MAX_AT_ONCE = 64
 
 
 class RunView(NamedTuple):
@@ -152,7 +152,7 @@ class Views:
         registry, taken = self._registry, []
         with registry.lock:
             entries = registry.entries()
-        for place in range(0, len(entries), MAX_AT_ONCE):
+        for place in giving_way(range(0, len(entries), MAX_AT_ONCE), 1):
             with registry.lock:
                 taken += self._take(entry for entry in entries[place : place + MAX_AT_ONCE] if entry in registry)
         return [_foreseen(view, twin, delay) for view, twin, delay in taken]

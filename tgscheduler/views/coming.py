@@ -69,6 +69,27 @@ def coming(views: Iterable[TaskView], since: float, until: float, most: int) -> 
     return Fires(list(heapq.merge(*found, key=lambda fire: fire.fire_at)), frozenset(dense), faults)
 
 
+def samples(view: TaskView, since: float, until: float, step: float) -> list[FireView]:
+    """Return some of the fires of a task that has too many: the first from ``since`` on, then one after each step."""
+    found: list[FireView] = []
+    deadline = clocks.elapsed() + LONGEST
+    try:
+        for fire in clocks.giving_way(_after_each_step(view, since, step), 4):
+            if fire.fire_at >= until or clocks.elapsed() > deadline:
+                break
+            found.append(fire)
+    except Exception:  # a custom trigger, whose fault `coming` tells of
+        return found
+    return found
+
+
+def _after_each_step(view: TaskView, since: float, step: float) -> Iterator[FireView]:
+    moment = since
+    while fire := next((fire for fire in _fires(view, moment) if fire.fire_at >= moment), None):
+        yield fire
+        moment = fire.fire_at + step
+
+
 def next_fires(view: TaskView, n: int) -> list[FireView]:
     """Return the next ``n`` fires of a task, fewer if there are no more or the search takes too long."""
     found: list[FireView] = []

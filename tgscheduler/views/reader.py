@@ -22,7 +22,7 @@ from tgscheduler.timetable.durations import Durations
 from tgscheduler.timetable.run import Run
 from tgscheduler.timetable.trigger_phrases import in_words
 from tgscheduler.views import timetables
-from tgscheduler.views.coming import Collision, Fires, FireView, collisions, coming, fires_of, next_fires
+from tgscheduler.views.coming import Collision, Fires, FireView, collisions, coming, fires_of, next_fires, samples
 from tgscheduler.views.days import DayView, day_views, days_of
 from tgscheduler.views.health import HealthView, health_view
 from tgscheduler.views.redaction import Redactor
@@ -40,7 +40,7 @@ from tgscheduler.views.tasks import (
 )
 
 #: Seconds for which a list of all tasks is shown again while the timetable goes on; a surface's own change ends it.
-FRESH = 1.0
+FRESH = 2.0
 
 #: The list is kept for this many times as long as it took to make.
 _SPARING = 20
@@ -239,6 +239,11 @@ class Reader:
         else:
             views = [view for name in names if (view := self.scheduler.view(name)) is not None]
         return coming(views, since, until, most)
+
+    def samples(self, name: str, since: float, until: float, step: float) -> list[FireView]:
+        """Return some of the fires of a task that has too many: at most one in each ``step`` seconds."""
+        view = self.scheduler.view(name)
+        return [] if view is None else samples(view, since, until, step)
 
     def next_fires(self, name: str, n: int = 10) -> list[FireView]:
         """Return the next fires of a task."""

@@ -12,7 +12,7 @@ from tgscheduler.console.polling import polled
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.errors import StoreError
-from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, Reader, RunView, TaskSummary, failures
+from tgscheduler.views import BAD_STATES, STATUSES, Failures, FireView, RunView, TaskSummary, failures
 
 #: Number of tasks on a page.
 PAGE = 50
@@ -150,7 +150,7 @@ def _timeline(console: Console, request: Request, shown: Sequence[TaskSummary]) 
     for name in names:
         marks, looks = _marks(of[name]), []
         if name in fires.dense:
-            looks = _looks(console.reader, name, of[name][-1].fire_at, until, step)
+            looks = _marks(console.reader.samples(name, of[name][-1].fire_at + step, until, step))
         lanes.append(svg.lane(name, marks, looks, since, until, step))
         rows.append((name, of[name], name in fires.dense))
     label = f"{title}: when each task fires; the table below says the same"
@@ -159,18 +159,6 @@ def _timeline(console: Console, request: Request, shown: Sequence[TaskSummary]) 
 
 def _marks(fires: Iterable[FireView]) -> list[svg.Mark]:
     return [svg.Mark(fire.fire_at, fire.skipped) for fire in fires]
-
-
-def _looks(reader: Reader, name: str, since: float, until: float, step: float) -> list[svg.Mark]:
-    """Return some of the fires of a task that has too many: the first after each step."""
-    found: list[svg.Mark] = []
-    moment = since + step
-    while moment < until:
-        found += _marks(reader.fires(moment, until, [name], 1).items)
-        if not found or found[-1].at < moment:
-            break
-        moment = found[-1].at + step
-    return found
 
 
 ROUTES = (
