@@ -91,9 +91,9 @@ def test_a_fire_that_a_pause_skips_says_so(client, june):
 
 
 def test_a_day_that_is_over_has_no_fires_to_list(client, june):
-    assert "This day is over: see its runs , or ask why a task did not run ." in text_of(
-        client.get("calendar?day=2025-06-02")
-    )
+    page = client.get("calendar?day=2025-06-02")
+    assert "This day is over: see its runs , or ask why a task did not run ." in text_of(page)
+    assert link(page, "why a task did not run") == "why?at=2025-06-02"
 
 
 def test_the_months_are_linked_one_to_the_next(client, june):
