@@ -367,8 +367,8 @@ class Counted:
         monkeypatch.setattr(passwords, "verify", counted)
         self.logins = logins.Logins(lambda: self.now)
 
-    def find(self, given="right", peer=STRANGER, **kept):
-        return self.logins.find(peer, given, kept or self.kept)
+    def find(self, given="right", peer=STRANGER, login="ops", **kept):
+        return self.logins.find(peer, login, given, kept or self.kept)
 
 
 @pytest.fixture
@@ -385,6 +385,13 @@ def test_a_success_is_remembered_for_minutes(counted):
     counted.now += logins.REMEMBERED
     assert counted.find() == "ops"
     assert counted.checks == 2
+
+
+def test_a_success_that_is_used_stays_remembered(counted):
+    for _ in range(50):
+        assert counted.find() == "ops"
+        counted.now += logins.REMEMBERED - 1
+    assert counted.checks == 1
 
 
 def test_many_tabs_that_come_at_once_cost_one_check(counted):
@@ -434,9 +441,54 @@ def test_failures_slow_their_peer_ever_more_and_no_other(counted):
     assert counted.checks == checks, "a peer that must wait costs nothing"
     assert counted.find(peer="203.0.113.10") == "ops"
     assert counted.find() == "ops", "what is remembered goes on"
+    with pytest.raises(logins.Slowed):
+        counted.find("wrong")
     counted.now += logins.FAILING + 61
     assert counted.find("wrong") is None
     assert counted.find("wrong") is None
+
+
+def test_a_wait_is_bounded_however_long_the_failures_go_on(counted):
+    for _ in range(1200):
+        counted.find("wrong")
+        counted.now += logins.LONGEST
+
+
+def test_a_success_ends_the_waiting_for_its_own_name(counted):
+    for _ in range(3):
+        for _ in range(logins.FREE - 1):
+            assert counted.find("wrong") is None
+        assert counted.find() == "ops"
+        counted.now += logins.REMEMBERED
+
+
+def test_a_client_with_wrong_passwords_locks_no_one_out_behind_the_same_proxy(counted):
+    """For a day, at each moment at which it may: forty others log in, each once in that time."""
+    slowed = wrong = 0
+    for minute in range(24 * 60):
+        try:
+            counted.find("wrong", login="eve")
+            wrong += 1
+        except logins.Slowed:
+            slowed += 1
+        if minute % 36 == 0:
+            name = f"user{minute // 36}"
+            assert counted.find("right", login=name, **{name: counted.kept["ops"]}) == name
+        counted.now += 30.0
+    assert min(slowed, wrong) > 500
+
+
+def test_wrong_passwords_under_many_names_slow_their_peer(counted):
+    for number in range(logins.PEER_FREE):
+        assert counted.find("wrong", login=f"user{number}") is None
+    for number in range(5):
+        with pytest.raises(logins.Slowed) as slowed:
+            counted.find("wrong", login=f"other{number}")
+        assert slowed.value.seconds == logins.PEER_PACE
+        counted.now += slowed.value.seconds
+        assert counted.find("wrong", login=f"other{number}") is None
+    counted.now += logins.PEER_PACE
+    assert counted.find(login="new") == "ops"
 
 
 def test_the_addresses_of_one_network_are_one_peer(counted):
@@ -449,9 +501,20 @@ def test_the_addresses_of_one_network_are_one_peer(counted):
 
 def test_memory_is_bounded(counted):
     for number in range(logins.MOST + 50):
-        counted.logins.find(f"10.0.{number // 250}.{number % 250}", "x", {})
+        counted.logins.find(f"10.0.{number // 250}.{number % 250}", f"user{number}", "x", {})
     sizes = [len(each) for each in vars(counted.logins).values() if hasattr(each, "__len__")]
-    assert max(sizes) == logins.MOST
+    assert sorted(sizes)[-2:] == [logins.MOST, logins.MOST]
+    for number in range(logins.MOST + 50):
+        counted.find(login="ops", **{f"user{number}": counted.kept["ops"]})
+    assert len(counted.logins._good) == logins.MOST
+
+
+def test_wrong_tokens_slow_no_right_one(client, tokens):
+    there = client(tokens=tokens)
+    for number in range(12):
+        answer = there.get("api/v1/who", headers=bearer("expired"), peer=STRANGER)
+        assert answer.status == (401 if number < logins.FREE else 429)
+    assert there.get("api/v1/who", headers=bearer("ci-secret"), peer=STRANGER).status == 200
 
 
 def test_an_unknown_user_costs_as_much_as_a_known_one(client, users, monkeypatch):
@@ -470,6 +533,7 @@ def test_too_many_failures_are_told_when_to_come_again(client, users, caplog):
     answer = there.get("who", headers=basic("ops", "ops's:pass wörd"), peer=STRANGER)
     assert (answer.status, answer.headers["retry-after"]) == (429, "1")
     assert there.get("who", headers=basic("ops", "ops's:pass wörd")).status == 200
+    assert there.get("who", headers=basic("dev", "dev's:pass wörd"), peer=STRANGER).status == 200
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert said == [f"A login to the console failed: ops, from {STRANGER}"] * logins.FREE
 

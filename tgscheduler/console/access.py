@@ -69,7 +69,7 @@ class Access:
         if not request.is_api:
             _challenge(settings, "A Bearer token is for the API; the pages do not take one.")
         kept = {name: token["hash"] for name, token in settings.tokens.items()}
-        name = self._find(request.peer, given, kept)
+        name = self._find(request.peer, given, given, kept)
         if name is None:
             _challenge(settings, "Expected a token of tg.scheduler.console.tokens.")
         return Caller(name, cast(Role, settings.tokens[name].get("role", "viewer")), "token")
@@ -81,15 +81,15 @@ class Access:
             _challenge(settings, "Expected the name and password of a user, as HTTP Basic in UTF-8.")
         known = settings.users.get(name)
         kept = known or passwords.decoy(next(iter(settings.users.values())))
-        if self._find(request.peer, password, {name: kept}) is None:
+        if self._find(request.peer, name, password, {name: kept}) is None:
             who = printable(name) if known else "an unknown user"
             log.warning("A login to the console failed: %s, from %s", who, printable(request.peer))
             _challenge(settings, "The name or the password is wrong.")
         return Caller(name, "operator" if name in settings.operators else "viewer", "user")
 
-    def _find(self, peer: str, given: str, kept: Mapping[str, str]) -> str | None:
+    def _find(self, peer: str, login: str, given: str, kept: Mapping[str, str]) -> str | None:
         try:
-            return self._logins.find(peer, given, kept)
+            return self._logins.find(peer, login, given, kept)
         except Slowed as slowed:
             raise Problem(
                 429,
