@@ -101,7 +101,7 @@ def test_running_a_task_leads_to_its_new_run(client, task):
     task.tick(60)
     assert "it runs once, at once" in text_of(client.get("tasks/it/run"))
     page = confirmed(client, "tasks/it/run")
-    assert "it was started." in page.text
+    assert "it is about to run." in page.text
     assert text_of(page).startswith("Schedule / it Run due Sun 1 Jun 12:01:00 UTC")
     task.tick()
     assert task.runs(limit=1)[0].due == NOON + 60
@@ -112,7 +112,7 @@ def test_running_a_failed_run_again(client, ticked):
     ticked.tick(60)
     before = client.get(f"runs/{ticked.runs()[0].id}")
     page = confirmed(client, link(before, "Run again…"))
-    assert "bad was started." in page.text
+    assert "bad is about to run." in page.text
     ticked.tick()
     assert len(ticked.runs()) == 2
 

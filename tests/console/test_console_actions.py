@@ -2,15 +2,18 @@
 
 import logging
 import math
+import threading
+import time
 
 import pytest
-from helpers import HOUR, NOON, noop
+from helpers import HOUR, NOON, noop, running, wait_for
 
 from tgscheduler.console import actions
 from tgscheduler.console.actions import VERBS, describe, perform
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Caller, Problem
 from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.scheduler import ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.policy import Retry
 
@@ -82,9 +85,60 @@ def test_all_tasks_are_paused_and_resumed(ticked, console):
 
 def test_a_task_runs_now_beside_its_timetable(ticked, console):
     outcome = do(console, "run", task="feed")
-    assert (outcome.text, outcome.run.task, outcome.run.due) == ("feed was started.", "feed", NOON)
+    assert (outcome.text, outcome.run.task, outcome.run.due) == ("feed is about to run.", "feed", NOON)
     ticked.tick()
     assert ticked.run(outcome.run.id).state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("overlap", "changed", "said"),
+    [
+        ("skip", False, "busy is running: by its overlap policy, this run is skipped, unless that ends first."),
+        ("queue", True, "busy is running: by its overlap policy, this run waits for the end of that."),
+        ("allow", True, "busy is about to run."),
+    ],
+)
+def test_what_becomes_of_a_run_beside_another_one_is_said(ticked, console, overlap, changed, said):
+    outcomes = []
+
+    def busy():
+        if not outcomes:
+            outcomes.append(do(console, "run", task="busy"))
+
+    ticked.add_interval_task(busy, 1000, taskname="busy", overlap=overlap)
+    ticked.tick()
+    [outcome] = outcomes
+    assert (outcome.changed, outcome.text) == (changed, said)
+    [(*_, came_of)] = records(ticked)
+    assert came_of.partition(",")[0] == ("ok" if changed else "skipped")
+
+
+@pytest.mark.realtime
+def test_a_run_beside_another_one_of_a_scheduler_in_a_thread_is_skipped_before_the_answer():
+    begun, end = threading.Event(), threading.Event()
+
+    def busy():
+        begun.set()
+        end.wait(5)
+
+    with running(ThreadedScheduler()) as scheduler:
+        scheduler.add_interval_task(busy, 1000, taskname="busy", overlap="skip")
+        assert begun.wait(5)
+        outcome = do(Console(scheduler), "run", task="busy")
+        end.set()
+        assert (outcome.changed, outcome.run.state) == (False, "skipped")
+        assert outcome.text == "busy is running: by its overlap policy, this run was skipped."
+        assert scheduler.audits()[0].outcome.startswith("skipped: overlap: the run due")
+
+
+@pytest.mark.realtime
+def test_a_forked_run_that_is_cancelled_does_not_count_as_running():
+    with running(ThreadedScheduler()) as scheduler:
+        scheduler.add_interval_task(time.sleep, 1000, args=(20,), processmethod="forked", taskname="it")
+        [run] = wait_for(lambda: scheduler.health()["children"] and scheduler.runs("it"))
+        outcome = do(Console(scheduler), "cancel", run=run.id)
+        assert outcome.run.state == "cancelled" or outcome.text.endswith("as soon as its process has ended.")
+        wait_for(lambda: run.state == "cancelled", 1)
 
 
 def test_a_task_gets_another_timetable_as_text(ticked, console):
@@ -96,6 +150,32 @@ def test_a_task_gets_another_timetable_as_text(ticked, console):
     again = do(console, "reschedule", task="report", timetable="mon,tue,wed,thu,fri 9:00")
     assert (again.changed, again.text) == (False, "report had that timetable already.")
     assert console.reader.task("report").next_due == NOON + 19 * HOUR
+
+
+def test_an_interval_is_the_same_from_whatever_moment_it_is_counted(ticked, console):
+    ticked.tick(30)
+    due = console.reader.task("report").next_due
+    assert describe(console, "reschedule", task="report", timetable="every 60 s").endswith("already: nothing changes.")
+    assert not do(console, "reschedule", task="report", timetable="every minute").changed
+    assert console.reader.task("report").next_due == due
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "said"),
+    [
+        ("pause", {"task": "report"}, " It is paused until it is resumed: it does not run before."),
+        ("pause_all", {}, " All tasks are paused until all are resumed: it does not run before."),
+        (
+            "pause",
+            {"task": "report", "until": "15:00"},
+            " It is paused until Sun 2025-06-01 15:00:00 CEST (+02:00), Europe/Berlin: it does not run before.",
+        ),
+    ],
+)
+def test_a_paused_task_that_is_rescheduled_is_paused(ticked, console, verb, arguments, said):
+    do(console, verb, **arguments)
+    assert describe(console, "reschedule", task="report", timetable="every 5 min").endswith(f"its code.{said}")
+    assert do(console, "reschedule", task="report", timetable="every 5 min").text.endswith(said)
 
 
 def test_a_failed_run_is_run_again_as_another_one(ticked, console):

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tgscheduler import clock as clocks
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Caller, Problem
 from tgscheduler.errors import SchedulerError, StoreError, WrongProcess
@@ -27,13 +28,17 @@ from tgscheduler.messages import printable, shown
 from tgscheduler.moments import parse_moment
 from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable import zones
-from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, RUNNING, SKIPPED, TIMED_OUT, Run
+from tgscheduler.timetable.plan import max_concurrency
+from tgscheduler.timetable.run import CANCELLED, FAILED, LOST, MISSED, RUNNING, SKIPPED, TIMED_OUT, WAITING, Run
 from tgscheduler.timetable.trigger_phrases import stamp
-from tgscheduler.timetable.triggers import Trigger, in_words
+from tgscheduler.timetable.triggers import Interval, Trigger, in_words
 from tgscheduler.views import RunView, TaskSummary
 
 #: The states of a run whose task may be run again because of it.
 RERUN_STATES = (FAILED, TIMED_OUT, LOST, CANCELLED, MISSED, SKIPPED)
+
+#: Maximum time (seconds) that an answer waits for what the scheduler decides; it takes milliseconds if it is not busy.
+_PATIENCE = 0.05
 
 
 class Outcome(NamedTuple):
@@ -46,6 +51,8 @@ class Outcome(NamedTuple):
     run: RunView | None = None
     #: What else the audit log says of it.
     detail: str = ""
+    #: What the audit log says came of it, if nothing was changed.
+    unchanged: str = "nothing to do"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +98,9 @@ class Order:
         """Return a moment as wall time, with its zone."""
         return f"{stamp(moment, zones.zone(self.timezone))}, {self.timezone}"
 
-    def until_said(self, resumed: str) -> str:
+    def until_said(self, moment: float, resumed: str) -> str:
         """Return the end of a pause in words."""
-        return f"until {resumed}" if self.until == math.inf else f"until {self.said(self.until)}"
+        return f"until {resumed if moment == math.inf else self.said(moment)}"
 
 
 class Verb(NamedTuple):
@@ -120,7 +127,7 @@ def perform(console: Console, caller: Caller | None, peer: str, verb: str, **arg
             _record(console, who, peer, verb, name, id, problem.detail)
         raise
     console.reader.forget()
-    _record(console, who, peer, verb, outcome.task, outcome.detail, "ok" if outcome.changed else "nothing to do")
+    _record(console, who, peer, verb, outcome.task, outcome.detail, "ok" if outcome.changed else outcome.unchanged)
     return outcome
 
 
@@ -227,14 +234,14 @@ def _describe_pause(asked: Order) -> str:
     view = asked.task.view
     if view.paused_until == asked.until:
         return f"{asked.name} is paused so already: nothing changes."
-    said = f"{asked.name} does not run {asked.until_said('it is resumed')}. "
+    said = f"{asked.name} does not run {asked.until_said(asked.until, 'it is resumed')}. "
     said += "It is kept until then." if view.one_shot else "What comes due meanwhile is recorded as skipped."
     return f"{said} A run that is in progress goes on." if view.in_flight else said
 
 
 def _pause(asked: Order) -> Outcome:
     changed = asked.console.scheduler.pause(asked.name, asked.end)
-    until = asked.until_said("it is resumed")
+    until = asked.until_said(asked.until, "it is resumed")
     said = f"{asked.name} is paused {until}." if changed else f"{asked.name} was paused {until} already."
     return Outcome(said, changed, asked.name, detail=until)
 
@@ -259,14 +266,14 @@ def _all_paused(asked: Order) -> str:
 
 def _describe_pause_all(asked: Order) -> str:
     return (
-        f"No task runs {asked.until_said('all are resumed')}. What comes due meanwhile is recorded as skipped. "
-        "Runs that are in progress go on."
+        f"No task runs {asked.until_said(asked.until, 'all are resumed')}. "
+        "What comes due meanwhile is recorded as skipped. Runs that are in progress go on."
     )
 
 
 def _pause_all(asked: Order) -> Outcome:
     changed = asked.console.scheduler.pause_all(asked.end)
-    until = asked.until_said("all are resumed")
+    until = asked.until_said(asked.until, "all are resumed")
     said = f"All tasks are paused {until}." if changed else f"All tasks were paused {until} already."
     return Outcome(said, changed, detail=until)
 
@@ -292,20 +299,50 @@ def _describe_run(asked: Order) -> str:
 
 
 def _beside(asked: Order) -> str:
-    view = asked.task.view
-    if not view.in_flight:
+    if not asked.task.view.in_flight:
         return ""
-    becomes = {"skip": "is recorded as skipped, unless that ends first", "queue": "waits for its end"}
-    return f" A run is in progress: the new one {becomes.get(view.policy.overlap, 'runs beside it')}."
+    becomes = "runs beside it"
+    if _is_full(asked):
+        becomes = "waits for its end" if _queues(asked) else "is recorded as skipped, unless that ends first"
+    return f" A run is in progress: the new one {becomes}."
+
+
+def _is_full(asked: Order) -> bool:
+    """Return whether no further run of the task may begin now."""
+    view = asked.task.view
+    return view.in_flight >= max_concurrency(view.policy) or view.queued > 0
+
+
+def _queues(asked: Order) -> bool:
+    return asked.task.view.policy.overlap == "queue"
 
 
 def _run_now(asked: Order) -> Outcome:
-    if not asked.console.reader.started:
+    name, console = asked.name, asked.console
+    if not console.reader.started:
         raise Problem(409, "Not started", "The scheduler does not run, so nothing can run: start it first.")
-    run = asked.console.scheduler.run_now(asked.name)
-    return Outcome(
-        f"{asked.name} was started.{_beside(asked)}", True, asked.name, asked.console.reader.view_of(run), run.id
-    )
+    run = console.scheduler.run_now(name)
+    _wait_until(lambda: run.state != WAITING)
+    view = console.reader.view_of(run)
+    if view.state == SKIPPED:
+        said = f"{name} is running: by its overlap policy, this run was skipped."
+    elif view.state != WAITING:
+        said = f"{name} was started."
+    elif not _is_full(asked):
+        said = f"{name} is about to run."
+    elif _queues(asked):
+        said = f"{name} is running: by its overlap policy, this run waits for the end of that."
+    else:
+        said = f"{name} is running: by its overlap policy, this run is skipped, unless that ends first."
+        return Outcome(said, False, name, view, run.id, "skipped, unless the run in progress ended first")
+    return Outcome(said, view.state != SKIPPED, name, view, run.id, f"skipped: {view.reason}")
+
+
+def _wait_until(is_decided: Callable[[], bool]) -> None:
+    """Let the scheduler decide; not for long, as it may be busy, and a clock that is moved by hand stands still."""
+    end = clocks.elapsed() + _PATIENCE
+    while not is_decided() and clocks.elapsed() < end:
+        clocks.pause(0.001)
 
 
 def _describe_cancel(asked: Order) -> str:
@@ -326,7 +363,12 @@ def _describe_cancel(asked: Order) -> str:
 def _cancel(asked: Order) -> Outcome:
     run, console = asked.run, asked.console
     if console.scheduler.cancel_run(run):
-        return Outcome(f"This run of {run.task} is cancelled.", True, run.task, console.reader.view_of(run), run.id)
+        _wait_until(lambda: run.ended is not None)
+        view = console.reader.view_of(run)
+        said = f"This run of {run.task} is cancelled."
+        if view.ended is None:
+            said = f"This run of {run.task} ends as cancelled as soon as its process has ended."
+        return Outcome(said, True, run.task, view, run.id)
     if run.state == CANCELLED:
         return Outcome(
             f"This run of {run.task} was cancelled already.", False, run.task, console.reader.view_of(run), run.id
@@ -358,21 +400,40 @@ def _of_task(asked: Order) -> Order:
 
 
 def _describe_reschedule(asked: Order) -> str:
-    if asked.trigger == asked.task.view.trigger:
+    if _has_timetable(asked):
         return f"{asked.name} has that timetable already: nothing changes."
-    return (
-        f"{asked.name} fires {in_words(asked.trigger)}, and no more {printable(asked.task.timetable)}. "
-        "That holds until the application starts again, with the timetable of its code."
-    )
+    words, before = in_words(asked.trigger), printable(asked.task.timetable)
+    instead = "" if words == before else f", and no more {before}"
+    held = "That holds until the application starts again, with the timetable of its code."
+    return f"{asked.name} fires {words}{instead}. {held}{_paused(asked)}"
+
+
+def _has_timetable(asked: Order) -> bool:
+    """Return whether the task has the timetable already; an interval, from whatever moment it is counted."""
+    view, new = asked.task.view, asked.trigger
+    if view.manual_due:
+        return False
+    if isinstance(new, Interval) and isinstance(view.trigger, Interval):
+        return new.seconds == view.trigger.seconds
+    return new == view.trigger
+
+
+def _paused(asked: Order) -> str:
+    view = asked.task.view
+    if view.held_until == -math.inf:
+        return ""
+    if view.all_paused_until >= view.paused_until:
+        return f" All tasks are paused {asked.until_said(view.held_until, 'all are resumed')}: it does not run before."
+    return f" It is paused {asked.until_said(view.held_until, 'it is resumed')}: it does not run before."
 
 
 def _reschedule(asked: Order) -> Outcome:
-    view = asked.task.view
-    if asked.trigger == view.trigger and not view.manual_due:
+    if _has_timetable(asked):
         return Outcome(f"{asked.name} had that timetable already.", False, asked.name)
     due = asked.console.scheduler.reschedule_task(asked.name, asked.trigger)
-    said = f"{asked.name} fires {in_words(asked.trigger)} from now on; the next time is {asked.said(due)}."
-    return Outcome(said, True, asked.name, detail=in_words(asked.trigger))
+    words = in_words(asked.trigger)
+    said = f"{asked.name} fires {words} from now on; the next time is {asked.said(due)}.{_paused(asked)}"
+    return Outcome(said, True, asked.name, detail=words)
 
 
 VERBS = {

@@ -49,9 +49,7 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
         plain = name.removeprefix("right/")
         raise InvalidValue(f"{shown(name)} counts leap seconds, which POSIX time does not; write {shown(plain)}")
     if name == _PLACEHOLDER:
-        raise InvalidValue(
-            f"{name!r} is no time zone, but stands for one that was never set; expected 'Europe/Berlin' or so"
-        )
+        raise InvalidValue(f"{name!r} is no time zone, but stands for one that was never set")
     try:
         return posix_zone(name.removeprefix("TZ=")) if name.startswith("TZ=") else zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
