@@ -6,7 +6,7 @@
     another tab has just asked          the fragment that it was given
     else                                the page's handler
 
-"Just" is as long as the reader shows the same list of tasks: until something changes, and then a second at most.
+"Just" is as long as the reader shows the same list of tasks: until something changes, and then two seconds as a rule.
 """
 
 import functools
