@@ -127,7 +127,11 @@ def test_what_was_done_to_it_and_by_whom_is_listed(client, world):
     world.audit(AuditRecord(at, "ops", "operator", "pause", "rank", "until 18:00", "console from 127.0.0.1"))
     world.audit(AuditRecord(at, "ci", "operator", "run", "rank", outcome="it has ended"))
     world.audit(AuditRecord(at, "eve", "operator", "pause", "sync"))
+    world.audit(AuditRecord(at, "ann", "operator", "pause_all"))
+    world.audit(AuditRecord(at, "bob", "operator", "resume_all", outcome="nothing to do"))
     text = text_of(client.get("tasks/rank")).partition("Changes")[2]
+    assert "ann paused all tasks" in text
+    assert "bob tried to resume all tasks: nothing to do" in text
     assert "ops paused it, until 18:00" in text
     assert "console from 127.0.0.1" in text
     assert "ci tried to run it: it has ended" in text

@@ -322,7 +322,7 @@ ROUTES = (
     ),
     _get(
         "audit", audit, "Return a page of the audit log, newest first.", page(AUDIT),
-        Parameter("task", "query", "string", "Only changes of the task of this name."),
+        Parameter("task", "query", "string", "Only changes of the task of this name, or of all tasks."),
         Parameter("before", "query", "integer", "The `next` of the page before.", least=0, most=2**53), _LIMIT,
     ),
     _get(

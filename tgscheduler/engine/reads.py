@@ -106,7 +106,7 @@ class Reads:
         )
 
     def audits(self, task: str | Task | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
-        """Return records of the audit log, newest first: of one task, or (None) all of them.
+        """Return records of the audit log, newest first: every one, or those of a task and those of all tasks together.
 
         If ``before`` is the ``id`` of the last record of a page, the next page follows. A record that is not written
         yet has no id. Without a persistent store the last 1,000 are kept.

@@ -57,7 +57,7 @@ class AuditRecord:
 
 
 class AuditQuery(NamedTuple):
-    """A query for audit records: of one task (None: of all, and of none), before the record of an id."""
+    """A query for audit records: of one task and of all tasks together, or (None) every one; before that of an id."""
 
     task: str | None = None
     before: int | None = None
@@ -74,7 +74,7 @@ class AuditQuery(NamedTuple):
 
     def newest(self, records: Iterable[AuditRecord]) -> list[AuditRecord]:
         """Return at most ``limit`` matching records, newest first; none if that of ``before`` is not among them."""
-        found = [record for record in records if self.task is None or record.task == self.task]
+        found = [record for record in records if self.task is None or record.task in (self.task, None)]
         found.sort(key=_place)
         found.reverse()  # those without an id, which are in their order, too
         if self.before is not None:

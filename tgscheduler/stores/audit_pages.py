@@ -25,7 +25,8 @@ def read_page(
             written = row[-1]
         else:
             record = AuditRecord(*row)
-            found.append(record if query.task is None else replace(record, task=query.task))  # it may be escaped
+            is_own = query.task is not None and record.task is not None
+            found.append(replace(record, task=query.task) if is_own else record)  # its own may be escaped
     if query.before is None:
         for write in writes:
             if write.kind == AUDIT and (write.batch is None or write.batch > written):
@@ -41,7 +42,7 @@ def _statement(query: AuditQuery, encoding: str, node: int) -> tuple[str, list[A
     where: list[str] = []
     values: list[Any] = []
     if query.task is not None:
-        where.append("task = ?")
+        where.append("(task = ? OR task IS NULL)")
         values.append(clean(query.task, encoding))
     if query.before is not None:
         where.append("(at, id) < (SELECT at, id FROM tg_audit WHERE id = ?)")

@@ -269,7 +269,10 @@ class Store(Protocol):
         """Add records to the audit log; any thread may do so."""
 
     def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
-        """Return audit records, newest first, of one task or all; ``before``: the id of a page's last record."""
+        """Return audit records, newest first; ``before``: the id of a page's last record.
+
+        Those of a task include those without one, which are of all tasks.
+        """
 
 
 class PersistentStore(Store, Protocol):

@@ -333,7 +333,9 @@ class DatabaseStore(QueryMixin):
             return read_sums(query, self._database, connection, self._writer.node, writes)
 
     def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
-        """Return audit records, newest first, those of one task or all; ``before``: the id of the last one of a page.
+        """Return audit records, newest first: of one task and of all tasks together, or (None) every one.
+
+        ``before``: the id of the last one of a page.
 
         Raises StoreError if the store cannot be read.
         """

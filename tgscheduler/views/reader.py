@@ -222,7 +222,7 @@ class Reader:
         return self.scheduler.counts(since)
 
     def audits(self, task: str | None = None, before: int | None = None, limit: int = 20) -> list[AuditRecord]:
-        """Return records of the audit log, newest first: of one task, or (None) all of them."""
+        """Return records of the audit log, newest first: every one, or those of a task and of all tasks together."""
         found = self.scheduler.audits(task, before, limit)
         return [replace(record, detail=self._redactor.text(record.detail)) for record in found]
 

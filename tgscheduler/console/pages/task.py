@@ -17,14 +17,16 @@ from tgscheduler.views import BAD_STATES, Failures, RunView, TaskSummary
 #: Number of fires, of runs in the table, of runs in the chart, and of changes.
 FIRES, RUNS, CHARTED, CHANGES = 10, 20, 50, 10
 
-#: What each action did, as part of a sentence about the task.
+#: What each action did, and what it was to do, as parts of a sentence about the task.
 DID = {
-    "pause": "paused it",
-    "resume": "resumed it",
-    "run": "ran it",
-    "reschedule": "rescheduled it",
-    "cancel": "cancelled a run",
-    "rerun": "ran it again",
+    "pause": ("paused it", "pause it"),
+    "resume": ("resumed it", "resume it"),
+    "run": ("ran it", "run it"),
+    "reschedule": ("rescheduled it", "reschedule it"),
+    "cancel": ("cancelled a run", "cancel a run"),
+    "rerun": ("ran it again", "run it again"),
+    "pause_all": ("paused all tasks", "pause all tasks"),
+    "resume_all": ("resumed all tasks", "resume all tasks"),
 }
 
 
@@ -45,7 +47,7 @@ def show(console: Console, request: Request) -> Response:
         fires=[] if task is None else reader.next_fires(name, FIRES),
         history=history,
         chart=_chart(console, request, history),
-        did=DID,
+        words_of=DID,
     )
 
 
