@@ -260,6 +260,13 @@ def test_a_wrong_token_is_no_one_even_from_this_host(client, tokens, users):
     assert client(tokens=tokens).get("api/v1/who", headers=bearer(tokens["ci"]["hash"])).status == 401
 
 
+def test_a_wrong_token_is_logged_without_it(client, tokens, caplog):
+    client(tokens=tokens).get("api/v1/who", headers=bearer("hush"), peer=STRANGER)
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == [f"A login to the console failed: a token, from {STRANGER}"]
+    assert "hush" not in caplog.text
+
+
 def test_a_token_is_for_the_api_alone(client, tokens):
     assert client(tokens=tokens).get("who", headers=bearer("ci-secret")).status == 401
 
@@ -326,10 +333,42 @@ def test_users_may_log_in_beside_the_applications_login(client, function, users)
     "answer",
     ["1", "'anna'", "('anna',)", "('anna','root')", "('','viewer')", "('a\\n','viewer')", "(1,'viewer')", "1/0"],
 )
-def test_a_login_that_fails_lets_no_one_in_and_is_logged(client, function, caplog, answer):
-    refused = client(auth=function("wrong")).get("api/v1/who", headers={"Cookie": f"answer={answer}"})
-    assert (refused.status, refused.json["detail"]) == (500, "The log of the server has the reason.")
-    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+def test_a_login_that_fails_lets_no_one_in_and_is_logged_once(client, function, caplog, answer):
+    there = client(auth=function("wrong"))
+    for _ in range(3):
+        refused = there.get("api/v1/who", headers={"Cookie": f"answer={answer}"})
+        assert (refused.status, refused.json["title"]) == (503, "The application's login failed")
+    assert there.get("who", headers={"Cookie": f"answer={answer}"}).status == 503
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(said) == 1
+    assert said[0].startswith(f"The application's login to the console, {function('wrong')}, failed: ")
+    assert "anna" not in caplog.text
+
+
+def test_a_login_that_works_again_may_fail_again(client, function, caplog):
+    there = client(auth=function("wrong"))
+    for answer, status in (("1/0", 503), ("('anna','viewer')", 200), ("1/0", 503), ("{}['hush']", 503)):
+        assert there.get("who", headers={"Cookie": f"answer={answer}"}).status == status
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [each.partition("failed: ")[2].partition(",")[0] for each in said] == ["ZeroDivisionError"] * 2 + [
+        "KeyError"
+    ]
+    assert "hush" not in caplog.text
+
+
+def by_bearer(request):
+    return ("ci", "operator") if request.headers.get("authorization") == "Bearer of-the-shop" else None
+
+
+def test_without_tokens_a_bearer_token_is_the_applications(client, function, users, tokens):
+    there = client(auth=function("by_bearer"), **users)
+    assert there.get("who", headers=bearer("of-the-shop")).json == ["ci", "operator", "application"]
+    assert there.get("api/v1/who", headers=bearer("of-the-shop")).json == ["ci", "operator", "application"]
+    assert there.get("api/v1/who", headers=bearer("wrong")).status == 401
+    assert client(auth=function("by_bearer")).get("api/v1/who", headers=bearer("wrong")).status == 403
+    closed = client(auth=function("by_bearer"), tokens=tokens)
+    assert closed.get("api/v1/who", headers=bearer("of-the-shop")).status == 401
+    assert closed.get("api/v1/who", headers=bearer("ci-secret")).json == ["ci", "viewer", "token"]
 
 
 # -- read only ---------------------------------------------------------------------------------------------------------

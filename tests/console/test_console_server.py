@@ -131,6 +131,15 @@ def test_a_body_in_chunks_is_read(server):
     assert b"tgs_zone=utc" in answer
 
 
+def test_what_follows_the_last_chunk_is_no_next_request(server):
+    form = (*SAME, "Transfer-Encoding: chunked", "Content-Type: application/x-www-form-urlencoded", "Trailer: X-Last")
+    body = b"8\r\nzone=utc\r\n0\r\nX-Last: 1\r\n\r\n"
+    for trailed in (body, body.replace(b"X-Last: 1\r\n", SMUGGLED)):
+        answer = send(server, request(*form, body=trailed + SMUGGLED, close=False))
+        assert statuses(answer) == [303]
+        assert b"the application" not in answer
+
+
 @pytest.mark.parametrize(
     "raw",
     [

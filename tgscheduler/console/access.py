@@ -16,6 +16,7 @@ import fnmatch
 import importlib
 import logging
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, cast
 
@@ -47,14 +48,16 @@ class Access:
 
     def __init__(self, logins: Logins | None = None) -> None:
         self._logins = logins or Logins()
+        #: Why the application's login failed at last, so that the log has it once; None: it did not.
+        self._fault: str | None = None
 
     def caller(self, request: Request, settings: ConsoleSettings, server: Server) -> Caller:
-        """Return who asks; raise a Problem 401, 403 or 429 for anyone else."""
+        """Return who asks; raise a Problem 401, 403, 429 or 503 for anyone else."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
+        if scheme.lower() == "bearer" and (settings.tokens or settings.auth is None):
             return self._token(request, given.strip(), settings)
         if settings.auth is not None:
-            caller = _of_application(settings.auth, request)
+            caller = self._of_application(settings.auth, request)
             if caller is not None:
                 return caller
             if not settings.users:
@@ -71,6 +74,7 @@ class Access:
         kept = {name: token["hash"] for name, token in settings.tokens.items()}
         name = self._find(request.peer, given, given, kept)
         if name is None:
+            log.warning("A login to the console failed: a token, from %s", printable(request.peer))
             _challenge(settings, "Expected a token of tg.scheduler.console.tokens.")
         return Caller(name, cast(Role, settings.tokens[name].get("role", "viewer")), "token")
 
@@ -86,6 +90,23 @@ class Access:
             log.warning("A login to the console failed: %s, from %s", who, printable(request.peer))
             _challenge(settings, "The name or the password is wrong.")
         return Caller(name, "operator" if name in settings.operators else "viewer", "user")
+
+    def _of_application(self, path: str, request: Request) -> Caller | None:
+        try:
+            caller = _caller_of(find_function(path)(request))
+        except Exception as error:
+            fault = _without_values(error)
+            if fault != self._fault:
+                log.error("The application's login to the console, %s, failed: %s", path, fault)
+            self._fault = fault
+            raise Problem(
+                503,
+                "The application's login failed",
+                "The application's own login to the console failed, so it is not known who asks. The log of the server "
+                "has the reason.",
+            ) from None
+        self._fault = None
+        return caller
 
     def _find(self, peer: str, login: str, given: str, kept: Mapping[str, str]) -> str | None:
         try:
@@ -155,11 +176,19 @@ def find_function(path: str) -> Callable[[Request], Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _of_application(path: str, request: Request) -> Caller | None:
-    answer = find_function(path)(request)
-    if answer is None:
-        return None
+def _caller_of(answer: Any) -> Caller | None:
     match answer:
+        case None:
+            return None
         case (str(name), str(role)) if role in ROLES and name and name.isprintable():
             return Caller(name, cast(Role, role), "application")
-    raise TypeError(f"{path} must return None or (name, role), where role is {' or '.join(map(repr, ROLES))}")
+    roles = " or ".join(map(repr, ROLES))
+    raise ConfigError(f"expected None or (name, role), where role is {roles}, got another {type(answer).__name__}")
+
+
+def _without_values(error: Exception) -> str:
+    """Return what failed and where; the message of a foreign error is left out, because it may hold a secret."""
+    if isinstance(error, ConfigError):
+        return str(error)
+    places = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}, whose message may hold a secret\n{places.rstrip()}"
