@@ -34,11 +34,10 @@ def confirmed(client, path, **form):
     """Open a confirmation, send its form as it is (and ``form``), and return the page that follows."""
     page = client.get(path)
     assert page.status == 200, text_of(page)
-    action = unescape(
-        re.search(r'<form class="confirm card" method="post" action="(?:\.\./)*(?:\./)?([^"]*)"', page.text)[1]
-    )
+    shown = page.text.partition('<form class="confirm card"')[2].partition("</form>")[0]
+    action = unescape(re.match(r' method="post" action="(?:\.\./)*(?:\./)?([^"]*)"', shown)[1])
     assert action == path.partition("?")[0]
-    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', shown))
     return followed(
         client, client.post(action, {**{name: unescape(text) for name, text in hidden.items()}, **form}), action
     )
@@ -95,6 +94,27 @@ def test_a_bad_end_of_a_pause_is_the_form_again_with_what_was_expected(client, t
     assert expected in unescape(page.text.partition('id="at-problem"')[2])
     assert f'name="at" aria-label="Until this time in UTC" value="{form.get("at", "")}"' in page.text
     assert task.view("it").paused_until < task.clock.now()
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("tasks/it/pause", {"untill": "2025-06-02 12:00"}),
+        ("tasks/it/pause", {"until": "", "At": "2025-06-02 12:00"}),
+        ("tasks/it/pause?until=2025-06-02", {}),
+        ("pause-all", {"until": "", "task": "it"}),
+        ("tasks/it/run", {"args": "1"}),
+        ("tasks/it/reschedule", {"line": "@daily", "timezone": "UTC", "shown": "@daily "}),
+        ("display", {"zone": "utc", "them": "dark"}),
+    ],
+)
+def test_a_form_with_an_unknown_field_changes_nothing(client, task, path, form):
+    version = task.version
+    answer = client.post(path, form)
+    assert (answer.status, "Unknown parameter" in text_of(answer)) == (400, True)
+    assert "set-cookie" not in answer.headers
+    assert task.version == version
+    assert task.audits() == []
 
 
 def test_running_a_task_leads_to_its_new_run(client, task):

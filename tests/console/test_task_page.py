@@ -115,6 +115,23 @@ def test_a_chart_has_fifty_runs_at_most(client, world):
     assert f"Duration of the last {CHARTED} runs" in text_of(client.get("tasks/sync"))
 
 
+def test_failures_beyond_those_that_are_looked_at_are_at_least_so_many(client, ticked):
+    def fail():
+        raise ValueError("no")
+
+    ticked.add_interval_task(fail, interval=60, taskname="bad")
+    ticked.tick(28 * 60)
+    assert "bad has failed 29 times since 12:00:00 UTC : ValueError: no" in text_of(client.get(""))
+    ticked.tick(60)
+    assert "bad has failed at least 30 times since 12:00:00 UTC or earlier: ValueError: no" in text_of(client.get(""))
+    assert "Failed 30 times since 12:00:00 UTC : ValueError" in text_of(client.get("tasks/bad"))
+    ticked.tick(60 * 60)
+    schedule, task = text_of(client.get("")), text_of(client.get("tasks/bad"))
+    assert "bad has failed at least 30 times since 13:00:00 UTC or earlier: ValueError: no" in schedule
+    assert "failed at least 30 times 0 ms" in schedule
+    assert "Failed at least 50 times since 12:40:00 UTC or earlier: ValueError: no" in task
+
+
 def test_a_task_that_has_not_run_has_no_chart(client, ticked):
     ticked.add_interval_task(noop, interval=60, taskname="young")
     page = client.get("tasks/young")

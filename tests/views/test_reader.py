@@ -149,7 +149,7 @@ def test_secrets_in_errors_are_hidden(scheduler, reader):
     scheduler.tick(130)
     recent = reader.recent(["bad"])["bad"]
     assert all("abc123" not in run.error and f"token={HIDDEN}" in run.error for run in recent)
-    assert failures(recent) == (3, NOON, f"RuntimeError: token={HIDDEN}")
+    assert failures(recent, 30) == (3, NOON, f"RuntimeError: token={HIDDEN}", False)
 
 
 def test_fires_of_many_tasks_come_in_order_up_to_a_bound_for_each(scheduler, reader):

@@ -17,7 +17,7 @@ def arguments_of(route: Route, request: Request, path: Mapping[str, Any]) -> dic
     """Return every declared value by name, the default where it is not given; raise a Problem 400 or 422."""
     found = dict(path)
     declared = [each for each in route.parameters if each.where == "query"]
-    if route.is_api:
+    if route.is_api or route.is_unsafe:  # a page is shown whatever a mail service or a proxy adds to its link
         _refuse_unknown(request.query, declared, 400)
     for each in declared:
         found[each.name] = _value(each, _filled(route, request.query.get(each.name, [])), 400)
@@ -36,6 +36,7 @@ def _filled(route: Route, values: list[Any]) -> list[Any]:
 def _body(route: Route, request: Request) -> Mapping[str, list[Any]]:
     """Return the values of the body by name, each in a list as those of a query are."""
     if not route.is_api:
+        _refuse_unknown(request.form, list(route.body), 400)
         return request.form
     _refuse_unknown(request.json, list(route.body), 422)
     return {name: [value] for name, value in request.json.items() if value is not None}

@@ -24,7 +24,7 @@ from tgscheduler.console.findings import STATES, findings
 from tgscheduler.console.http import Problem, Request, Response, segment
 from tgscheduler.console.times import DASH, Times, duration, iso
 from tgscheduler.timetable.triggers import Cron
-from tgscheduler.views import TaskSummary
+from tgscheduler.views import Failures, TaskSummary
 
 #: The pages that the bar names: path below the mount, title.
 PAGES = (("", "Schedule"), ("runs", "Runs"), ("calendar", "Calendar"), ("simulate", "Simulate"), ("health", "Health"))
@@ -187,6 +187,11 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else many or one + 's'}"
 
 
+def often(found: Failures) -> str:
+    """Return how many times a task has failed: 3 times, at least 30 times."""
+    return f"{'at least ' if found.more else ''}{plural(found.times, 'time')}"
+
+
 class Timetable(NamedTuple):
     """When a task fires: in words, and its cron line, empty if it has none."""
 
@@ -215,4 +220,4 @@ def query(values: Mapping[str, Any], **changes: Any) -> str:
     return f"?{urlencode(left, doseq=True)}" if left else "?"
 
 
-_FILTERS = (duration, iso, last_line, number, percent, plural, segment, timetable)
+_FILTERS = (duration, iso, last_line, number, often, percent, plural, segment, timetable)

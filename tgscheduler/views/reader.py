@@ -183,9 +183,9 @@ class Reader:
         found = self.scheduler.recent_runs(names, n)
         return {name: [self.view_of(run) for run in runs] for name, runs in clocks.giving_way(found.items(), 2)}
 
-    def failures(self, recent: Sequence[RunView]) -> Failures:
-        """Return the failures at the end of a task's runs, given newest first, with the end of the last error."""
-        found = failures(recent)
+    def failures(self, recent: Sequence[RunView], asked: int) -> Failures:
+        """Return what :func:`failures` does, with the end of the last error also from a database."""
+        found = failures(recent, asked)
         newest = next((run for run in recent if run.state in BAD_STATES), None)
         if not found.times or newest is None or newest.error:
             return found

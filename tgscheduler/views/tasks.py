@@ -89,19 +89,22 @@ class Failures(NamedTuple):
     times: int
     since: float | None
     error: str
+    #: Whether there may be earlier ones.
+    more: bool = False
 
 
-def failures(recent: Sequence[RunView]) -> Failures:
-    """Return the failures at the end of a task's runs, which are given newest first."""
-    found = []
+def failures(recent: Sequence[RunView], asked: int) -> Failures:
+    """Return the failures at the end of a task's runs, given newest first; ``asked``: how many were asked for."""
+    found, more = [], len(recent) >= asked
     for run in recent:
         if run.state in BAD_STATES:
             found.append(run)
         elif run.state == OK:
+            more = False
             break
     if not found:
         return Failures(0, None, "")
-    return Failures(len(found), found[-1].due, error_of(found[0]))
+    return Failures(len(found), found[-1].due, error_of(found[0]), more)
 
 
 def error_of(run: RunView) -> str:

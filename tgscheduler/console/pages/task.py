@@ -69,7 +69,7 @@ def _history(console: Console, name: str, task: TaskSummary | None) -> History:
         return History(
             recent,
             reader.runs(name, limit=RUNS).items,
-            reader.failures(recent),
+            reader.failures(recent, CHARTED),
             reader.figures([name])[name],
             reader.audits(name, limit=CHANGES),
         )
