@@ -11,7 +11,7 @@ from helpers import ROOT
 from tgscheduler import config
 from tgscheduler.errors import ConfigError
 
-HASH = "scrypt$1024$8$1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+HASH = "scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 GOOD = {
     "tg.scheduler": (True, False),
@@ -41,7 +41,10 @@ GOOD = {
     "tg.scheduler.console.tokens": ({}, {"ci": {"hash": HASH, "role": "viewer"}, "cd": {"hash": HASH}}),
     "tg.scheduler.console.auth": ("pkg.module:function", "pkg:Class.method", None),
     "tg.scheduler.console.read_only": (True, False),
-    "tg.scheduler.console.hosts": ([], ["ops.example.com", "ops.example.com:8443"]),
+    "tg.scheduler.console.hosts": (
+        [],
+        ["ops.example.com", "ops.example.com:8443", "Jobs", "192.0.2.7", "2001:db8::1", "[2001:db8::1]:80"],
+    ),
     "tg.scheduler.console.redact": ([], ["*iban*"]),
 }
 
@@ -97,7 +100,14 @@ BAD = [
         "expected a dict of names and hashes of passwords: {'ops': 'scrypt$…'}, got",
     ),
     ("tg.scheduler.console.users", {"ops": "hush"}, "the hash of 'ops': expected scrypt$n$r$p$salt$hash, as python -m"),
-    ("tg.scheduler.console.users", {"ops": HASH.replace("1024", "1073741824")}, "with a cost of at most 256 MiB"),
+    ("tg.scheduler.console.users", {"ops": HASH.replace("16384", "1073741824")}, "with a cost of at most 256 MiB"),
+    (
+        "tg.scheduler.console.users",
+        {"ops": HASH.replace("$1$", "$16$", 1).replace("16384", "65536")},
+        "n * r * p of at",
+    ),
+    ("tg.scheduler.console.users", {"ops": HASH.replace("16384", "8192")}, "with an n of 16384 or more"),
+    ("tg.scheduler.console.users", {"ops": HASH.replace("$8$", "$ 8$")}, "expected scrypt$n$r$p$salt$hash"),
     ("tg.scheduler.console.users", {"o:ps": HASH}, "expected names of printable characters other than ':', got 'o:"),
     ("tg.scheduler.console.users", {"": HASH}, "expected names of printable characters other than ':', got ''"),
     ("tg.scheduler.console.operators", "ops", "expected a list of names of users, got 'ops'"),
@@ -117,6 +127,13 @@ BAD = [
         "ops.example.com",
         "expected a list of names of hosts, such as ['ops.example.com'], got",
     ),
+    ("tg.scheduler.console.hosts", ["*"], "such as 'ops.example.com', got '*'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["a.com", ".example.com"], "got '.example.com'; write each name as browsers send"),
+    ("tg.scheduler.console.hosts", ["*.example.com"], "got '*.example.com'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["a.com b.com"], "got 'a.com b.com'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["bücher.example"], "got 'bücher.example'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["https://x.com"], "got 'https://***'; write 'x.com'"),
+    ("tg.scheduler.console.hosts", ["x.com:8443/scheduler"], "got 'x.com:8443/scheduler'; write 'x.com:8443'"),
 ]
 
 UNKNOWN = [

@@ -60,11 +60,41 @@ def test_what_is_no_hash_is_refused_and_not_shown(kept):
     assert kept in ("", "scrypt") or kept not in str(caught.value)
 
 
-def test_a_decoy_costs_the_same_and_has_no_password(cheap):
-    kept = passwords.hash_password("x")
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        ("8192$8$1", "with an n of 16384 or more"),
+        ("2$8$1", "with an n of 16384 or more"),
+        ("65536$8$16", r"with an n \* r \* p of at most 4194304"),
+        ("524288$8$1", "with a cost of at most 256 MiB"),
+        ("16384$8$17", "with a cost of at most"),
+        (" 16384$8$1", "prints it$"),
+        ("16384 $8$1", "prints it$"),
+        ("16_384$8$1", "prints it$"),
+        ("+16384$8$1", "prints it$"),
+        ("\u0661\u0666\u0663\u0668\u0664$8$1", "prints it$"),
+        ("16384$\uff18$1", "prints it$"),
+    ],
+)
+def test_what_is_guessed_too_cheaply_or_checked_too_dearly_is_refused(cost, said):
+    passwords.check(f"scrypt$16384$8$1${'A' * 22}${'A' * 43}")
+    passwords.check(f"scrypt$131072$8$4${'A' * 22}${'A' * 43}")
+    with pytest.raises(InvalidValue, match=said):
+        passwords.check(f"scrypt${cost}${'A' * 22}${'A' * 43}")
+
+
+def test_a_new_hash_is_one_that_a_configuration_takes():
+    passwords.check(passwords.hash_password("x"))
+
+
+def test_a_decoy_costs_as_much_as_the_dearest_and_has_no_password(cheap, monkeypatch):
+    kept = [passwords.hash_password("x")]
+    monkeypatch.setattr(passwords, "N", 8)
+    kept.append(passwords.hash_password("x"))
+    monkeypatch.setattr(passwords, "N", 4)
+    kept.append(passwords.hash_password("x"))
     decoy = passwords.decoy(kept)
-    passwords.check(decoy)
-    assert decoy.split("$")[:4] == kept.split("$")[:4]
+    assert decoy.split("$")[:4] == kept[1].split("$")[:4]
     assert decoy != passwords.decoy(kept)
     assert not passwords.verify("x", decoy)
 

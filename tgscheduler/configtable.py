@@ -16,6 +16,11 @@ from tgscheduler.timetable.policy import MISFIRES, ON_LOST, OVERLAPS
 #: What a caller of the console may be.
 ROLES = ("viewer", "operator")
 
+#: A host as browsers name it: a name or an address, an IPv6 address in brackets or (here) without them; then a port.
+_HOST = re.compile(
+    r"([a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?|[0-9a-f]*:[0-9a-f:.]+", re.IGNORECASE | re.ASCII
+)
+
 
 class Setting(NamedTuple):
     """One key: ``check(key, value)``, which raises for a bad value; what is ``expected``; the default; a sentence."""
@@ -91,6 +96,15 @@ def _function(key: str, value: Any) -> None:
 def _texts(key: str, value: Any) -> None:
     if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each.strip() for each in value):
         _refuse(key, value)
+
+
+def _hosts(key: str, value: Any) -> None:
+    _texts(key, value)
+    for each in value:
+        if _HOST.fullmatch(each) is None:
+            bare = re.sub(r"^\w+://|/.*", "", each)
+            mend = f"write {shown(bare)}" if _HOST.fullmatch(bare) else "write each name as browsers send it"
+            raise ConfigError(f"{key}: expected names of hosts such as 'ops.example.com', got {shown(each)}; {mend}")
 
 
 def _users(key: str, value: Any) -> None:
@@ -263,7 +277,7 @@ SETTINGS: dict[str, Setting] = {
         _boolean, "True or False", False, "Whether the console and its API refuse every action."
     ),
     "tg.scheduler.console.hosts": Setting(
-        _texts,
+        _hosts,
         "a list of names of hosts, such as ['ops.example.com']",
         (),
         "Names by which browsers reach the console, beside this host's loopback names and ``server.socket_host``.",

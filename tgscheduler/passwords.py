@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import hmac
+import re
 import secrets
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tgscheduler.errors import InvalidValue
@@ -14,9 +16,16 @@ N, R, P = 2**15, 8, 1
 #: Bytes of a new salt, and of a new hash.
 _SALT, _DIGEST = 16, 32
 
+#: Minimum n of a hash in a configuration: 16 MiB with the usual r.
+LEAST_N = 2**14
+
 #: Maximum memory of a check (bytes), so that a wrong line in a configuration cannot exhaust the host's.
 _MOST_MEMORY = 256 * 2**20
 
+#: Maximum n * r * p, for the same reason: about 1.5 s.
+_MOST_WORK = 2**22
+
+_TEXT = re.compile(r"scrypt\$([0-9]{1,10})\$([0-9]{1,2})\$([0-9]{1,2})\$([\w-]+)\$([\w-]+)", re.ASCII)
 _FORM = "scrypt$n$r$p$salt$hash, as python -m tgscheduler.console.passwords prints it"
 
 
@@ -26,6 +35,10 @@ class _Hash(NamedTuple):
     p: int
     salt: bytes
     hash: bytes
+
+    @property
+    def work(self) -> int:
+        return self.n * self.r * self.p
 
     def text(self) -> str:
         return f"scrypt${self.n}${self.r}${self.p}${_encoded(self.salt)}${_encoded(self.hash)}"
@@ -51,27 +64,34 @@ def verify(password: str, kept: str) -> bool:
     return _parsed(kept).matches(password)
 
 
-def decoy(kept: str) -> str:
-    """Return a hash that no password has and that takes as long to verify as another."""
-    return _parsed(kept)._replace(salt=secrets.token_bytes(_SALT), hash=secrets.token_bytes(_DIGEST)).text()
+def decoy(kept: Iterable[str]) -> str:
+    """Return a hash that no password has and that takes as long to verify as the dearest of some."""
+    dearest = max(map(_parsed, kept), key=lambda each: each.work)
+    return dearest._replace(salt=secrets.token_bytes(_SALT), hash=secrets.token_bytes(_DIGEST)).text()
 
 
 def check(kept: str) -> None:
-    """Raise InvalidValue, without the text, if it is not what :func:`hash_password` returns."""
-    _parsed(kept)
+    """Raise InvalidValue, without the text, if it is not what :func:`hash_password` returns, or guessed too cheaply."""
+    if _parsed(kept).n < LEAST_N:
+        raise InvalidValue(f"expected {_FORM}, with an n of {LEAST_N} or more")
 
 
 def _parsed(kept: str) -> _Hash:
+    parts = _TEXT.fullmatch(kept)
+    if parts is None:
+        raise InvalidValue(f"expected {_FORM}")
+    n, r, p, salt, digest = parts.groups()
     try:
-        scheme, n, r, p, salt, digest = kept.split("$")
         found = _Hash(int(n), int(r), int(p), _decoded(salt), _decoded(digest))
-    except ValueError:
+    except ValueError:  # a length that no base64 has
         raise InvalidValue(f"expected {_FORM}") from None
     is_power = found.n > 1 and found.n & (found.n - 1) == 0
-    if scheme != "scrypt" or not is_power or len(found.salt) < 8 or len(found.hash) < 16:
+    if not is_power or len(found.salt) < 8 or len(found.hash) < 16:
         raise InvalidValue(f"expected {_FORM}")
     if not (0 < found.r <= 64 and 0 < found.p <= 16 and _memory(found.n, found.r, found.p) <= _MOST_MEMORY):
         raise InvalidValue(f"expected {_FORM}, with a cost of at most {_MOST_MEMORY // 2**20} MiB")
+    if found.work > _MOST_WORK:
+        raise InvalidValue(f"expected {_FORM}, with an n * r * p of at most {_MOST_WORK}")
     return found
 
 

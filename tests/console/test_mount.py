@@ -209,7 +209,7 @@ def test_the_console_comes_only_when_it_is_used():
 
 
 def test_users_of_the_configuration_log_in(tree, monkeypatch):
-    monkeypatch.setattr(passwords, "N", 2)
+    monkeypatch.setattr(passwords, "N", passwords.LEAST_N)
     config.update({"tg.scheduler.console.users": {"ops": passwords.hash_password("x")}})
     console.mount("/scheduler")
     assert ask("/scheduler/api/v1/tasks", tree)[0] == 401

@@ -84,7 +84,7 @@ class Access:
         except ValueError:
             _challenge(settings, "Expected the name and password of a user, as HTTP Basic in UTF-8.")
         known = settings.users.get(name)
-        kept = known or passwords.decoy(next(iter(settings.users.values())))
+        kept = known or passwords.decoy(settings.users.values())
         if self._find(request.peer, name, password, {name: kept}) is None:
             who = printable(name) if known else "an unknown user"
             log.warning("A login to the console failed: %s, from %s", who, printable(request.peer))
