@@ -25,7 +25,7 @@ from tgscheduler.timetable.tasks import Task
 from tgscheduler.timetable.triggers import Trigger
 
 #: Maximum number of views that are taken in one hold of the lock.
-MAX_AT_ONCE = 64
+MAX_AT_ONCE = 128
 
 
 class RunView(NamedTuple):

@@ -126,7 +126,7 @@ class Reader:
                 return self._listed[2]
             views = self.scheduler.views()
             before = self._runs_before(views)
-            found = [summarize(view, before.get(view.name), self._redactor) for view in clocks.giving_way(views, 200)]
+            found = [summarize(view, before.get(view.name), self._redactor) for view in clocks.giving_way(views, 500)]
             now = clocks.elapsed()
             self._listed = version, now + max(FRESH, _SPARING * (now - began)), found
         return found
@@ -181,7 +181,7 @@ class Reader:
         From a database they are without ``error`` and ``log``: :meth:`run` reads those.
         """
         found = self.scheduler.recent_runs(names, n)
-        return {name: [self.view_of(run) for run in runs] for name, runs in clocks.giving_way(found.items(), 2)}
+        return {name: [self.view_of(run) for run in runs] for name, runs in clocks.giving_way(found.items(), 4)}
 
     def failures(self, recent: Sequence[RunView], asked: int) -> Failures:
         """Return what :func:`failures` does, with the end of the last error also from a database."""
