@@ -86,7 +86,7 @@ FLOORS = {
         *("console.times", "console.svg", "console.assets", "console.findings", "console.render", "console.polling"),
         *("console.replays", "console.console", "console.routes"),
         *("console.arguments", "console.guard", "console.logins", "console.access"),
-        *("console.actions", "console.patterns", "console.shapes", "console.api", "console.openapi"),
+        *("console.verbs", "console.actions", "console.patterns", "console.shapes", "console.api", "console.openapi"),
         *(
             "console.public",
             "console.pages",

@@ -8,11 +8,11 @@ import time
 import pytest
 from helpers import HOUR, NOON, noop, running, wait_for
 
-from tgscheduler.console import actions
-from tgscheduler.console.actions import VERBS, describe, perform
+from tgscheduler.console.actions import describe, perform
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Caller, Problem
 from tgscheduler.console.settings import ConsoleSettings
+from tgscheduler.console.verbs import VERBS
 from tgscheduler.scheduler import ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.policy import Retry
@@ -375,4 +375,3 @@ def test_a_description_changes_nothing(ticked, console):
         if row.needs != "run":
             describe(console, verb, **({"task": "report"} if row.needs == "task" else {}), timetable="@daily")
     assert ticked.version == version
-    assert actions.RERUN_STATES

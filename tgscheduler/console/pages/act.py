@@ -12,13 +12,13 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tgscheduler.console import actions
-from tgscheduler.console.actions import Outcome
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response, see_other, segment
 from tgscheduler.console.pages import timetables
 from tgscheduler.console.render import times_of
 from tgscheduler.console.routes import Parameter, Route
 from tgscheduler.console.times import Times
+from tgscheduler.console.verbs import Outcome, running_task
 from tgscheduler.moments import iso
 from tgscheduler.timetable import zones
 
@@ -121,7 +121,7 @@ def _reschedule_form(console: Console, request: Request, error: str = "") -> Res
     """Show the fields, and once they are filled in the next fires, to be saved."""
     actions.check_permission(console, request.caller)
     given = request.arguments
-    task = actions.running_task(console, given["name"])
+    task = running_task(console, given["name"])
     typed = timetables.typed(console.reader, given["line"], given["zone"] or task.view.timezone, FIRES)
     if error:
         typed = typed._replace(errors={"line": error}, preview=None)

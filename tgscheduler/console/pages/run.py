@@ -1,11 +1,11 @@
 """One run: what happened, its traceback and log, its times and its place."""
 
-from tgscheduler.console.actions import RERUN_STATES
 from tgscheduler.console.console import Console
 from tgscheduler.console.http import Problem, Request, Response
 from tgscheduler.console.pages import loglines, tracebacks
 from tgscheduler.console.polling import polled
 from tgscheduler.console.routes import Parameter, Route
+from tgscheduler.console.verbs import RERUN_STATES
 
 #: States of a run that has not ended.
 OPEN = ("waiting", "running")
