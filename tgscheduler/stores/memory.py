@@ -82,7 +82,7 @@ class MemoryStore(QueryMixin):
         self._audits.extend(replace(record, id=next(self._audit_ids)) for record in records)
 
     def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
-        """Return the kept audit records that a query selects: see :class:`AuditQuery`."""
+        """Return the kept audit records that a query selects: see :class:`~tgscheduler.stores.audit.AuditQuery`."""
         return AuditQuery(task, before, limit).check().newest(self._audits.copy())
 
     def _sums(self, since: float | None, tasks: Collection[str] | None = None) -> RunCounts:
