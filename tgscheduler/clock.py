@@ -32,7 +32,7 @@ LONGEST_WAIT = 30.0
 STEP = 1.0
 
 #: How long a thread steps aside (seconds): with 0 it would be back before another one has woken up.
-_ASIDE = 0.00005
+_ASIDE = 0.00002
 
 Bell = queue.SimpleQueue[None]
 """A loop sleeps on it: ``bell.put(None)`` wakes the loop, from any thread and from a signal handler."""

@@ -54,7 +54,7 @@ def coming(views: Iterable[TaskView], since: float, until: float, most: int) -> 
             continue
         fires: list[FireView] = []
         try:
-            for fire in clocks.giving_way(_fires(view, since), 20):
+            for fire in clocks.giving_way(_fires(view, since), 60):
                 if fire.fire_at >= until:
                     break
                 if fire.fire_at < since:
@@ -74,7 +74,7 @@ def samples(view: TaskView, since: float, until: float, step: float) -> list[Fir
     found: list[FireView] = []
     deadline = clocks.elapsed() + LONGEST
     try:
-        for fire in clocks.giving_way(_after_each_step(view, since, step), 4):
+        for fire in clocks.giving_way(_after_each_step(view, since, step), 12):
             if fire.fire_at >= until or clocks.elapsed() > deadline:
                 break
             found.append(fire)

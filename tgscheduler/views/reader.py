@@ -181,7 +181,7 @@ class Reader:
         From a database they are without ``error`` and ``log``: :meth:`run` reads those.
         """
         found = self.scheduler.recent_runs(names, n)
-        return {name: [self.view_of(run) for run in runs] for name, runs in clocks.giving_way(found.items(), 4)}
+        return {name: [self.view_of(run) for run in runs] for name, runs in clocks.giving_way(found.items(), 8)}
 
     def failures(self, recent: Sequence[RunView], asked: int) -> Failures:
         """Return what :func:`failures` does, with the end of the last error also from a database."""
