@@ -3,8 +3,7 @@
 import socket
 
 import pytest
-
-from tests.host.servers import Server
+from servers import Server
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

@@ -98,7 +98,7 @@ def test_what_is_told_is_what_is_fired_over_a_year(ticked):
 def test_a_simulation_tells_what_a_task_with_that_timetable_fires(line, zone):
     ticked = TickedScheduler(START, timezone=zone)
     console = Console(ticked)
-    answer = Client(console).get(f"api/v1/simulate?line={quote(line)}&n=400")
+    answer = Client(console).get(f"api/v1/simulate?line={quote(line)}&n=100")
     told = [fire["due_posix"] for fire in answer.json["items"]]
     ticked.add_task(noop, console.reader.parse_timetable(line), taskname="it")
     ticked.tick_to(told[-1])
