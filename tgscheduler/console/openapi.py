@@ -130,7 +130,7 @@ def _parameter(each: Parameter) -> dict[str, Any]:
 def _body(members: tuple[Parameter, ...]) -> Schema:
     required = [each.name for each in members if each.required]
     return {
-        "type": "object",
+        "type": "object" if required else ["object", "null"],
         "properties": {each.name: _member(each) for each in members},
         "required": required,
         "additionalProperties": False,

@@ -158,11 +158,16 @@ def form_of(body: bytes) -> dict[str, list[str]]:
 
 
 def json_of(body: bytes) -> dict[str, Any]:
-    """Return the object of a JSON body; raise a Problem 400 if it is malformed, or has a key twice, 422 if none."""
+    """Return the object of a JSON body; ``null`` is an empty one. Raise a Problem.
+
+    It is a 400 if the body is malformed or has a key twice, a 422 if it is no object.
+    """
     try:
         found = json.loads(_utf8(body, "body"), object_pairs_hook=_object, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         raise Problem(400, "Malformed JSON", f"Expected a JSON object as the body: {error}.") from None
+    if found is None:  # as generated clients send where no member is required
+        return {}
     if not isinstance(found, dict):
         raise Problem(422, detail="Expected a JSON object as the body.")
     return found
