@@ -25,6 +25,7 @@ class Root:
                 last={name: next(iter(scheduler.runs(name, limit=1)), None) for name in tasks},
                 counts=scheduler.counts(),
                 health=scheduler.health(),
+                console=config.get("tg.scheduler.console"),
             ),
             refresh=config.get("example.refresh") if refresh == "on" else None,
         )

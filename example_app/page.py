@@ -8,10 +8,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tgscheduler import scheduler
-from tgscheduler.scheduler import IntervalTask, MonthdayTask, Run, Task, WeekdayTask
+from tgscheduler.scheduler import Run, Task
 from tgscheduler.timetable import zones
+from tgscheduler.timetable.trigger_phrases import in_words
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _STATES = {"stopped": "The scheduler is off", "ok": "All is well", "degraded": "Degraded", "failed": "Failed"}
 
 
@@ -27,6 +27,8 @@ class Facts:
     last: dict[str, Run | None]
     counts: dict[str, int]
     health: dict[str, Any]
+    #: The path of the scheduler's console, None if there is none.
+    console: str | None
 
 
 class Html(str):
@@ -80,11 +82,13 @@ def _status(facts: Facts, refresh: float | None, now: float, zone: ZoneInfo) -> 
     why = "".join(f"<p>{escape(str(reason))}</p>" for reason in health["reasons"])
     if state == "stopped":
         why += "<p>tg.scheduler = True under [global] switches it on.</p>"
-    link = '<a href="?refresh=off">Stop refreshing</a>' if refresh else '<a href="./">Refresh by itself</a>'
+    links = ['<a href="?refresh=off">Stop refreshing</a>' if refresh else '<a href="./">Refresh by itself</a>']
+    if facts.console:
+        links.append(f'<a href="{escape(facts.console)}/">Console</a>')
     return Html(
         f'<p class="status"><strong class="state {escape(state)}">{escape(_STATES.get(state, state))}</strong> '
         + " ".join(f'<span id="count-{name}"><b>{value}</b> {name}</span>' for value, name in figures)
-        + f"</p>{why}<p class=quiet>{_clock(now, zone)} {escape(zone.key)} · {link}</p>"
+        + f"</p>{why}<p class=quiet>{_clock(now, zone)} {escape(zone.key)} · {' · '.join(links)}</p>"
     )
 
 
@@ -134,7 +138,7 @@ def _tasks(facts: Facts, now: float, zone: ZoneInfo) -> Html:
         rows.append(
             (
                 name,
-                _timetable(task),
+                "once" if task.trigger is None else in_words(task.trigger),
                 "none" if due is None else Html(f"{_clock(due, zone)} <small>{_ahead(due - now)}</small>"),
                 "not yet" if run is None else _clock(run.due, zone),
                 "" if run is None else _state(run),
@@ -175,17 +179,6 @@ def _table(
 
 def _cell(content: object) -> str:
     return content if isinstance(content, Html) else escape(str(content))
-
-
-def _timetable(task: Task) -> str:
-    if isinstance(task, IntervalTask):
-        return f"every {task.interval:g} s"
-    if isinstance(task, WeekdayTask):
-        days = "every day" if len(task.days) == 7 else " ".join(_DAYS[day - 1] for day in sorted(task.days))
-        return "{} at {:02}:{:02}".format(days, *task.timeonday)
-    if isinstance(task, MonthdayTask):
-        return "on days {} at {:02}:{:02}".format(", ".join(map(str, sorted(task.days))), *task.timeonday)
-    return "once"
 
 
 def _state(run: Run) -> Html:

@@ -1,5 +1,6 @@
 """What several test modules share."""
 
+import importlib
 import os
 import re
 import shutil
@@ -59,6 +60,16 @@ def need(program, why):
             pytest.fail(f"{program} is missing: {why}")
         pytest.skip(f"{program} is missing: {why}")
     return path
+
+
+def need_package(name, why):
+    """Return a module; where it is missing, the test fails in CI, and elsewhere skips and says why."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing: {why}")
+        pytest.skip(f"{name} is missing: {why}")
 
 
 def wait_for(what, timeout=10.0):

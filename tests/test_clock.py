@@ -167,32 +167,41 @@ def probe(tz, *command, **environment):
     [
         ("America/New_York", "America/New_York"),
         (":Asia/Kathmandu", "Asia/Kathmandu"),
-        ("UTC", "UTC"),
+        pytest.param("UTC", "UTC", marks=pytest.mark.slow),
         ("", "UTC"),
-        (":", "UTC"),
-        ("posix/Asia/Tokyo", "Asia/Tokyo"),
-        ("/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin"),
-        (":/usr/share/zoneinfo/posix/Europe/Berlin", "Europe/Berlin"),
-        ("EST5EDT", "EST5EDT"),
+        pytest.param(":", "UTC", marks=pytest.mark.slow),
+        pytest.param("posix/Asia/Tokyo", "Asia/Tokyo", marks=pytest.mark.slow),
+        pytest.param("/usr/share/zoneinfo/Europe/Berlin", "Europe/Berlin", marks=pytest.mark.slow),
+        pytest.param(":/usr/share/zoneinfo/posix/Europe/Berlin", "Europe/Berlin", marks=pytest.mark.slow),
+        pytest.param("EST5EDT", "EST5EDT", marks=pytest.mark.slow),
         # POSIX rules
         ("JST-9", "Etc/GMT-9"),
-        ("UTC0", "UTC"),
-        ("<+03>-3", "Etc/GMT-3"),
-        ("EST+5", "Etc/GMT+5"),
-        ("IST-5:30", "TZ=<+0530>-05:30"),
-        ("LMT+0:00:44", "TZ=<-000044>00:00:44"),
-        ("EST5EDT,M3.2.0,M11.1.0", "TZ=EST5EDT,M3.2.0,M11.1.0"),
+        pytest.param("UTC0", "UTC", marks=pytest.mark.slow),
+        pytest.param("<+03>-3", "Etc/GMT-3", marks=pytest.mark.slow),
+        pytest.param("EST+5", "Etc/GMT+5", marks=pytest.mark.slow),
+        pytest.param("IST-5:30", "TZ=<+0530>-05:30", marks=pytest.mark.slow),
+        pytest.param("LMT+0:00:44", "TZ=<-000044>00:00:44", marks=pytest.mark.slow),
+        pytest.param("EST5EDT,M3.2.0,M11.1.0", "TZ=EST5EDT,M3.2.0,M11.1.0", marks=pytest.mark.slow),
         ("CET-1CEST,M3.5.0,M10.5.0/3", "TZ=CET-1CEST,M3.5.0,M10.5.0/3"),
-        ("LHST-10:30LHDT-11,M10.1.0,M4.1.0", "TZ=LHST-10:30LHDT-11,M10.1.0,M4.1.0"),
-        ("<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "TZ=<-02>2<-01>,M3.5.0/-1,M10.5.0/0"),
-        ("AAA5BBB,J60,J300/25", "TZ=AAA5BBB,J60,J300/25"),
+        pytest.param("LHST-10:30LHDT-11,M10.1.0,M4.1.0", "TZ=LHST-10:30LHDT-11,M10.1.0,M4.1.0", marks=pytest.mark.slow),
+        pytest.param("<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "TZ=<-02>2<-01>,M3.5.0/-1,M10.5.0/0", marks=pytest.mark.slow),
+        pytest.param("AAA5BBB,J60,J300/25", "TZ=AAA5BBB,J60,J300/25", marks=pytest.mark.slow),
     ],
 )
 def test_the_zone_is_the_c_librarys(tz, name):
     assert probe(tz) == (name, 0, "")
 
 
-@pytest.mark.parametrize("tz", ["Nowhere/AtAll", "X", "../../etc/passwd", "/no/such/file", "Asia/Tokyo "])
+@pytest.mark.parametrize(
+    "tz",
+    [
+        "X",
+        *(
+            pytest.param(tz, marks=pytest.mark.slow)
+            for tz in ("Nowhere/AtAll", "../../etc/passwd", "/no/such/file", "Asia/Tokyo ")
+        ),
+    ],
+)
 def test_a_setting_that_is_unreadable_is_warned_of_once(tz):
     name, differ, said = probe(tz)
     assert differ == 0

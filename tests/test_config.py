@@ -11,6 +11,8 @@ from helpers import ROOT
 from tgscheduler import config
 from tgscheduler.errors import ConfigError
 
+HASH = "scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+
 GOOD = {
     "tg.scheduler": (True, False),
     "tg.scheduler.timezone": ("Europe/Berlin", "UTC", None),
@@ -33,6 +35,17 @@ GOOD = {
     "tg.scheduler.max_instances": (1, 10, None),
     "tg.scheduler.timeout": (0.5, 3600, None),
     "tg.scheduler.retry": (1, 5, None),
+    "tg.scheduler.console": ("/scheduler", "/", "/ops/jobs-2", None),
+    "tg.scheduler.console.users": ({}, {"ops": HASH, "Jürgen B.": HASH}),
+    "tg.scheduler.console.operators": ([], ("ops",), ["ops", "dev"]),
+    "tg.scheduler.console.tokens": ({}, {"ci": {"hash": HASH, "role": "viewer"}, "cd": {"hash": HASH}}),
+    "tg.scheduler.console.auth": ("pkg.module:function", "pkg:Class.method", None),
+    "tg.scheduler.console.read_only": (True, False),
+    "tg.scheduler.console.hosts": (
+        [],
+        ["ops.example.com", "ops.example.com:8443", "Jobs", "192.0.2.7", "2001:db8::1", "[2001:db8::1]:80"],
+    ),
+    "tg.scheduler.console.redact": ([], ["*iban*"]),
 }
 
 BAD = [
@@ -75,6 +88,52 @@ BAD = [
     ("tg.scheduler.on_lost", True, "expected one of 'skip', 'rerun', got True"),
     ("tg.scheduler.history_days", 0, "expected a whole number of 1 or more, or None, got 0"),
     ("tg.scheduler.retry", 1.5, "expected a whole number of 1 or more, or None, got 1.5"),
+    ("tg.scheduler.console", True, "expected a path such as '/scheduler', or None, got True"),
+    ("tg.scheduler.console", "scheduler", "expected a path such as '/scheduler', or None, got 'scheduler'"),
+    ("tg.scheduler.console", "/scheduler/", "expected a path such as '/scheduler', or None, got '/scheduler/'"),
+    ("tg.scheduler.console", "//evil.example", "expected a path such as '/scheduler', or None, got"),
+    ("tg.scheduler.console", "/../x", "expected a path such as '/scheduler', or None, got '/../x'"),
+    ("tg.scheduler.console", "None", "write None"),
+    (
+        "tg.scheduler.console.users",
+        ["ops"],
+        "expected a dict of names and hashes of passwords: {'ops': 'scrypt$…'}, got",
+    ),
+    ("tg.scheduler.console.users", {"ops": "hush"}, "the hash of 'ops': expected scrypt$n$r$p$salt$hash, as python -m"),
+    ("tg.scheduler.console.users", {"ops": HASH.replace("16384", "1073741824")}, "with a cost of at most 256 MiB"),
+    (
+        "tg.scheduler.console.users",
+        {"ops": HASH.replace("$1$", "$16$", 1).replace("16384", "65536")},
+        "n * r * p of at",
+    ),
+    ("tg.scheduler.console.users", {"ops": HASH.replace("16384", "8192")}, "with an n of 16384 or more"),
+    ("tg.scheduler.console.users", {"ops": HASH.replace("$8$", "$ 8$")}, "expected scrypt$n$r$p$salt$hash"),
+    ("tg.scheduler.console.users", {"o:ps": HASH}, "expected names of printable characters other than ':', got 'o:"),
+    ("tg.scheduler.console.users", {"": HASH}, "expected names of printable characters other than ':', got ''"),
+    ("tg.scheduler.console.operators", "ops", "expected a list of names of users, got 'ops'"),
+    ("tg.scheduler.console.operators", [1], "expected a list of names of users, got [1]"),
+    ("tg.scheduler.console.tokens", {"ci": HASH}, "'ci': expected {'hash': 'scrypt$…', 'role': 'viewer'}"),
+    ("tg.scheduler.console.tokens", {"ci": {"hash": "hush"}}, "'ci': its hash: expected scrypt$n$r$p$salt$hash"),
+    (
+        "tg.scheduler.console.tokens",
+        {"ci": {"hash": HASH, "role": "root"}},
+        "its role: expected 'viewer' or 'operator'",
+    ),
+    ("tg.scheduler.console.auth", "pkg.module", "expected 'pkg.module:function', or None, got 'pkg.module'"),
+    ("tg.scheduler.console.auth", len, "expected 'pkg.module:function', or None, got <built-in function len>"),
+    ("tg.scheduler.console.read_only", "yes", "expected True or False, got 'yes'; write True"),
+    (
+        "tg.scheduler.console.hosts",
+        "ops.example.com",
+        "expected a list of names of hosts, such as ['ops.example.com'], got",
+    ),
+    ("tg.scheduler.console.hosts", ["*"], "such as 'ops.example.com', got '*'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["a.com", ".example.com"], "got '.example.com'; write each name as browsers send"),
+    ("tg.scheduler.console.hosts", ["*.example.com"], "got '*.example.com'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["a.com b.com"], "got 'a.com b.com'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["bücher.example"], "got 'bücher.example'; write each name as browsers send it"),
+    ("tg.scheduler.console.hosts", ["https://x.com"], "got 'https://***'; write 'x.com'"),
+    ("tg.scheduler.console.hosts", ["x.com:8443/scheduler"], "got 'x.com:8443/scheduler'; write 'x.com:8443'"),
 ]
 
 UNKNOWN = [
@@ -123,6 +182,22 @@ def test_bad_values_are_one_line_with_place_key_and_mend(key, value, said):
     assert "\n" not in text
     assert isinstance(caught.value, ValueError)
     assert config.get("server.socket_port") is None, "a failed update changes nothing"
+
+
+@pytest.mark.parametrize("key", [key for key, setting in config.SETTINGS.items() if setting.is_secret])
+def test_a_password_that_is_no_hash_is_in_no_message(key, tmp_path):
+    file = tmp_path / "app.cfg"
+    for value in ({"ops": "hush"}, {"ops": {"hash": "hush"}}, "{'ops': 'hush'}", ["hush"], "hush"):
+        file.write_text(f"[global]\n{key} = {value!r}\n")
+        for update in (lambda value=value: config.update({key: value}), lambda: config.update_config(file)):
+            with pytest.raises(ConfigError) as caught:
+                update()
+            assert key in str(caught.value)
+            assert "hush" not in str(caught.value)
+    file.write_text(f"[global]\n{key} = {{'ops': 'hush'\n")
+    with pytest.raises(ConfigError) as caught:
+        config.update_config(file)
+    assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("key", "near"), UNKNOWN)

@@ -29,8 +29,8 @@ from tgscheduler.timetable.variants import VARIANTS
 
 README, GUIDE, MOVING, REHEARSAL = "README.rst", "docs/guide.rst", "docs/moving.rst", "docs/rehearsal.rst"
 TRIGGERS, POLICIES, CLOCK_CHANGES = "docs/triggers.rst", "docs/policies.rst", "docs/clock-changes.rst"
-STORES = "docs/stores.rst"
-DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES, STORES, REHEARSAL)
+STORES, CONSOLE, DEPLOYING = "docs/stores.rst", "docs/console.rst", "docs/console-deploying.rst"
+DOCUMENTS = (README, GUIDE, MOVING, TRIGGERS, POLICIES, CLOCK_CHANGES, STORES, CONSOLE, DEPLOYING, REHEARSAL)
 
 #: What makes a block a server: it is started, asked and stopped by a test of its own.
 SERVES = ("quickstart(", "start_server(Root())")

@@ -190,3 +190,10 @@ def test_a_number_that_was_given_to_another_file_is_left_alone():
             forks.close(fd)
         os.close(other)
         os.close(peer)
+
+
+def test_each_process_has_a_token_of_its_own():
+    token = forks.process_token()
+    assert len(token) == 6
+    assert forks.process_token() == token
+    assert child_says(lambda: forks.process_token() != token) == 1

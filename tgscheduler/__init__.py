@@ -92,7 +92,11 @@ sys.modules.update(
 
 
 def __getattr__(name: str) -> Any:
-    """Import the host, and with it cherrypy, only when it is used."""
+    """Import the console and the host, and with it cherrypy, only when it is used."""
+    if name == "console":
+        import tgscheduler.console
+
+        return tgscheduler.console
     if name == "start_server":
         from tgscheduler.host.server import start_server
 

@@ -14,16 +14,15 @@ value set wins; a file or a dict with one bad value changes nothing.
 import ast
 import difflib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
-from tgscheduler import stores
+from tgscheduler.configtable import SETTINGS as SETTINGS
 from tgscheduler.errors import ConfigError, SchedulerError
 from tgscheduler.messages import LONGEST, printable, redact, shown
-from tgscheduler.timetable import triggers, zones
-from tgscheduler.timetable.policy import MISFIRES, ON_LOST, OVERLAPS, Policy
+from tgscheduler.timetable.policy import Policy
 
 Values = dict[str, Any]
 
@@ -32,172 +31,6 @@ WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "of
 
 _LITERAL = "a Python literal: a string in quotes, a number, True, False, None, a list or a dict on one line"
 
-
-class Setting(NamedTuple):
-    """One key: ``check(key, value)``, which raises for a bad value; what is ``expected``; the default; a sentence."""
-
-    check: Callable[[str, Any], None]
-    expected: str
-    default: Any
-    doc: str
-
-
-def _boolean(key: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        _refuse(key, value)
-
-
-def _whole(key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        _refuse(key, value)
-
-
-def _whole_or_none(key: str, value: Any) -> None:
-    if value is not None:
-        _whole(key, value)
-
-
-def _seconds(key: str, value: Any) -> None:
-    triggers.check_seconds(key, value, above_zero=key.endswith("store_timeout"))
-
-
-def _seconds_or_none(key: str, value: Any) -> None:
-    if value is not None:
-        triggers.check_seconds(key, value, above_zero=key.endswith(".timeout"))
-
-
-def _choice(choices: tuple[str, ...]) -> Callable[[str, Any], None]:
-    def check(key: str, value: Any) -> None:
-        if not isinstance(value, str) or value not in choices:
-            _refuse(key, value)
-
-    return check
-
-
-def _zone(key: str, value: Any) -> None:
-    if value is not None and not isinstance(value, str):
-        _refuse(key, value)
-    try:
-        zones.zone(value)
-    except SchedulerError as error:
-        raise ConfigError(f"{key}: {error}") from None
-
-
-def _store(key: str, value: Any) -> None:
-    if value is not None and not isinstance(value, str):
-        _refuse(key, value)
-    try:
-        stores.check(value or "memory")
-    except SchedulerError as error:
-        raise ConfigError(f"{key}: {error}") from None
-
-
-def _refuse(key: str, value: Any) -> None:
-    raise ConfigError(f"{key}: expected {SETTINGS[key].expected}, got {shown(value)}")
-
-
-SETTINGS: dict[str, Setting] = {
-    "tg.scheduler": Setting(_boolean, "True or False", False, "Whether the scheduler starts with the server."),
-    "tg.scheduler.timezone": Setting(
-        _zone,
-        "an IANA name such as 'Europe/Berlin', or None",
-        None,
-        "IANA name of the zone of calendar tasks; None: the host's.",
-    ),
-    "tg.scheduler.threads": Setting(
-        _whole, "a whole number of 1 or more", 100, "How many threaded runs there are at a time."
-    ),
-    "tg.scheduler.children": Setting(
-        _whole_or_none,
-        "a whole number of 1 or more, or None",
-        None,
-        "How many forked runs there are at a time; None: twice the number of cores.",
-    ),
-    "tg.scheduler.stop_timeout": Setting(
-        _seconds, "a number of seconds", 5.0, "Seconds that running actions have when the server stops."
-    ),
-    "tg.scheduler.history": Setting(
-        _whole, "a whole number of 1 or more", 10_000, "How many runs are remembered in memory."
-    ),
-    "tg.scheduler.store": Setting(
-        _store,
-        "None, 'sqlite:///scheduler.db' or 'postgresql://user@host/database'",
-        None,
-        "Where runs and tasks are remembered over restarts; None: in memory, until the process ends.",
-    ),
-    "tg.scheduler.auto_migrate": Setting(
-        _boolean, "True or False", True, "Whether a start brings the tables of the store up to date."
-    ),
-    "tg.scheduler.history_days": Setting(
-        _whole_or_none,
-        "a whole number of 1 or more, or None",
-        90,
-        "For how many days a store keeps a run; None: for ever.",
-    ),
-    "tg.scheduler.history_per_task": Setting(
-        _whole_or_none,
-        "a whole number of 1 or more, or None",
-        10_000,
-        "How many runs of each task a store keeps; None: all.",
-    ),
-    "tg.scheduler.store_timeout": Setting(
-        _seconds, "a number of seconds", 2.0, "Seconds after which a store that does not answer counts as down."
-    ),
-    "tg.scheduler.on_store_down": Setting(
-        _choice(("run", "pause")),
-        "'run' or 'pause'",
-        "run",
-        "Whether runs start while the store is down, as long as no other process can be using it, or wait for it.",
-    ),
-    "tg.scheduler.on_lost": Setting(
-        _choice(ON_LOST),
-        f"one of {', '.join(map(repr, ON_LOST))}",
-        "skip",
-        "What becomes of a run whose process ended before it did: it is recorded as lost, or runs again.",
-    ),
-    "tg.scheduler.max_takeovers": Setting(
-        _whole,
-        "a whole number of 1 or more",
-        3,
-        "How often such a run is run again at most, before it is recorded as lost all the same.",
-    ),
-    "tg.scheduler.misfire": Setting(
-        _choice(MISFIRES),
-        f"one of {', '.join(map(repr, MISFIRES))}",
-        "run_once",
-        "What makes up for missed occurrences: one run, none, or one each.",
-    ),
-    "tg.scheduler.misfire_cap": Setting(
-        _whole_or_none,
-        "a whole number of 1 or more, or None",
-        None,
-        "With 'run_all': how many missed occurrences of a task are made up for at most.",
-    ),
-    "tg.scheduler.grace": Setting(
-        _seconds_or_none,
-        "a number of seconds, or None",
-        None,
-        "Seconds after its due time within which an occurrence may still start; None: no limit.",
-    ),
-    "tg.scheduler.overlap": Setting(
-        _choice(OVERLAPS),
-        f"one of {', '.join(map(repr, OVERLAPS))}",
-        "skip",
-        "What becomes of an occurrence while its task still runs.",
-    ),
-    "tg.scheduler.max_instances": Setting(
-        _whole_or_none,
-        "a whole number of 1 or more, or None",
-        None,
-        "With 'allow': how many runs of a task there are at a time; None: no bound.",
-    ),
-    "tg.scheduler.timeout": Setting(
-        _seconds_or_none, "a number of seconds, or None", None, "Seconds that a run may take; None: no limit."
-    ),
-    "tg.scheduler.retry": Setting(
-        _whole_or_none, "a whole number of 1 or more, or None", None, "How often a failed run is tried again."
-    ),
-}
 
 #: The settings of a scheduler's policy.
 _POLICY = (
@@ -213,6 +46,8 @@ _POLICY = (
 )
 
 _global: Values = {}
+#: Where each value of ``_global`` comes from.
+_origins: dict[str, str] = {}
 _sections: dict[str, Values] = {}
 #: The folder of the deployment's configfile, None if there is none.
 _folder: str | None = None
@@ -231,6 +66,11 @@ def get(key: str, default: Any = _MISSING) -> Any:
     if default is not _MISSING:
         return default
     return SETTINGS[key].default if key in SETTINGS else None
+
+
+def origin(key: str) -> str | None:
+    """Return where the value of a ``[global]`` key was set, None if it was not."""
+    return "assuming()" if key in _assumed.get() else _origins.get(key)
 
 
 def folder() -> str:
@@ -277,12 +117,11 @@ def app_sections() -> dict[str, Values]:
     return {path: values.copy() for path, values in _sections.items()}
 
 
-def update(values: Mapping[str, Any]) -> None:
-    """Set ready values: a flat dict, or one with ``"global"`` and ``"/path"`` sections.
+def update(values: Mapping[str, Any], where: str = "config.update()") -> None:
+    """Set ready values: a flat dict, or one with ``"global"`` and ``"/path"`` sections; ``where``: their source.
 
     Raises ConfigError, and changes nothing, if one of them is invalid.
     """
-    where = "config.update()"
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected a dict, got {shown(values)}")
     flat: Values = {}
@@ -302,7 +141,7 @@ def update(values: Mapping[str, Any]) -> None:
     for path, section in sections.items():
         for key in section:
             check_section(key, f"{where} {path}")
-    _merge(flat, sections)
+    _merge(flat, sections, dict.fromkeys(flat, where))
 
 
 def update_config(
@@ -322,10 +161,12 @@ def update_config(
 
     flat: Values = {}
     sections: dict[str, Values] = {}
+    origins: dict[str, str] = {}
     definitions = []
     for source in files.find(configfile, modulename, explain):
         for key, value in source.globals.items():
-            check(key, value, source.where(("global",), key))
+            origins[key] = source.where(("global",), key)
+            check(key, value, origins[key])
         flat.update(source.globals)
         for path, values in source.sections.items():
             for key in values:
@@ -333,7 +174,7 @@ def update_config(
             sections.setdefault(path, {}).update(values)
         definitions.append(source.logging)
     configlogging.apply(definitions)
-    _merge(flat, sections)
+    _merge(flat, sections, origins)
     global _folder
     if configfile is not None:
         _folder = os.path.dirname(os.path.abspath(configfile))
@@ -390,7 +231,8 @@ def explain(where: str, key: str, text: str) -> str:
         except SchedulerError as error:  # wrong in quotes as well: the error may suggest a value
             near = str(error).partition("; ")[2]
             mend = mend or (near and f"; {near}")
-        return f"{where} {key}: expected {SETTINGS[key].expected}, got {printable(text, LONGEST)}{mend}"
+        got = "a text that is none" if SETTINGS[key].is_secret else f"{printable(text, LONGEST)}{mend}"
+        return f"{where} {key}: expected {SETTINGS[key].expected}, got {got}"
     _check_spelling(key, where)
     return f"{where} {redact(key)}: expected {_LITERAL}; got {printable(text, LONGEST)}{mend}"
 
@@ -402,6 +244,7 @@ def reset() -> None:
     global _folder
     _folder = None
     _global.clear()
+    _origins.clear()
     _sections.clear()
     configlogging.reset()
 
@@ -422,6 +265,8 @@ def _check_spelling(key: str, where: str) -> None:
 
 def _mend(key: str, value: Any) -> str:
     """Return ``; write ...`` if the intended value is clear, else an empty string."""
+    if key in SETTINGS and SETTINGS[key].is_secret:
+        return ""
     meant: list[Any] = [bool(value)] if type(value) is int and value in (0, 1) else []
     if isinstance(value, str):
         word = value.strip().lower()
@@ -442,7 +287,8 @@ def _mend(key: str, value: Any) -> str:
     return ""
 
 
-def _merge(flat: Values, sections: dict[str, Values]) -> None:
+def _merge(flat: Values, sections: dict[str, Values], origins: Mapping[str, str]) -> None:
     _global.update(flat)
+    _origins.update(origins)
     for path, values in sections.items():
         _sections.setdefault(path, {}).update(values)

@@ -6,6 +6,7 @@
     os.fork()               blocks new calls and waits for those in progress, at most LONGEST seconds
     fork()                  a fork by this package: raises Busy instead, and is tried again
     pipe(), own(fd)         private descriptors: closed in every child, also of a fork by other code
+    process_token()         another text in every child
 
 A child has one thread and a copy of every lock: a mutex of SQLite or of the resolver that another thread held at the
 fork stays locked forever. A C function that keeps the GIL (``time.localtime``) needs no gate, as no other thread can
@@ -111,6 +112,12 @@ class _Forking(threading.local):
 
 _forking = _Forking()
 _private: dict[int, tuple[int, int]] = {}
+_process_token = os.urandom(3).hex()
+
+
+def process_token() -> str:
+    """Return a random text of six characters that tells this process from any other, also from its parent."""
+    return _process_token
 
 
 @contextmanager
@@ -170,6 +177,8 @@ def _before_fork() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _process_token
+    _process_token = os.urandom(3).hex()
     no_fork.renew()
     for fd, identity in _private.items():
         try:

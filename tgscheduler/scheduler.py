@@ -45,6 +45,7 @@ from tgscheduler.engine.scheduler import Scheduler, ThreadedScheduler
 from tgscheduler.events import Event
 from tgscheduler.executors.base import current_run
 from tgscheduler.settings import scheduler_arguments
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.timetable.calendar_tasks import CronLikeTask, CronTask, DayTaskRescheduler, MonthdayTask, WeekdayTask
 from tgscheduler.timetable.policy import Policy, Retry, method
 from tgscheduler.timetable.run import Run
@@ -69,6 +70,7 @@ from tgscheduler.timetable.variants import (
 )
 
 __all__ = [
+    "AuditRecord",
     "CronLikeTask",
     "CronTask",
     "DayTaskRescheduler",
@@ -110,12 +112,16 @@ __all__ = [
     "add_task",
     "add_weekday_task",
     "add_weekly_task",
+    "audit",
+    "audits",
     "build",
     "cancel",
     "cancel_run",
     "counts",
+    "counts_by_hour",
     "counts_by_task",
     "current_run",
+    "durations",
     "explain",
     "get_task",
     "get_tasks",
@@ -124,10 +130,12 @@ __all__ = [
     "method",
     "pause",
     "pause_all",
+    "recent_runs",
     "rename_task",
     "reschedule_task",
     "resume",
     "resume_all",
+    "run",
     "run_now",
     "runs",
     "start_scheduler",
@@ -257,14 +265,20 @@ resume_all = _on_default(Scheduler.resume_all)
 run_now = _on_default(Scheduler.run_now)
 reschedule_task = _on_default(Scheduler.reschedule_task)
 cancel_run = _on_default(Scheduler.cancel_run)
+audit = _on_default(Scheduler.audit)
 subscribe = _on_default(Scheduler.subscribe)
 get_task = _on_default(Scheduler.get_task)
 get_tasks = _on_default(Scheduler.get_tasks)
 view = _on_default(Scheduler.view)
 views = _on_default(Scheduler.views)
+run = _on_default(Scheduler.run)
+recent_runs = _on_default(Scheduler.recent_runs)
 runs = _on_default(Scheduler.runs)
 counts = _on_default(Scheduler.counts)
 counts_by_task = _on_default(Scheduler.counts_by_task)
+counts_by_hour = _on_default(Scheduler.counts_by_hour)
+durations = _on_default(Scheduler.durations)
+audits = _on_default(Scheduler.audits)
 gone = _on_default(Scheduler.gone)
 health = _on_default(Scheduler.health)
 explain = _on_default(Scheduler.explain)

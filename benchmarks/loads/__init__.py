@@ -24,6 +24,7 @@ LOADS = {
     "storm": "30 threads that add tasks for 10 s, whose actions fail, and in a second turn exit as well; "
     "the same over TGScheduler 1.7",
     "history": "ten million runs in a SQLite store: pages of them, and pruning a million while there are claims",
+    "console": "the console over 10,000 tasks and ten million runs: every page and route, then 50 tabs that poll",
     "claims": "a hundred thousand runs through a store: claimed, answered, ended and recorded by one thread",
 }
 

@@ -96,7 +96,9 @@ def drop(url: str) -> None:
     import psycopg
 
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS tg_schema, tg_node, tg_task, tg_open, tg_run, tg_count")
+        connection.execute(
+            "DROP TABLE IF EXISTS tg_schema, tg_node, tg_task, tg_open, tg_run, tg_count, tg_duration, tg_audit"
+        )
 
 
 if __name__ == "__main__":

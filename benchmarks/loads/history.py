@@ -17,6 +17,7 @@ from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.stores.database_store import DatabaseStore
 from tgscheduler.stores.nodes import NODE_IDS
 from tgscheduler.testing import VirtualClock
+from tgscheduler.timetable.durations import bucket_of
 from tgscheduler.timetable.run import Run
 
 TASKS = 1000
@@ -43,6 +44,11 @@ _SUMS = """
 INSERT INTO tg_count SELECT {span}, {begin}, task_id, state, count(*), sum(ended - started), max(ended - started)
 FROM tg_run GROUP BY 2, 3, 4
 """
+_DURATIONS = f"""
+INSERT INTO tg_duration
+SELECT {{span}}, {{begin}}, task_id, {bucket_of(0.01)}, count(*), sum(ended - started), max(ended - started)
+FROM tg_run WHERE state <> 'missed' GROUP BY 1, 2, 3
+"""
 
 
 def fill(path: Path, runs: int) -> None:
@@ -58,7 +64,8 @@ def fill(path: Path, runs: int) -> None:
     connection.execute("BEGIN")
     connection.execute(_FILL, (runs,))
     for span, begin in (("'hour'", "due - due % 3600"), ("'day'", "due - due % 86400"), ("'ever'", "0")):
-        connection.execute(_SUMS.format(span=span, begin=f"CAST({begin} AS INTEGER)"))
+        for sums in (_SUMS, _DURATIONS):
+            connection.execute(sums.format(span=span, begin=f"CAST({begin} AS INTEGER)"))
     connection.execute("COMMIT")
     for _, sql in indexes:
         connection.execute(sql)
@@ -87,7 +94,8 @@ def timed(ask: Callable[[], object], times: int = 15) -> float:
 
 def pages(store: DatabaseStore, runs: int) -> dict[str, float]:
     """Return the time of each kind of page (ms)."""
-    middle = BEGIN + runs / TASKS * INTERVAL / 2
+    last = BEGIN + runs / TASKS * INTERVAL
+    middle = (BEGIN + last) / 2
     deep = store.runs(before=middle)[-1]
     asked: dict[str, dict[str, Any]] = {
         "of everything": {},
@@ -108,6 +116,9 @@ def pages(store: DatabaseStore, runs: int) -> dict[str, float]:
     }
     found = {name: round(timed(partial(store.runs, **words)) * 1e3, 2) for name, words in asked.items()}
     found["counts"] = round(timed(store.counts) * 1e3, 2)
+    some = [f"task {number}" for number in range(1, 51)]
+    for period, since in (("ever", None), ("a day", last - 86400), ("30 days", last - 30 * 86400)):
+        found[f"durations of 50 tasks: {period}"] = round(timed(partial(store.durations, some, since)) * 1e3, 2)
     found["counts of a day"] = round(timed(lambda: store.counts_by_task(middle), 3) * 1e3, 2)
     return found
 

@@ -9,6 +9,7 @@ from store_helpers import START, claim_of, dues, end, ended, fields
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
+from tgscheduler.stores import sums
 from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.timetable.run import Run
 
@@ -104,6 +105,56 @@ def test_an_opened_run_is_one_record_from_its_claim_to_its_end(factory):
     assert store.counts() == reader.counts() == {"ok": 1}
 
 
+def test_an_open_run_is_found_by_its_id_and_among_the_last_ones_by_any_other_process(factory):
+    store, reader = factory.open(), stores.open(factory.url)
+    factory.knows(store, "a", "b")
+    claims = [claim_of("a", START + 1), claim_of("a", START + 2), claim_of("b", START + 3)]
+    factory.claimed(store, *claims)
+    store.record([end(claims[0].opened[0], "failed")])
+    assert store.flush(5)
+    ids = [claim.opened[0].id for claim in claims]
+    assert [reader.run(id).state for id in ids] == ["failed", "running", "running"]
+    assert store.run(ids[0]).state == "failed"
+    assert store.run(ids[1]) is None  # its engine has it
+    last = reader.recent_runs(["a", "b"])
+    assert {task: [run.id for run in runs] for task, runs in last.items()} == {"a": ids[1::-1], "b": ids[2:]}
+    assert store.recent_runs(["b"]) == {"b": []}
+    assert [run.id for run in reader.runs(state=("running", "failed"))] == ids[::-1]
+    assert [run.id for run in reader.runs(state=("waiting", "failed"))] == ids[:1]
+
+
+def test_a_run_that_ends_with_its_claim_is_found_by_its_id_from_the_claim_on(factory):
+    store = factory.open()
+    missed = ended("a", START, "missed")
+    store.claim([Claim("a", START, START, closed=[missed])])
+    assert store.run(missed.id).state == "missed"
+    assert store.flush(5)
+    assert store.run(missed.id).state == "missed"
+
+
+def test_runs_have_their_numbers_before_they_are_claimed(factory):
+    store, run = factory.open(), Run("a", START)
+    store.assign_numbers([run])
+    number = run.number
+    store.assign_numbers([run])
+    factory.claimed(store, Claim("a", START, START, [run]))
+    assert (run.number, run.id) == (number, str(number))
+    assert stores.open(factory.url).run(run.id).state == "running"
+
+
+def test_pages_meet_after_a_run_that_was_removed(factory):
+    store = factory.open()
+    runs = [ended("ab"[number % 2], START + number // 4) for number in range(12)]
+    store.record(runs)
+    assert store.flush(5)
+    whole = [run.id for run in store.runs()]
+    last = store.runs(limit=5)[-1]
+    factory.execute("DELETE FROM tg_run WHERE id = ?", (last.number,))
+    assert store.run(last.id) is None
+    assert [run.id for run in store.runs(before=last)] == whole[5:]
+    assert [run.id for run in store.runs(before=last.cursor)] == whole[5:]
+
+
 def test_a_run_that_began_before_its_claim_came_back_ends_all_the_same(factory):
     store = factory.open()
     claim = claim_of("a", START)
@@ -190,6 +241,7 @@ def test_a_renamed_task_takes_its_history_with_it(factory):
     assert dues(store.runs(task="old")) == [3.0]
     assert store.load()["new"].high_water == START
     assert store.counts_by_task() == {"new": {"ok": 2}, "old": {"ok": 1}}
+    assert {task: durations.runs for task, durations in store.durations().items()} == {"new": 2, "old": 1}
 
 
 def test_a_rename_to_a_known_name_or_of_an_unknown_one_does_nothing(factory):
@@ -282,7 +334,7 @@ def test_a_process_of_another_machine_is_gone_after_a_minute_by_the_databases_cl
     assert store.flush(5)
     silent.record([end(Run("a", START))])  # something else
     late = end(Run("a", START))
-    late.number = lost[0].id
+    late.number = lost[0].number
     silent.record([late])  # it was there after all: the first record stays
     assert silent.flush(5)
     assert silent.status().down is None
@@ -382,18 +434,34 @@ def test_sums_are_the_same_before_and_after_they_are_spread(factory):
     since = [None, START + 7200, START + 86 * DAY]
 
     def look():
-        return [store.counts_by_task(moment) for moment in since], store.counts()
+        by_task = [(store.counts_by_task(moment), store.durations(None, moment)) for moment in since]
+        assert store.counts_by_hour(START, START + 90 * DAY) == by_hour
+        return by_task, store.counts()
 
     def new():
         with store._connections.reading() as connection:
-            return store._database.rows(connection, "SELECT count(*) FROM tg_count WHERE span = 'new'")[0][0]
+            rows = "SELECT 1 FROM tg_count WHERE span = 'new' UNION ALL SELECT 1 FROM tg_duration WHERE span = 'new'"
+            return len(store._database.rows(connection, rows))
 
+    by_hour = store.counts_by_hour(START, START + 90 * DAY)
+    assert sum(states["ok"] for states in by_hour.values()) == 1200 * 1201 // 2
     before, again = look(), []
     assert before[1] == {"ok": 1200 * 1201 // 2}
     wait_for(lambda: again.append(look()) or new() == 0)
     assert all(found[0][0] == before[0][0] for found in again)
     assert look()[0][2] == before[0][2]
     assert stores.open(factory.url).counts() == before[1]
+
+
+@pytest.mark.parametrize("listed", [1, 1000])
+def test_durations_are_the_same_however_many_tasks_and_hours_are_looked_up_one_by_one(factory, monkeypatch, listed):
+    monkeypatch.setattr(sums, "MAX_LISTED", listed)
+    store = factory.open()
+    store.record([ended("abc"[number % 3], START - number * 1800) for number in range(300)])
+    store = factory.reopened(store, days=None)
+    for since in (None, START - 3600, START - 3 * DAY):
+        all_tasks = store.durations(since=since)
+        assert store.durations(["a", "b"], since) == {task: all_tasks[task] for task in "ab"}
 
 
 def test_sums_of_hours_become_sums_of_days_after_60_days(factory):
@@ -403,4 +471,7 @@ def test_sums_of_hours_become_sums_of_days_after_60_days(factory):
     store = factory.reopened(store, days=None)
     assert store.counts_by_task(START + 3600) == {"a": {"ok": 2}}
     assert store.counts_by_task(START + DAY) == {}
+    assert store.durations(["a"], START + 3600)["a"].runs == 2
+    assert store.durations(["a"], START + DAY)["a"].runs == 0
+    assert store.counts_by_hour(START, START + DAY) == {START: {"ok": 1}, START + 3600: {"ok": 1}}
     factory.reopened(store)

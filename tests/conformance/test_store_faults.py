@@ -144,7 +144,7 @@ def test_a_newer_schema(factory):
 def test_migrations_that_are_not_to_be_applied(factory, tmp_path):
     if factory.url.startswith("sqlite"):
         (tmp_path / "runs.db").touch()
-    assert "the migrations 0001, 0002 are not applied" in refused(factory.url, auto_migrate=False)
+    assert "the migrations 0001, 0002, 0003 are not applied" in refused(factory.url, auto_migrate=False)
     with pytest.raises(StoreError, match="0001"):
         stores.open(factory.url).runs()
     factory.open().close(5)

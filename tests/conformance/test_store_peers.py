@@ -177,7 +177,7 @@ def test_a_batch_that_is_on_record_as_a_whole_is_nothing(factory):
     one, other = factory.open(), factory.open()
     factory.claimed(one, claim := claim_of("a", START))
     same = Run("a", START)
-    same.number = claim.opened[0].id
+    same.number = claim.opened[0].number
     one.record([end(claim.opened[0])])
     assert one.flush(5)
     other.record([end(same, "lost")])
@@ -314,29 +314,60 @@ def test_a_clock_that_is_ahead_alone_goes_by_itself(factory):
 
 # -- an older schema ---------------------------------------------------------------------------------------------------
 
+TASK = f"INSERT INTO tg_task (id, name, spec, mark, paused_until, runs) VALUES (5, 'a', 'spec', {START}, 0, 4)"
 
-def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_it(factory):
-    database = stores.open(factory.url)._database
+
+def make_version(url, version, *rows):
+    """Make a database of an older version with rows in it."""
+    database = stores.open(url)._database
     database.prepare()
     connection = database.connect(writing=True)
     try:
-        for statement in statements(migrations(database.dialect)[1]):
-            database.execute(connection, statement)
-        for statement in (
-            "INSERT INTO tg_schema (version, applied) VALUES (1, 0)",
-            "INSERT INTO tg_node (id, host, machine, process, birth, begun, seen, batch) "
-            "VALUES (7, 'here', 'then', 8, 9, 1, 0, 3)",
-            f"INSERT INTO tg_task (id, name, spec, mark, paused_until, runs) VALUES (5, 'a', 'spec', {START}, 0, 4)",
-            f"INSERT INTO tg_open (id, task_id, due, count, attempt, node_id) VALUES (11, 5, {START}, 1, 2, 7)",
-        ):
+        for number in range(1, version + 1):
+            for statement in statements(migrations(database.dialect)[number]):
+                database.execute(connection, statement)
+        for statement in (f"INSERT INTO tg_schema (version, applied) VALUES ({version}, 0)", *rows):
             database.execute(connection, statement)
     finally:
         database.close(connection)
+
+
+def test_a_database_of_the_first_version_is_brought_up_to_date_with_what_is_in_it(factory):
+    make_version(
+        factory.url,
+        1,
+        "INSERT INTO tg_node (id, host, machine, process, birth, begun, seen, batch) "
+        "VALUES (7, 'here', 'then', 8, 9, 1, 0, 3)",
+        TASK,
+        f"INSERT INTO tg_open (id, task_id, due, count, attempt, node_id) VALUES (11, 5, {START}, 1, 2, 7)",
+    )
     with pytest.raises(StoreError, match="0002"):
         factory.open(auto_migrate=False)
     store = factory.open()
     assert store.load()["a"].runs == 4
     (lost,) = store.take_over_orphans() or wait_for(factory.orphans.copy)
-    assert (lost.id, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
+    assert (lost.number, lost.attempt, lost.takeovers, lost.where.host) == (11, 2, 0, "here")
     store.record([ended("a", START + 1)])
     assert store.flush(5)
+
+
+def test_runs_from_before_there_were_durations_count_in_the_success_rate_only(factory):
+    spans = [("hour", int(START)), ("day", int(START) // 86400 * 86400), ("ever", 0)]
+    make_version(
+        factory.url,
+        2,
+        TASK,
+        *(f"INSERT INTO tg_count VALUES ('{span}', {begin}, 5, 'failed', 3, 90.0, 50.0)" for span, begin in spans),
+    )
+    with pytest.raises(StoreError, match="0003"):
+        factory.open(auto_migrate=False)
+    store = factory.open()
+    before = store.durations(["a"])["a"]
+    assert (before.counts, before.success_rate, before.mean, before.longest) == ({"failed": 3}, 0.0, None, None)
+    assert store.counts_by_hour(START, START + 1) == {START: {"failed": 3}}
+    assert store.counts() == {"failed": 3}
+    store.record([ended("a", START + 1, took=2.0)])
+    for since in (None, START):
+        after = store.durations(["a"], since)["a"]
+        assert (after.counts, after.success_rate) == ({"failed": 3, "ok": 1}, 0.25)
+        assert (after.mean, after.longest) == pytest.approx((2.0, 2.0))

@@ -8,7 +8,7 @@ import pytest
 from helpers import DAY, NOON, CustomTrigger, entry_of, noop, running, states, total, wait_for
 
 from tgscheduler.errors import InvalidType, InvalidValue, WrongProcess
-from tgscheduler.scheduler import ForkedScheduler, Run, ThreadedScheduler
+from tgscheduler.scheduler import AuditRecord, ForkedScheduler, Run, ThreadedScheduler
 from tgscheduler.testing import TickedScheduler
 from tgscheduler.timetable.triggers import Interval, Once
 
@@ -317,6 +317,7 @@ def test_in_a_forked_run_each_verb_is_an_error(tmp_path):
         "resume_all": lambda scheduler, task: scheduler.resume_all(),
         "cancel_run": lambda scheduler, task: scheduler.cancel_run(Run("it", 1.0)),
         "subscribe": lambda scheduler, task: scheduler.subscribe(print),
+        "audit": lambda scheduler, task: scheduler.audit(AuditRecord(1.0, "ops", "operator", "pause")),
     }
 
     def action():
@@ -343,7 +344,9 @@ def test_a_forked_scheduler_that_was_started_is_steered_no_more():
         for call in (*VERBS.values(), lambda scheduler, task: scheduler.pause_all(),
                      lambda scheduler, task: scheduler.resume_all(),
                      lambda scheduler, task: scheduler.cancel_run(Run("it", 1.0)),
-                     lambda scheduler, task: scheduler.subscribe(print)):  # fmt: skip
+                     lambda scheduler, task: scheduler.subscribe(print),
+                     lambda scheduler, task: scheduler.audits(),
+                     lambda scheduler, task: scheduler.durations()):  # fmt: skip
             with pytest.raises(WrongProcess, match="its timetable is in its child process"):
                 call(scheduler, "it")
 

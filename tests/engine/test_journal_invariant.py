@@ -39,6 +39,26 @@ def test_runs_can_be_asked_for_by_task_state_and_time():
         scheduler.runs(state="done")
 
 
+def test_durations_can_be_asked_for_by_task_and_time():
+    scheduler = TickedScheduler()
+    good = scheduler.add_interval_task(lambda: scheduler.clock.advance(2), 1800, taskname="good")
+    unnamed = scheduler.add_interval_task(lambda: 1 / 0, 3600)
+    scheduler.tick(3 * 3600)
+    assert {task: found.success_rate for task, found in scheduler.durations().items()} == {
+        "good": 1.0,
+        scheduler.view(unnamed).name: 0.0,
+    }
+    assert [each.quantile(0.5) for each in scheduler.durations("good").values()] == [2.0]
+    assert [each.runs for each in scheduler.durations([good, unnamed], since=3600).values()] == [5, 3]
+    assert scheduler.durations(good, since=5 * 3600)["good"].success_rate is None
+    with pytest.raises(TypeError, match="since: expected"):
+        scheduler.durations(since="yesterday")
+    with pytest.raises(TypeError, match="several of them, got 5"):
+        scheduler.durations(5)
+    with pytest.raises(TypeError, match="got 5"):
+        scheduler.durations(["good", 5])
+
+
 @pytest.mark.realtime
 def test_runs_and_counts_show_what_runs_now():
     release = threading.Event()

@@ -110,12 +110,19 @@ def test_it_ends_where_the_loop_does():
 def test_what_is_late_comes_as_the_loop_decides_on_it():
     def told(**policy):
         outlook = Forecast("task", Interval(10), 10.0, Policy(**policy), now=45.0)
-        return [tuple(fire) for fire in itertools.islice(outlook.fires(), 3)]
+        return [fire[:3] for fire in itertools.islice(outlook.fires(), 3)]
 
     assert told() == [(10, 45, "one run for 4 occurrences"), (50, 50, None), (60, 60, None)]
     assert told(grace=17)[:2] == [
         (10, 45, "25.0 s late; grace is 17 s: it does not run"),
         (30, 45, "one run for 2 occurrences"),
+    ]
+    assert [
+        fire.skipped
+        for fire in itertools.islice(Forecast("it", Interval(10), 10.0, Policy(grace=17), now=45.0).fires(), 2)
+    ] == [
+        True,
+        False,
     ]
     assert told(misfire="run_all", misfire_cap=2)[1:] == [
         (30, 45, None),
@@ -227,5 +234,5 @@ def test_far_back():
     )
 
 
-def test_a_fire_has_three_parts():
-    assert Fire(1.0, 2.0, None)._fields == ("due", "fire_at", "note")
+def test_a_fire_has_four_parts():
+    assert Fire(1.0, 2.0, None)._fields == ("due", "fire_at", "note", "skipped")

@@ -6,6 +6,7 @@ from store_helpers import START, StoreFactory, claim_of, end, ended
 
 from tgscheduler import stores
 from tgscheduler.errors import StoreError
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.stores.base import StoreStatus, TaskRecord
 from tgscheduler.testing import TickedScheduler
 
@@ -49,6 +50,7 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         plain = ended(TEXT, START + 1)
         store.record([run, plain])
         store.save([TaskRecord("é…", TEXT, high_water=START)])
+        store.audit([AuditRecord(START, TEXT, "operator", "pause", "é…", TEXT), AuditRecord(START, TEXT, "", "", TEXT)])
         store.rename("é…", "東京")
         assert store.flush(5)
         assert store.status() == StoreStatus()
@@ -58,6 +60,11 @@ def test_texts_come_back_as_far_as_they_can_be_held(url, encoding):
         assert first.where.thread == first.reason == first.error == first.log == expected
         assert store.load().keys() == {expected, spelled("東京", encoding)}
         assert store.load()[spelled("東京", encoding)].spec == expected
+        assert (
+            [each.who for each in store.audits("東京")] == [each.detail for each in store.audits("東京")] == [expected]
+        )
+        assert [each.task for each in store.audits(TEXT)] == [TEXT]
+        assert store.durations([TEXT])[TEXT].counts == {"failed": 1, "ok": 1}
         assert stores.open(url).counts_by_task() == {expected: {"failed": 1, "ok": 1}}
         assert stores.open(url).runs(state="running") == []
         assert store.runs(task=TEXT, state="running") == []

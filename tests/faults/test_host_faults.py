@@ -5,8 +5,7 @@ import itertools
 import signal
 
 import pytest
-
-from tests.host.servers import Server, until
+from servers import Server, until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

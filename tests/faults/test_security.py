@@ -303,6 +303,7 @@ BOUNDS = {
     "configobj": {">="},
     "cronsim": {">="},
     "tzdata": set(),
+    "jinja2": {">="},
     "sqlalchemy": {">=", "<3"},
     "psycopg": {">="},
 }
@@ -313,8 +314,9 @@ def requirements(text):
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(text)
     lines = parser["options"]["install_requires"].split("\n")
-    for extra in ("example", "postgres"):
-        lines += parser["options.extras_require"][extra].split("\n")
+    extras = parser["options.extras_require"]
+    for extra in ("console", "example", "postgres"):
+        lines += extras[extra].replace("%(console)s", "").split("\n")
     found = {}
     for line in filter(None, map(str.strip, lines)):
         name, conditions = re.fullmatch(r"([\w.-]+)(?:\[\w+\])?\s*(.*)", line).groups()

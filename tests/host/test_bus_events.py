@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import pytest
 from cherrypy.process.wspbus import Bus
 from helpers import wait_for
+from servers import Server
 
 import tgscheduler
-from tests.host.servers import Server
 from tgscheduler import config, events, scheduler, startup
 from tgscheduler.host.plugin import CHANNELS, SchedulerPlugin
 

@@ -4,8 +4,8 @@ import re
 import socket
 
 import pytest
+from servers import Server
 
-from tests.host.servers import Server
 from tgscheduler.clock import zone_data_version
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 from helpers import ROOT
+from servers import Server
 
-from tests.host.servers import Server
 from tgscheduler.clock import zone_data_version
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]

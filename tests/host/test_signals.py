@@ -6,8 +6,7 @@ import signal
 import time
 
 import pytest
-
-from tests.host.servers import Server, until
+from servers import Server, until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 

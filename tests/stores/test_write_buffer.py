@@ -5,6 +5,7 @@ from store_helpers import START, claim_of, end, ended
 
 from tgscheduler.stores.base import Claim, TaskRecord
 from tgscheduler.stores.write_buffer import (
+    AUDIT,
     CLAIMS,
     DROPPED,
     LINGER,
@@ -91,8 +92,8 @@ def test_the_oldest_successes_are_dropped_and_failures_stay():
     assert buffer.dropped == 22
     assert buffer.excess() == -2
     (rest,) = [write.items for write in buffer.copy() if write.kind == DROPPED]
-    assert sum(count for count, _, _ in rest.counts.sums.values()) == 22
-    assert sorted(rest.ids) == sorted(run.id for run in runs if run not in left)  # opened before: their rows go
+    assert sum(count for count, _, _ in rest.counts.states.values()) == 22
+    assert sorted(rest.ids) == sorted(run.number for run in runs if run not in left)  # opened before: their rows go
 
 
 def test_where_nothing_has_succeeded_the_oldest_go():
@@ -109,7 +110,7 @@ def test_claims_of_dropped_runs_shrink_to_the_last_of_each_task():
         submit(buffer, claim, end(claim.opened[0]))
     off_schedule = claim_of("a", START, off_schedule=True)
     buffer.shorten()
-    left = {run.id for run in recorded(buffer)}
+    left = {run.number for run in recorded(buffer)}
     assert len(left) == 18
     assert [claim.due - START for claim in claimed(buffer)] == [float(number) for number in range(82, 100)]
     assert len(buffer.dropped_claims) == 82
@@ -140,7 +141,7 @@ def test_a_claim_that_has_closed_something_or_is_not_over_stays():
     submit(buffer, *(numbered(ended("b", START + number)) for number in range(20)))
     buffer.shorten()
     assert claimed(buffer) == [missed, running]
-    assert buffer.skipped == {missed.opened[0].id}
+    assert buffer.skipped == {missed.opened[0].number}
 
 
 def test_what_is_being_written_is_not_dropped():
@@ -207,3 +208,28 @@ def test_what_is_left_of_dropped_runs_is_parted_too():
         buffer.done(taken)
     assert max(sizes) <= WRITE_BATCH
     assert sum(sizes) == 2 * WRITE_BATCH + 491
+
+
+def test_audit_records_count_as_records_until_they_are_written_and_are_never_dropped():
+    buffer = WriteBuffer(5)
+    for write in portions(AUDIT, list(range(WRITE_BATCH + 3)), 0.0):
+        buffer.append(write)
+    submit(buffer, *(numbered(ended("a", START + number)) for number in range(20)))
+    assert (buffer.due(0.0), buffer.records, buffer.audits) == (0.0, WRITE_BATCH + 23, WRITE_BATCH + 3)
+    buffer.shorten()
+    assert (buffer.records, buffer.audits) == (WRITE_BATCH + 7, WRITE_BATCH + 3)
+    dropped, first = buffer.take(1, WRITE_BATCH + 30)[:2]
+    assert (dropped.kind, first.kind, first.records) == (DROPPED, AUDIT, WRITE_BATCH)
+    buffer.done([dropped, first])
+    assert (buffer.records, buffer.audits) == (7, 3)
+
+
+def test_an_audit_record_that_cannot_be_written_is_singled_out():
+    buffer = WriteBuffer(5)
+    buffer.append(Write(AUDIT, ["one", "two", "three"], 3, 0.0))
+    (whole,) = buffer.take(1)
+    buffer.give_back([whole])
+    buffer.single_out(whole)
+    assert [(write.items, write.records) for write in buffer.copy()] == [(["one"], 1), (["two"], 1), (["three"], 1)]
+    buffer.strike(buffer.take(2, 1)[0])
+    assert (buffer.audits, buffer.records, buffer.unwritable) == (2, 2, 1)

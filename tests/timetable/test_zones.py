@@ -138,6 +138,7 @@ def test_without_a_name_the_zone_is_utc():
         ("xqzw", "expected an IANA name such as 'Europe/Berlin'"),
         ("/etc/localtime", ""),
         ("../../etc/passwd", ""),
+        ("Factory", "stands for one that was never set"),
         ("Europe", ""),  # a folder of the zone database
         ("UTC\0", ""),
         ("\ud800", ""),

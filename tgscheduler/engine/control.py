@@ -146,7 +146,10 @@ class Control:
             entry = self._require_entry("run_now", task)
             run = Run(self._registry.label(entry), self._clock.now())
             run.reason = "by hand"
-        dispatcher.request(entry, run)
+            if self._planner.restore is not None:
+                self._planner.restore.assign_numbers([run])
+            dispatcher.request(entry, run)
+            self._registry.version += 1
         if loop.drained:  # stopped meanwhile: no further turn plans it
             dispatcher.cancel_requests()
             dispatcher.collect()
@@ -158,7 +161,7 @@ class Control:
             raise InvalidType(f"cancel_run: expected a Run, as runs() returns them, got {run!r}")
         loop, dispatcher = self._lifecycle.loop, self._lifecycle.dispatcher
         end = clocks.elapsed() + 1.0
-        while run.ended is None and loop is not None and dispatcher is not None:
+        while run.ended is None and loop is not None and dispatcher is not None and dispatcher.journal.is_open(run):
             if dispatcher.cancel_run(run, "cancelled by hand"):
                 loop.bell.put(None)
                 return True
@@ -220,7 +223,7 @@ class Control:
         """Cancel a task; nothing happens if it is unknown."""
         registry, name = self._registry, None
         with registry.lock:
-            entry = registry.find(task) if isinstance(task, str) else registry.entry_of(task)
+            entry = registry.look_up(task) if isinstance(task, str) else registry.entry_of(task)
             if entry is not None:
                 if "task-cancelled" in self._events.wanted:
                     name = registry.label(entry)
@@ -250,7 +253,7 @@ class Control:
             raise InvalidValue("rename: expected a new name, got an empty one")
         registry, restore = self._registry, self._planner.restore
         with registry.lock:
-            entry = registry.entry_of(task) if isinstance(task, Task) else registry.find(task)
+            entry = registry.entry_of(task) if isinstance(task, Task) else registry.look_up(task)
             if entry is not None and entry in registry:
                 former = registry.label(entry)
                 registry.rename(entry, checked)
@@ -273,7 +276,7 @@ class Control:
         The caller holds the lock.
         """
         registry = self._registry
-        entry = registry.find(task) if isinstance(task, str) else None
+        entry = registry.look_up(task) if isinstance(task, str) else None
         if isinstance(task, Task):
             entry = registry.entry_of(task)
         if entry is not None and entry.state is not CANCELLED and not entry.has_ended():

@@ -93,6 +93,7 @@ class Dispatcher:
 
     def _claim(self, claims: ClaimQueue, batch: PlannedBatch, off_schedule: bool) -> None:
         self.journal.open([*batch.to_start, *batch.to_queue])
+        self.journal.discard(batch.not_run)  # open if it was requested
         claims.submit(batch, off_schedule)
         if claims.down:  # the store will not answer: they start now, if they may
             self.resume_claimed()
@@ -112,7 +113,7 @@ class Dispatcher:
         if results.orphans:
             self.take_over(results.orphans, self._clock.now())
         if results.refused:
-            self.journal.discard(results.refused)
+            self.journal.discard(run for _, run in results.refused)
             for _, run in results.refused:
                 run.ended, run.state = self._clock.now(), SKIPPED
             self._follow_up_all(results.refused)
@@ -236,7 +237,8 @@ class Dispatcher:
     # -- beside the timetable ------------------------------------------------------------------------------------
 
     def request(self, entry: Entry, run: Run) -> None:
-        """Request a run beside the timetable, from any thread."""
+        """Request a run beside the timetable, from any thread; the caller holds the engine's lock."""
+        self.journal.add_requested(run)
         self.requests.append((entry, run))
         if self._bell is not None:
             self._bell.put(None)
@@ -286,7 +288,6 @@ class Dispatcher:
             except ValueError:  # another thread has cancelled it
                 continue
             run = occurrence[1]
-            self.journal.open([occurrence])
             run.reason, run.ended, run.state = reason, self._clock.now(), CANCELLED
             self.journal.handed_back.append(occurrence)
         return bool(found)

@@ -67,7 +67,7 @@ def health(
         "state": state,
         "reasons": reasons,
         "lag": lag,
-        "waiting": sum(len(stage.waiting) for stage in stages),
+        "waiting": sum(len(stage.waiting) for stage in stages) + len(dispatcher.requests if dispatcher else ()),
         "running": sum(len(executor.running) for executor in executors),
         **busy,
         "abandoned": sum(len(executor.abandoned_runs) for executor in executors),

@@ -6,14 +6,18 @@ the version is odd while a batch moves from the open runs to the store, and a re
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeVar
 
 from tgscheduler.clock import pause
+from tgscheduler.errors import StoreError
 from tgscheduler.executors.stage import Occurrence
-from tgscheduler.stores.base import Query, Store, hour
+from tgscheduler.stores.audit import MAX_WAITING, AuditQuery, AuditRecord
+from tgscheduler.stores.base import Query, Store, hour, newest_by_task
 from tgscheduler.timetable.run import STATES, Run
 
+#: A moment after every due time (POSIX seconds).
+_FOREVER = float(1 << 40)
 #: Maximum number of ended runs that one call records.
 RECORD_BATCH = 1024
 
@@ -28,8 +32,9 @@ class Journal:
         #: Stages append runs that have ended, or are to be retried; :meth:`record_handed_back` takes them.
         self.handed_back: deque[Occurrence] = deque()
         self._open: dict[Run, None] = {}  # an ordered set
+        self._audits: deque[AuditRecord] = deque(maxlen=MAX_WAITING)  # until the store is open
         self._unrecorded: list[Run] = []  # runs that never waited, and that the store did not take
-        self._version = 0
+        self._version = self._changes = 0
         self._writing = threading.Lock()  # a thread that finds it taken leaves the work to its holder
 
     def __len__(self) -> int:
@@ -37,23 +42,29 @@ class Journal:
 
     @property
     def version(self) -> int:
-        """A number that changes with the journal."""
-        return self._version
+        """A number that changes with the journal, but for requested runs."""
+        return self._version + self._changes
 
     def open(self, occurrences: Sequence[Occurrence]) -> None:
         """Add runs that are about to start or to wait."""
         entered = self._open
         for _, run in occurrences:
             entered[run] = None
+        self._changes += 1
+
+    def add_requested(self, run: Run) -> None:
+        """Add a run beside the timetable, from any thread; the caller holds the engine's lock."""
+        self._open[run] = None
 
     def is_open(self, run: Run) -> bool:
         """Return whether a run is open: added, and not recorded as ended yet."""
         return run in self._open
 
-    def discard(self, occurrences: Sequence[Occurrence]) -> None:
-        """Remove runs whose claim was refused: they are on record already."""
-        for _, run in occurrences:
+    def discard(self, runs: Iterable[Run]) -> None:
+        """Remove runs whose record the store has, or gets with their claim."""
+        for run in runs:
             self._open.pop(run, None)
+        self._changes += 1
 
     def record_handed_back(self, not_run: Sequence[Run] = ()) -> list[Occurrence]:
         """Record what stages have handed back since the last call, and ``not_run``; return the former.
@@ -71,7 +82,10 @@ class Journal:
         taken = [take() for _ in range(min(len(self.handed_back), RECORD_BATCH))]
         self._version += 1
         try:
-            close = self._open.pop  # with True as default: None is what is kept of an open run
+            close = self._open.pop
+            for run in not_run:  # open if it was requested
+                close(run, None)
+            # None is what is kept of an open run.
             ended = [run for _, run in taken if run.ended is not None and close(run, True) is None]
             if len(ended) < len(taken):
                 self._keep_open(taken)
@@ -93,6 +107,24 @@ class Journal:
                 self._open.pop(run.previous_attempt, None)
                 self._open[run] = run.previous_attempt = None
 
+    def audit(self, record: AuditRecord) -> None:
+        """Add a record to the store's audit log; if the store is not open, keep it until it is."""
+        self._audits.append(record)
+        self.submit_audits()
+
+    def submit_audits(self) -> None:
+        """Add the kept audit records to the store's log."""
+        while self._audits:
+            try:
+                record = self._audits.popleft()
+            except IndexError:  # another thread has it
+                return
+            try:
+                self.store.audit([record])
+            except StoreError:  # not open
+                self._audits.appendleft(record)
+                return
+
     def reset_after_fork(self) -> None:
         """Drop the open runs: in a forked copy they belong to the parent, as does a record in progress."""
         self._writing = threading.Lock()
@@ -108,13 +140,19 @@ class Journal:
         Without ``since`` their sum is the number that came due.
         """
         counts = dict.fromkeys(STATES, 0)
-        if since is not None:
-            for states in self.counts_by_task(since).values():
-                for state, count in states.items():
-                    counts[state] += count
-            return counts
-        recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
-        counts.update(recorded)
+        if since is None:
+            recorded, open_runs = self._read(lambda: (self.store.counts(), list(self._open)))
+            sums = [recorded]
+        else:
+            # Under load a persistent store never answers for one moment.
+            hours, open_runs = self._read(
+                lambda: (self.store.counts_by_hour(since, _FOREVER), list(self._open)), once=self.store.persistent
+            )
+            sums = list(hours.values())
+            open_runs = [run for run in open_runs if hour(since) <= run.due]
+        for states in sums:
+            for state, count in states.items():
+                counts[state] += count
         for run in open_runs:
             counts[run.state] += run.count
         return counts
@@ -134,9 +172,28 @@ class Journal:
     def runs(self, query: Query) -> list[Run]:
         """Return the runs that match a query, open ones included, newest due time first."""
         # Open runs first: a run that ends meanwhile is then in the store, or in both.
-        found: dict[object, Run] = {run.id or run: run for run in self.open_runs()}
-        found.update((run.id or run, run) for run in self.store.runs(query))
+        found = {_key(run): run for run in self.open_runs()}
+        found.update((_key(run), run) for run in self.store.runs(query))
         return query.newest(found.values())
+
+    def recent_runs(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, open ones included, newest due time first."""
+        found = {_key(run): run for run in self.open_runs()}
+        for runs in self.store.recent_runs(tasks, n).values():
+            found.update((_key(run), run) for run in runs)
+        return newest_by_task(found.values(), tasks, n)
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, open or ended; None if there is none."""
+        found = next((run for run in self.open_runs() if run.has_id(id)), None)
+        return found or self.store.run(id)
+
+    def audits(self, task: str | None, before: int | None, limit: int) -> list[AuditRecord]:
+        """Return audit records, newest first; those that are kept until the store is open are on the first page."""
+        found = self.store.audits(task, before, limit)
+        if self._audits and before is None:
+            found = AuditQuery(task, None, limit).newest([*found, *self._audits.copy()])
+        return found
 
     def open_runs(self) -> list[Run]:
         """Return the runs that wait or run."""
@@ -150,3 +207,8 @@ class Journal:
                 if version == self._version or once:
                     return found
             pause(0.0002)
+
+
+def _key(run: Run) -> object:
+    """Return what makes a run the same one: its number, or in memory the object."""
+    return getattr(run, "number", run)

@@ -239,6 +239,7 @@ class Lifecycle:
             self._clock, self._journal.handed_back, store, self._events, self.store_timeout, self.run_unclaimed
         )
         store.open(claims.on_claimed, claims.on_status, self._clock, claims.on_orphans)
+        self._journal.submit_audits()
         try:
             return claims, Restore(store, self._registry)
         except BaseException:

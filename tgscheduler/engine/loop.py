@@ -160,6 +160,7 @@ class Loop:
         if planner.started:
             self._registry.uptimes[-1][1] = self._clock.now()
         planner.started, planner.bell = False, None
+        self._registry.version += 1
 
     @property
     def earliest(self) -> float:

@@ -62,6 +62,7 @@ class Placements:
                 registry.label(entry)
         registry.uptimes.append([now, math.inf])
         self._begun, self._planner.started = now, True
+        registry.version += 1
         self.pending = bool(self._again or self._first)
         return len(self._again) + len(self._first)
 
@@ -107,6 +108,7 @@ class Placements:
                 self._planner.trigger_failed(error, entry, entry.due or now, batch)
             else:
                 self._planner.schedule_or_release(entry, due)
+        self._registry.version += 1
         return slow
 
     def place_slowly(self, waiting: Iterable[ToPlace], now: float, batch: PlannedBatch) -> None:
@@ -168,6 +170,7 @@ class Placements:
                     self._planner.schedule(entry, entry.due)
                 if entry.has_ended():
                     self._registry.release(entry)
+            self._registry.version += 1
 
     def adopt_anchor(self, entry: Entry, anchor: float) -> None:
         """Move a waiting interval onto the grid of another process, so that each occurrence is claimed by one."""
@@ -178,3 +181,4 @@ class Placements:
                 due = next_due(entry, trigger, math.nextafter(self._clock.now(), -math.inf))
                 if due is not None:
                     self._planner.schedule(entry, due)
+                self._registry.version += 1

@@ -137,6 +137,8 @@ class Planner:
     def _apply(self, entry: Entry, decision: DecisionTuple, now: float, batch: PlannedBatch) -> None:
         """Carry out a decision: nothing can fail here, so the occurrence is disposed of as a whole."""
         runs, starts, following, unfound = decision
+        if self.restore is not None:
+            self.restore.assign_numbers(runs)
         limits, reschedules_itself = entry.limits, following is None and entry.task.self_rescheduling
         if entry.ticket is None:  # else it has been moved while its trigger was asked
             entry.manual_due = entry.manual_due and (following == entry.due or entry.trigger is None)
@@ -198,6 +200,7 @@ class Planner:
         with self._registry.lock:
             if entry.state is not CANCELLED:
                 then(answer)
+            self._registry.version += 1
 
     def plan_request(self, entry: Entry, run: Run, now: float, batch: PlannedBatch) -> None:
         """Plan a run that was requested beside the timetable: only its overlap counts."""

@@ -35,7 +35,7 @@ class Registry:
         self.paused_until = -math.inf
         #: Start and stop times (POSIX seconds) of recent runs of the scheduler; the current one ends at infinity.
         self.uptimes: deque[list[float]] = deque(maxlen=_MOST_UPTIMES)
-        #: A number that changes when an entry is admitted, released, renamed, paused or resumed.
+        #: A number that changes with what readers see of entries, but for what becomes due: that opens runs.
         self.version = 0
         self._names: dict[str, Entry] = {}
         self._labels = Labels()
@@ -137,6 +137,13 @@ class Registry:
         if entry is not None and entry.has_ended():
             self.release(entry)
             return None
+        return entry
+
+    def look_up(self, name: str) -> Entry | None:
+        """Return the entry of that name, or the one without a name that has that label."""
+        entry = self.find(name)
+        if entry is None and "." in name:  # as every label has
+            entry = next((other for other in self.entries() if other.label == name), None)
         return entry
 
     def named_tasks(self) -> dict[str, Task]:

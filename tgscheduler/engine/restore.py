@@ -210,6 +210,10 @@ class Restore:
 
     # -- what changes while it runs ------------------------------------------------------------------------------
 
+    def assign_numbers(self, runs: Iterable[Run]) -> None:
+        """Number planned runs before any reader sees them: their ids stay as they are from then on."""
+        self._store.assign_numbers(runs)
+
     def save_pause(self, label: str, until: float) -> None:
         """Save a pause of a task, or of all (ALL), or its end (minus infinity)."""
         record = self._current.get(label) or self._loaded.get(self._store.spelled(label)) or TaskRecord(label, "")

@@ -7,14 +7,14 @@ ForkedScheduler     in a process of its own (:mod:`tgscheduler.engine.forked`)
 ==================  =====================================================================
 """
 
+import functools
 import logging
 import os
 import weakref
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from tgscheduler import clock as clocks
 from tgscheduler.clock import Clock
 from tgscheduler.engine.adding import AddMethods
 from tgscheduler.engine.control import Control, added_tasks, noting_added
@@ -23,8 +23,9 @@ from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.lifecycle import Lifecycle
 from tgscheduler.engine.placements import Placements
 from tgscheduler.engine.planner import Planner
+from tgscheduler.engine.reads import Reads
 from tgscheduler.engine.registry import Registry
-from tgscheduler.engine.views import TaskView, Views
+from tgscheduler.engine.views import Views
 from tgscheduler.errors import InvalidType, InvalidValue, NotSupported, WrongProcess
 from tgscheduler.events import Callback, Events
 from tgscheduler.executors import child
@@ -32,9 +33,8 @@ from tgscheduler.executors.base import Executor
 from tgscheduler.executors.forked import ForkedExecutor
 from tgscheduler.executors.sequential import SequentialExecutor
 from tgscheduler.executors.threaded import ThreadedExecutor
-from tgscheduler.explain.moment import why
-from tgscheduler.explain.task import explain
-from tgscheduler.stores.base import Query, Store
+from tgscheduler.stores.audit import AuditRecord
+from tgscheduler.stores.base import Store
 from tgscheduler.stores.memory import MemoryStore
 from tgscheduler.timetable import triggers, zones
 from tgscheduler.timetable.entry import Entry
@@ -45,7 +45,22 @@ from tgscheduler.timetable.triggers import Trigger
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _schedulers: "weakref.WeakSet[Scheduler]" = weakref.WeakSet()
+
+
+def _reads(method: Callable[Concatenate[Reads, P], R]) -> "Callable[Concatenate[Scheduler, P], R]":
+    """Return a method of the scheduler that asks its reads: same signature, same docstring."""
+
+    @functools.wraps(method)
+    def read(self: "Scheduler", /, *args: P.args, **kw: P.kwargs) -> R:
+        self._check_read()
+        return method(self._reads, *args, **kw)
+
+    read.__module__, read.__qualname__ = __name__, f"Scheduler.{method.__name__}"
+    return read
 
 
 class Scheduler(AddMethods):
@@ -84,6 +99,7 @@ class Scheduler(AddMethods):
         )
         self._control = Control(clock, self._registry, self._planner, self._events, self._lifecycle)
         self._views = Views(clock, self._registry, self._planner, self._journal)
+        self._reads = Reads(self._registry, self._planner, self._journal, self._views)
         self.configure(timezone, threads, children, stop_timeout, history, policy, store, store_timeout, on_store_down)
         _schedulers.add(self)
 
@@ -278,6 +294,17 @@ class Scheduler(AddMethods):
         self._check_use()
         return self._control.cancel_run(run)
 
+    def audit(self, record: AuditRecord) -> None:
+        """Add a record to the audit log: who changed what, when and from where. The engine itself adds none.
+
+        A persistent store writes it at once, or when it is back. While the store is not open, before the start and
+        after a stop, the last 1,000 records wait in memory for the next start.
+        """
+        self._check_use()
+        if not isinstance(record, AuditRecord):
+            raise InvalidType(f"audit: expected an AuditRecord(...), got {record!r}")
+        self._journal.audit(record)
+
     def subscribe(self, callback: Callback, names: str | Iterable[str] | None = None) -> Callable[[], None]:
         """Call ``callback(event)`` for each event of these names (None: of all); return a function that ends it.
 
@@ -289,6 +316,22 @@ class Scheduler(AddMethods):
     # -- reading -------------------------------------------------------------------------------------------------
 
     @property
+    def version(self) -> int:
+        """A number that changes with the tasks and their runs: what was read at the same number is the same."""
+        return self._views.version
+
+    @property
+    def started(self) -> float | None:
+        """When it was started (POSIX seconds), None while it is stopped."""
+        uptimes = self._registry.uptimes
+        return uptimes[-1][0] if uptimes and self.running else None
+
+    @property
+    def store_name(self) -> str:
+        """Where runs are remembered: the address of the store without a password, or "memory"."""
+        return getattr(self._journal.store, "name", "memory")
+
+    @property
     def default_timezone(self) -> str | None:
         """The zone that was set for this scheduler; None: it is the host's."""
         return self._registry.context.timezone
@@ -296,7 +339,7 @@ class Scheduler(AddMethods):
     @property
     def timezone(self) -> str:
         """The IANA name of the zone in which calendar tasks are meant."""
-        return self._registry.context.timezone or clocks.local_zone()
+        return self._reads.timezone
 
     def get_task(self, taskname: str) -> Task | None:
         """Return the task of that name, None if there is none."""
@@ -316,81 +359,24 @@ class Scheduler(AddMethods):
         """A new dict of the named tasks."""
         return self.get_tasks()
 
-    def view(self, task: str | Task) -> TaskView | None:
-        """Return one task as it is now; None if it is unknown."""
-        self._check_read()
-        return self._views.task("view", task)
-
-    def views(self) -> list[TaskView]:
-        """Return all tasks as they are now, taken at one moment: first those that wait for a time, in order."""
-        self._check_read()
-        return self._views.tasks()
-
-    def runs(
-        self,
-        task: str | Task | None = None,
-        state: str | None = None,
-        since: float | None = None,
-        before: float | Run | None = None,
-        limit: int = 100,
-    ) -> list[Run]:
-        """Return runs, newest due time first.
-
-        Of one task, in one state, with ``since <= due < before`` (POSIX seconds). If ``before`` is the last Run of a
-        page, the next page follows.
-        """
-        self._check_read()
-        if isinstance(task, Task):
-            view = self._views.task("runs", task)
-            task = task.name or "?" if view is None else view.name
-        return self._journal.runs(Query(task, state, since, before, limit).check())
-
-    def counts(self, since: float | None = None) -> dict[str, int]:
-        """Return how many occurrences are in each state; their sum is the number that came due.
-
-        ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
-        """
-        self._check_read()
-        return self._journal.counts(since)
-
-    def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
-        """Return, by the task's name, how many occurrences are in each state that there are any in.
-
-        ``since`` (POSIX seconds): only those that were due in the hour of that moment, or later.
-        """
-        self._check_read()
-        return self._journal.counts_by_task(since)
-
-    def gone(self) -> list[str]:
-        """Return the names that the store has a history of, and that no task has any more.
-
-        The option ``formerly`` of a new task takes one over. Without a persistent store there are none.
-        """
-        restore = self._planner.restore
-        return [] if restore is None else restore.orphaned_names()
+    view = _reads(Reads.view)
+    views = _reads(Reads.views)
+    runs = _reads(Reads.runs)
+    recent_runs = _reads(Reads.recent_runs)
+    run = _reads(Reads.run)
+    counts = _reads(Reads.counts)
+    counts_by_task = _reads(Reads.counts_by_task)
+    counts_by_hour = _reads(Reads.counts_by_hour)
+    durations = _reads(Reads.durations)
+    audits = _reads(Reads.audits)
+    gone = _reads(Reads.gone)
+    explain = _reads(Reads.explain)
+    why = _reads(Reads.why)
 
     def health(self) -> dict[str, Any]:
         """Return how the engine is: ``state`` (stopped, ok, degraded, failed) with its ``reasons``, and figures."""
         self._check_read()
         return health(self.clock, self._registry, self._planner, self._journal, self._lifecycle)
-
-    def explain(self, task: str | Task, n: int = 5) -> str:
-        """Return what a task is and when it fires, in words: its zone, policy and bounds, and its next ``n`` fires.
-
-        The fires are those that the loop will go through, in local time, with a note if a clock change moves one. ``n``
-        is 1 to 1000. Raises InvalidValue for a task that is not there.
-        """
-        self._check_read()
-        return explain(task, self._views.task("explain", task), n)
-
-    def why(self, task: str | Task, at: float | datetime) -> str:
-        """Return why a task did, or did not, run ``at`` a moment, from the records and the rules.
-
-        ``at``: POSIX seconds or a datetime, a naive one in the task's zone. Works for a name that only the records
-        know; raises InvalidValue for an unknown one.
-        """
-        self._check_read()
-        return why(self, task, self._views.task("why", task), at, list(self._registry.uptimes))
 
     # -- processes -----------------------------------------------------------------------------------------------
 

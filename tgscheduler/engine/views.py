@@ -1,15 +1,17 @@
 """Views: frozen snapshots of a scheduler's tasks and runs, for readers.
 
-Pages, texts, logs and tests read these, and nothing else of the engine. A task's view is taken in one hold of the lock.
+Pages, texts, logs and tests read these, and nothing else of the engine. A view is taken at one moment; many views are
+taken some at a time, so that the loop never waits long for the lock or the interpreter.
 :attr:`Views.version` changes with everything that a view shows, except the passing of time.
 """
 
 import copy
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from tgscheduler.clock import Clock
+from tgscheduler.clock import Clock, giving_way
 from tgscheduler.engine.journal import Journal
 from tgscheduler.engine.planner import Planner
 from tgscheduler.engine.registry import Registry
@@ -18,22 +20,25 @@ from tgscheduler.logs import brief
 from tgscheduler.timetable.entry import CANCELLED, DECIDING, EXHAUSTED, SCHEDULED, Entry
 from tgscheduler.timetable.plan import fire_time, first_placement, next_due, placement_after_stop, unfound_until
 from tgscheduler.timetable.policy import Policy
-from tgscheduler.timetable.run import Run, Where
+from tgscheduler.timetable.run import Run, Where, cursor
 from tgscheduler.timetable.tasks import Task
 from tgscheduler.timetable.triggers import Trigger
 
+#: Maximum number of views that are taken in one hold of the lock.
+MAX_AT_ONCE = 128
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+
+class RunView(NamedTuple):
     """A snapshot of one run; the fields are those of :class:`~tgscheduler.timetable.run.Run`."""
 
-    id: int | None
+    id: str
     task: str
     due: float
     until: float
-    count: int
+    count: int  # type: ignore[assignment]  # hides the method of tuples
     state: str
     attempt: int
+    takeovers: int
     started: float | None
     ended: float | None
     late: float | None
@@ -42,20 +47,31 @@ class RunView:
     error: str | None
     log: str
 
+    @property
+    def cursor(self) -> str:
+        """A text for ``before`` of ``runs()``: the runs that follow this one."""
+        return cursor(self.due, self.id)
+
     @classmethod
     def of(cls, run: Run) -> "RunView":
         """Return a run as it is now."""
-        return cls(*(getattr(run, name) for name in cls.__slots__))
+        return cls(*_values_of(run))
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+_values_of = attrgetter(*RunView._fields)
+
+
+class TaskView(NamedTuple):
     """A snapshot of one task. Times are POSIX seconds; ``math.inf`` and ``-math.inf`` mean no bound."""
 
     #: Its name, or ``module.qualname`` of its action.
     name: str
     #: The name of its class.
     kind: str
+    #: What it calls, and with what: the very objects, which are the application's.
+    action: Any
+    args: Any
+    kw: Mapping[str, Any]
     #: Where its action runs: sequential, threaded or forked.
     method: str
     #: pending, scheduled, deciding, exhausted or cancelled.
@@ -133,8 +149,12 @@ class Views:
 
     def tasks(self) -> list[TaskView]:
         """Return all tasks that wait, run or have a name: first those that wait for a time, in order."""
-        with self._registry.lock:
-            taken = self._take(self._registry.entries())
+        registry, taken = self._registry, []
+        with registry.lock:
+            entries = registry.entries()
+        for place in giving_way(range(0, len(entries), MAX_AT_ONCE), 1):
+            with registry.lock:
+                taken += self._take(entry for entry in entries[place : place + MAX_AT_ONCE] if entry in registry)
         return [_foreseen(view, twin, delay) for view, twin, delay in taken]
 
     def task(self, verb: str, task: str | Task) -> TaskView | None:
@@ -142,9 +162,26 @@ class Views:
         if not isinstance(task, (str, Task)):
             raise InvalidType(f"{verb}: expected a Task or the name of one, got {task!r}")
         with self._registry.lock:
-            entry = self._registry.find(task) if isinstance(task, str) else self._registry.entry_of(task)
+            entry = self._registry.look_up(task) if isinstance(task, str) else self._registry.entry_of(task)
             taken = [] if entry is None else self._take([entry])
         return _foreseen(*taken[0]) if taken else None
+
+    def names(self, verb: str, tasks: str | Task | Iterable[str | Task] | None) -> list[str] | None:
+        """Return the names of one task or several, as their runs have them; None for None, which means all."""
+        if tasks is None:
+            return None
+        if isinstance(tasks, (str, Task)):
+            tasks = [tasks]
+        elif not isinstance(tasks, Iterable):
+            raise InvalidType(f"{verb}: expected a Task, the name of one, or several of them, got {tasks!r}")
+        return [self.name_of(verb, each) for each in tasks]
+
+    def name_of(self, verb: str, task: str | Task) -> str:
+        """Return the name of a task, as its runs have it."""
+        if isinstance(task, str):
+            return task
+        view = self.task(verb, task)
+        return task.name or "?" if view is None else view.name
 
     def _take(self, entries: Iterable[Entry]) -> list[tuple[TaskView, Entry | None, float | None]]:
         """Return views, each with a copy of the entry if the trigger must be called for its next due time."""
@@ -170,6 +207,9 @@ class Views:
         return TaskView(
             name=name,
             kind=type(task).__name__,
+            action=task.action,
+            args=task.args,
+            kw=task.kw,
             method=task.method,
             state=entry.state.value,
             next_due=due,
@@ -206,7 +246,7 @@ def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskVi
             assert twin.trigger is not None
             assert twin.due is not None
             handled = max(twin.due, view.now - twin.policy.jitter)
-            return replace(view, upcoming_due=next_due(twin, twin.trigger, handled))
+            return view._replace(upcoming_due=next_due(twin, twin.trigger, handled))
         twin.adopt()
         if twin.state is SCHEDULED:
             placement = placement_after_stop(twin, view.now)
@@ -214,10 +254,9 @@ def _foreseen(view: TaskView, twin: Entry | None, delay: float | None) -> TaskVi
             placement = first_placement(twin, view.now, delay)
         unfound = unfound_until(twin, view.now) if placement.due is None else None
     except Exception as error:  # a custom trigger
-        return replace(view, upcoming_due=None, fault=f"its trigger raised {brief(error)}")
+        return view._replace(upcoming_due=None, fault=f"its trigger raised {brief(error)}")
     limits, due = twin.limits, view.next_due
-    return replace(
-        view,
+    return view._replace(
         next_fire=None if due is None else fire_time(view.name, due, twin.policy),
         trigger=None if view.self_rescheduling else placement.trigger,
         policy=twin.policy,

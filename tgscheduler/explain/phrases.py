@@ -1,6 +1,7 @@
 """Policies and runs in words, for ``explain``, ``why`` and ``simulate``."""
 
 import re
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from tgscheduler import clock as clocks
@@ -60,9 +61,9 @@ def _retry(retry: Retry) -> str:
     return f"a failed run is tried again {times}{kinds}, after {seconds_in_words(retry.delay)}{grows}"
 
 
-def reason_in_words(reason: str, tz: ZoneInfo) -> str:
-    """Return a run's reason with the moments in it as wall time."""
-    return _MOMENT.sub(lambda found: f"{found[1]} {stamp(float(found[2]), tz)}", reason)
+def reason_in_words(reason: str, tz: ZoneInfo, say: Callable[[float, ZoneInfo], str] = stamp) -> str:
+    """Return a run's reason with the moments in it as wall time, as ``say`` writes it."""
+    return _MOMENT.sub(lambda found: f"{found[1]} {say(float(found[2]), tz)}", reason)
 
 
 def run_in_words(run: Run, tz: ZoneInfo) -> str:

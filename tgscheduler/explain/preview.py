@@ -33,11 +33,12 @@ _FARTHEST = 50 * 366 * zones.DAY
 
 
 class Fire(NamedTuple):
-    """One coming run: its due time, when it begins (with its jitter), and a note."""
+    """One coming run: its due time, when it begins (with its jitter), a note, and whether it will be skipped."""
 
     due: float
     fire_at: float
     note: str | None
+    skipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class Forecast:
                 if runs_left is not None and runs_then:
                     runs_left -= 1
                 starts -= runs_then
-                yield Fire(run.due, now, self._note(run, paused, starts < 0, notes))
+                yield Fire(run.due, now, self._note(run, paused, starts < 0, notes), not runs_then)
             if due is not None and runs_left is None and self.trigger is not None:
                 due = self._skip(self.trigger, due, since)
 

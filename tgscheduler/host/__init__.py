@@ -30,7 +30,7 @@ def _take_over(key: str, value: Any) -> None:
         if cherrypy.engine.state is not cherrypy.engine.states.STOPPED:
             raise
         refuse(error)
-    config.update({name: value})
+    config.update({name: value}, "cherrypy.config")
 
 
 def refuse(error: ConfigError) -> NoReturn:

@@ -3,9 +3,9 @@
 ::
 
     start, 80   after the fork of a daemon, the bound port (75) and dropped privileges (77):
-                call_on_startup, then the scheduler; its first turn waits until the bus is STARTED
+                the console, call_on_startup, then the scheduler; its first turn waits until the bus is STARTED
     stop, 20    drain the scheduler, before HTTP (25) and the application's database (50) stop
-    stop, 80    call_on_shutdown
+    stop, 80    call_on_shutdown; the console is taken away
     graceful    nothing: a log rotation must not fire tasks
 
 From its start to its stop it publishes the scheduler's events, each on its own channel (``CHANNELS``), as an ``Event``
@@ -24,7 +24,7 @@ import cherrypy
 from cherrypy.process.plugins import SimplePlugin
 from cherrypy.process.wspbus import ChannelFailures
 
-from tgscheduler import clock, config
+from tgscheduler import clock, config, console
 from tgscheduler.engine.scheduler import Scheduler
 from tgscheduler.errors import SchedulerError
 from tgscheduler.events import NAMES, Event
@@ -51,6 +51,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         self._on_air = False
         self._stopping = False
         self._pid = 0
+        self._mounted: str | None = None
         self._handler = _CherryPyLog()
         self._publishing: dict[str, Callable[[], None]] = {}
         self._lock = threading.RLock()  # a signal handler may call stop() during a bus.subscribe
@@ -77,6 +78,7 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
         scheduler = self._scheduler = configured_scheduler()
         self._on_air = bool(config.get("tg.scheduler"))
         self._follow(*NAMES)
+        self._mount_console(scheduler)
         with scheduler.noting_added() as self._added:
             for hook in list(call_on_startup):
                 self._run("call_on_startup", hook)
@@ -137,6 +139,24 @@ class SchedulerPlugin(SimplePlugin):  # type: ignore[misc]
             except (Exception, SystemExit):
                 self.bus.log("The rest of call_on_shutdown runs all the same.", level=40, traceback=True)
         _ours.removeHandler(self._handler)
+        if self._mounted is not None:
+            console.unmount(self._mounted)
+            self._mounted = None
+
+    def _mount_console(self, scheduler: Scheduler) -> None:
+        """Mount the configured console, unless the application has one at that path."""
+        path = config.get("tg.scheduler.console")
+        if path is None:
+            return
+        try:
+            if console.is_mounted(path):
+                return
+            console.mount(path, scheduler)
+        except SchedulerError as error:
+            self.bus.log(f"The console cannot be mounted: {error}", level=40)
+            raise
+        self._mounted = path
+        self.bus.log(f"The console of the scheduler is at {path}")
 
     def _run(self, when: str, hook: Hook) -> None:
         try:

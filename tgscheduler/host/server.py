@@ -5,7 +5,7 @@ from typing import Any
 import cherrypy
 
 import tgscheduler.host
-from tgscheduler import config
+from tgscheduler import config, console
 from tgscheduler.errors import ConfigError
 from tgscheduler.messages import redact
 
@@ -18,6 +18,8 @@ def start_server(root: Any, script_name: str = "") -> None:
     """
     try:
         config.check_all()
+        if config.get("tg.scheduler.console") is not None:
+            console.check()
         _configure_cherrypy()
     except ConfigError as error:
         tgscheduler.host.refuse(error)

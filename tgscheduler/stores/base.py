@@ -13,62 +13,79 @@ next start. The memory store does not outlive it, and records ended runs only.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from operator import attrgetter
 from types import NoneType
 from typing import NamedTuple, Protocol, TypeGuard
 
 from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidType, InvalidValue
-from tgscheduler.timetable.run import STATES, Run
+from tgscheduler.messages import shown
+from tgscheduler.stores.audit import AuditRecord
+from tgscheduler.timetable.durations import Durations
+from tgscheduler.timetable.policy import check_whole
+from tgscheduler.timetable.run import STATES, Run, place_of
 
 
 class Query(NamedTuple):
     """A query for runs; ``since <= due < before``, None: no bound.
 
-    If ``before`` is a Run from an earlier result, the runs that follow it match: so pages meet without a gap, even if
-    many runs share a due time.
+    ``state``: one state or several. If ``before`` is a Run, or the cursor of one, the runs that follow it match: so
+    pages meet without a gap, even if many runs share a due time, or that run is not on record any more.
     """
 
     task: str | None = None
-    state: str | None = None
+    state: str | Collection[str] | None = None
     since: float | None = None
-    before: float | Run | None = None
+    before: float | Run | str | None = None
     limit: int = 100
+
+    @property
+    def states(self) -> Collection[str] | None:
+        """The states that match; None: all."""
+        return (self.state,) if isinstance(self.state, str) else self.state
+
+    @property
+    def end(self) -> tuple[float, int] | None:
+        """The place that all matching runs are before; None: there is no bound."""
+        before = self.before
+        if isinstance(before, Run):
+            return before.place
+        if isinstance(before, str):
+            return place_of(before)
+        return None if before is None else (before, 0)  # numbers begin with 1
 
     def check(self) -> "Query":
         """Return self; raise InvalidValue or InvalidType for an invalid field."""
-        if self.state is not None and self.state not in STATES:
-            raise InvalidValue(f"state: expected one of {', '.join(STATES)}, got {self.state!r}")
+        _check_states(self.states)
         if self.task is not None and not isinstance(self.task, str):
             raise InvalidType(f"task: expected the name of a task, got {self.task!r}")
-        for name, value in (("since", self.since), ("before", self.before)):
-            if isinstance(value, bool) or not isinstance(value, (int, float, Run, NoneType)):
-                raise InvalidType(f"{name}: expected POSIX seconds, got {value!r}")
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int):
-            raise InvalidType(f"limit: expected a whole number, got {self.limit!r}")
-        if self.limit < 1:
-            raise InvalidValue(f"limit: expected 1 or more, got {self.limit}")
+        _check_moment("since", self.since)
+        if isinstance(self.before, str):
+            place_of(self.before)
+        elif not isinstance(self.before, Run):
+            _check_moment("before", self.before)
+        check_whole("limit", self.limit)
         return self
 
-    def matches(self, run: Run) -> bool:
-        """Return whether a run matches, apart from its place on a page."""
-        before = self.before
-        return (
-            (self.task is None or run.task == self.task)
-            and (self.state is None or run.state == self.state)
-            and (self.since is None or self.since <= run.due)
-            and (before is None or (run.due <= before.due if isinstance(before, Run) else run.due < before))
-        )
-
     def newest(self, runs: Iterable[Run]) -> list[Run]:
-        """Return at most ``limit`` matching runs, newest due time first (of one due time: the later id first)."""
-        found = [run for run in runs if self.matches(run)]
-        found.sort(key=_by_due_and_id, reverse=True)
-        before = self.before
-        if isinstance(before, Run):
-            found = found[found.index(before) + 1 :] if before in found else _after(found, before)
-        return found[: self.limit]
+        """Return at most ``limit`` matching runs, newest due time first (of one due time: the later number first)."""
+        task, states, since, end = self.task, self.states, self.since, self.end
+        found = [
+            run
+            for run in runs
+            if (task is None or run.task == task)
+            and (states is None or run.state in states)
+            and (since is None or since <= run.due)
+            and (end is None or run.due < end[0] or (run.due == end[0] and run.place < end))
+        ]
+        found.sort(key=_due, reverse=True)
+        page = found[: self.limit]
+        page += takewhile(lambda run: run.due == page[-1].due, found[self.limit :])
+        page.sort(key=_place, reverse=True)  # of few runs: in memory the number of each is made by this
+        return page[: self.limit]
 
 
 class QueryMixin:
@@ -79,38 +96,74 @@ class QueryMixin:
         query: Query | None = None,
         *,
         task: str | None = None,
-        state: str | None = None,
+        state: str | Collection[str] | None = None,
         since: float | None = None,
-        before: float | Run | None = None,
+        before: float | Run | str | None = None,
         limit: int = 100,
     ) -> list[Run]:
         """Return the runs that match a query, given as a Query or as keywords; newest due time first.
 
-        ``since <= due < before``; if ``before`` is a Run from an earlier result, the runs that follow it. Raises
+        ``since <= due < before``; if ``before`` is a Run, or the cursor of one, the runs that follow it. Raises
         InvalidValue or InvalidType for an invalid keyword, StoreError if the store cannot be read.
         """
         if query is None:
-            query = Query(task, state, since, before, limit).check()
+            query = Query(task, state, since, before, limit)
         elif not isinstance(query, Query):
             raise InvalidType(f"runs: expected words such as task='report', got {query!r}")
-        return self._find(query)
+        return self._find(query.check())
+
+    def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, newest due time first.
+
+        A database does not read their errors and logs, which may be long: ``run(id)`` does. Raises InvalidValue or
+        InvalidType for an invalid argument, StoreError if the store cannot be read.
+        """
+        if isinstance(tasks, str) or not isinstance(tasks, Collection) or not all(isinstance(t, str) for t in tasks):
+            raise InvalidType(f"tasks: expected the names of tasks, got {shown(tasks)}")
+        return self._find_recent(tasks, check_whole("n", n))
 
     def _find(self, query: Query) -> list[Run]:
         raise NotImplementedError
+
+    def _find_recent(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        raise NotImplementedError
+
+
+def newest_by_task(runs: Iterable[Run], tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+    """Return at most ``n`` runs of each of these tasks, newest due time first."""
+    found: dict[str, list[Run]] = {task: [] for task in tasks}
+    for run in runs:
+        if run.task in found:
+            found[run.task].append(run)
+    page = Query(limit=n)
+    return {task: page.newest(some) for task, some in found.items()}
+
+
+_due, _place = attrgetter("due"), attrgetter("place")
+
+
+def _check_states(states: object) -> None:
+    expected = f"state: expected one of {', '.join(STATES)}, or several"
+    if not isinstance(states, (Collection, NoneType)):
+        raise InvalidType(f"{expected}, got {states!r}")
+    if states is not None and (not states or any(state not in STATES for state in states)):
+        raise InvalidValue(f"{expected}, got {states!r}")
+
+
+def _check_moment(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, NoneType)):
+        raise InvalidType(f"{name}: expected POSIX seconds, got {value!r}")
+    try:
+        unfit = value is not None and math.isnan(value)
+    except OverflowError:
+        unfit = True
+    if unfit:
+        raise InvalidValue(f"{name}: expected POSIX seconds, got {shown(value)}")
 
 
 def hour(moment: float) -> float:
     """Return the beginning of the hour of a moment: occurrences are counted by the hour in which they were due."""
     return moment // 3600.0 * 3600.0
-
-
-def _by_due_and_id(run: Run) -> tuple[float, int]:
-    return run.due, run.id or 0
-
-
-def _after(runs: list[Run], run: Run) -> list[Run]:
-    place = _by_due_and_id(run)
-    return [other for other in runs if _by_due_and_id(other) < place]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +241,38 @@ class Store(Protocol):
     def runs(self, query: Query) -> list[Run]:
         """Return the runs that match a query, newest due time first; :class:`QueryMixin` also takes keywords."""
 
+    def recent_runs(self, tasks: Collection[str], n: int = 30) -> dict[str, list[Run]]:
+        """Return the last ``n`` runs of each of these tasks, newest due time first; perhaps without error and log."""
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, None if it is not on record; a text that is no id is unknown as well."""
+
     def counts(self) -> dict[str, int]:
         """Return the number of occurrences ever recorded in each state."""
 
     def counts_by_task(self, since: float | None = None) -> dict[str, dict[str, int]]:
         """Return, by task, the number of occurrences recorded in each state; ``since``: due in that hour or later."""
+
+    def counts_by_hour(self, since: float, until: float) -> dict[float, dict[str, int]]:
+        """Return, by the hour in which they were due, the number of occurrences of all tasks in each state.
+
+        Keys are POSIX seconds of the beginnings of hours: that of ``since``, and those before ``until``.
+        """
+
+    def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
+        """Return, by task, the durations of its runs; of these tasks (each is in the result), None: of all.
+
+        ``since``: due in that hour or later.
+        """
+
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        """Add records to the audit log; any thread may do so."""
+
+    def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
+        """Return audit records, newest first; ``before``: the id of a page's last record.
+
+        Those of a task include those without one, which are of all tasks.
+        """
 
 
 class PersistentStore(Store, Protocol):
@@ -237,6 +317,9 @@ class PersistentStore(Store, Protocol):
 
     def behind(self) -> float:
         """Return by how many seconds the clock is behind the store's, 0.0 if it is not."""
+
+    def assign_numbers(self, runs: Iterable[Run]) -> None:
+        """Give each run that has none its number, from any thread; ``claim`` and ``record`` do so too."""
 
     def claim(self, claims: Sequence[Claim]) -> None:
         """Submit claims. Once they are committed, ``on_claimed`` gets their results, with the same claim objects.

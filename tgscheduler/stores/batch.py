@@ -3,7 +3,7 @@
 ::
 
     the node's batch number goes from n - 1 to n      <- shows later whether an unacknowledged commit was made
-    saves, renames                                    in submission order
+    saves, renames, audit records                     in submission order
     claims   marks move -> granted or not             a round for each task's first, second, … claim
              opened and closed runs of granted claims
     ended runs: rows added, open rows removed, sums added
@@ -17,16 +17,30 @@ from typing import Any
 
 from tgscheduler.messages import clean
 from tgscheduler.stores import sql
+from tgscheduler.stores.audit import AuditRecord
 from tgscheduler.stores.base import Claim, ClaimResult, TaskRecord
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.peers import take_over
-from tgscheduler.stores.run_counts import RunCounts
+from tgscheduler.stores.run_counts import RunCounts, new_rows
 from tgscheduler.stores.sql import Many
-from tgscheduler.stores.write_buffer import CLAIMS, DROPPED, GIVE_UP, RENAME, RUNS, SAVES, SAVES_BACK, TAKE, Write
+from tgscheduler.stores.write_buffer import (
+    AUDIT,
+    CLAIMS,
+    DROPPED,
+    GIVE_UP,
+    RENAME,
+    RUNS,
+    SAVES,
+    SAVES_BACK,
+    TAKE,
+    Write,
+)
 from tgscheduler.timetable.run import Run
 
 #: A high-water mark further in the future than this (seconds) comes from a wrong clock.
 WRONG = 3 * 3600.0
+#: Kinds of writes that are written in their place among the others.
+_APART = (SAVES, SAVES_BACK, RENAME, AUDIT)
 
 
 class ClaimConflict(Exception):
@@ -55,14 +69,18 @@ class Batch:
     def write(self, database: Database, connection: Any, ids: dict[str, int], now: float) -> None:
         """Write the batch in the caller's transaction; ``ids``: row ids of known tasks, by name."""
         self.results, self.closed, self.duplicates, self.orphans = [], [], [], []
-        # RUNS also stands for claims and dropped runs: all between two saves or renames are written together.
-        parts = groupby(self.writes, lambda write: write.kind if write.kind in (SAVES, SAVES_BACK, RENAME) else RUNS)
+        # RUNS also stands for claims and dropped runs: all between two writes of _APART are written together.
+        parts = groupby(self.writes, lambda write: write.kind if write.kind in _APART else RUNS)
         for kind, writes in parts:
             if kind == RENAME:
                 for old, new in (write.items for write in writes):
                     old_name, new_name = clean(old, database.encoding), clean(new, database.encoding)
-                    database.execute(connection, sql.RENAME, (new_name, old_name, new_name))
+                    if database.execute(connection, sql.RENAME, (new_name, old_name, new_name)):
+                        database.execute(connection, sql.RENAME_AUDITS, (new_name, old_name))
                     ids.pop(old, None)
+            elif kind == AUDIT:
+                records = [_audit_row(record, database.encoding) for write in writes for record in write.items]
+                database.execute_many(connection, sql.AUDITS, records)
             elif kind == RUNS:
                 self._write_runs(database, connection, ids, now, list(writes))
             else:
@@ -91,7 +109,7 @@ class Batch:
         dropped = [write.items for write in writes if write.kind == DROPPED]
         names = {claim.task for claim in claims}.union([run.task for run in ended])
         for rest in dropped:
-            names.update(rest.opened, (task for task, _, _ in rest.counts.sums))
+            names.update(rest.opened, (task for task, _, _ in rest.counts.states))
         self._identify(database, connection, ids, names)
 
         granted = self._claim(database, connection, ids, now, claims)
@@ -123,8 +141,9 @@ class Batch:
         if gone:
             database.execute_many(connection, sql.CLOSES, gone)
         counts.add(ended)
-        if counts.sums:
-            database.execute_many(connection, sql.COUNTS, counts.rows(ids))
+        for table, sums in ((sql.COUNTS, counts.states), (sql.DURATIONS, counts.buckets)):
+            if sums:
+                database.execute_many(connection, table.add, new_rows(sums, ids))
 
     def _claim(
         self, database: Database, connection: Any, ids: dict[str, int], now: float, claims: Sequence[Claim]
@@ -217,6 +236,11 @@ class Batch:
             database.execute_many(connection, sql.NAMES, unknown)
             found = dict(database.select(connection, sql.IDS, asked))
         ids.update((name, found[cleaned]) for name, cleaned in missing.items())
+
+
+def _audit_row(record: AuditRecord, encoding: str) -> tuple[Any, ...]:
+    texts = record.who, record.role, record.action, record.task, record.detail, record.origin, record.outcome
+    return (float(record.at), *(None if text is None else clean(text, encoding) for text in texts))
 
 
 def _until(run: Run) -> float | None:

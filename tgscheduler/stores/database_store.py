@@ -8,10 +8,11 @@
 """
 
 import itertools
+import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from tgscheduler import clock as clocks
@@ -19,17 +20,28 @@ from tgscheduler.clock import Clock
 from tgscheduler.errors import InvalidValue, StoreError
 from tgscheduler.messages import clean
 from tgscheduler.stores import queries, sql
-from tgscheduler.stores.base import Claim, ClaimResult, Query, QueryMixin, StoreStatus, TaskRecord, hour
+from tgscheduler.stores.audit import MAX_WAITING, AuditQuery, AuditRecord
+from tgscheduler.stores.audit_pages import read_page
+from tgscheduler.stores.base import (
+    Claim,
+    ClaimResult,
+    Query,
+    QueryMixin,
+    StoreStatus,
+    TaskRecord,
+    newest_by_task,
+)
 from tgscheduler.stores.connections import Connections
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import NODE_IDS, this_process
 from tgscheduler.stores.peers import take_over
-from tgscheduler.stores.pruning import DAY, HOURS_KEPT, Pruner
+from tgscheduler.stores.pruning import Pruner
 from tgscheduler.stores.run_counts import RunCounts
+from tgscheduler.stores.sums import SumsQuery, read_hours, read_sums
 from tgscheduler.stores.totals import read_totals
 from tgscheduler.stores.write_buffer import (
+    AUDIT,
     CLAIMS,
-    DROPPED,
     FLUSH,
     RENAME,
     RUNS,
@@ -40,7 +52,15 @@ from tgscheduler.stores.write_buffer import (
     portions,
 )
 from tgscheduler.stores.writer import Writer
-from tgscheduler.timetable.run import Run
+from tgscheduler.timetable.durations import NO_DURATIONS, Durations
+from tgscheduler.timetable.run import Run, number_of
+
+log = logging.getLogger(__name__)
+
+#: Maximum number of tasks whose last runs one statement reads.
+_TASKS_AT_ONCE = 100
+#: Number of runs that are made of rows in about a millisecond.
+_ROWS = 250
 
 
 class DatabaseStore(QueryMixin):
@@ -75,7 +95,7 @@ class DatabaseStore(QueryMixin):
         pruner = Pruner(database, days, per_task)
         self._writer = Writer(database, self._connections, self._buffer, self._clock, timeout, pruner)
         self._recorded: dict[str, int] = {}
-        self._run_ids: Iterator[int] = itertools.count(1)
+        self._numbers: Iterator[int] = itertools.count(1)
         _stores.add(self)
 
     def __repr__(self) -> str:
@@ -120,7 +140,7 @@ class DatabaseStore(QueryMixin):
         writer = self._writer
         if writer.peers.come(connection, this_process(), self._clock.now()):
             writer.session.restart_numbers()
-            self._run_ids = itertools.count(writer.node * NODE_IDS + 1)
+            self._numbers = itertools.count(writer.node * NODE_IDS + 1)
         writer.totals.read_others(self._database, connection)
 
     def _connect(self) -> Any:
@@ -146,14 +166,18 @@ class DatabaseStore(QueryMixin):
         """Return by how many seconds the clock is behind the database's, 0.0 if it is not."""
         return max(0.0, -self._writer.peers.ahead)
 
+    def assign_numbers(self, runs: Iterable[Run]) -> None:
+        """Give each run that has none its number, from any thread."""
+        for run in runs:
+            if not hasattr(run, "number"):
+                run.number = next(self._numbers)
+
     def claim(self, claims: Sequence[Claim]) -> None:
         """Submit claims; once they are committed, ``on_claimed`` gets their results, in order."""
         self._connections.check_open()
         for claim in claims:
-            for runs in (claim.opened, claim.closed):
-                for run in runs:
-                    if run.id is None:
-                        run.number = next(self._run_ids)
+            self.assign_numbers(claim.opened)
+            self.assign_numbers(claim.closed)
         self._submit_all(CLAIMS, claims)
 
     def record(self, runs: Sequence[Run]) -> None:
@@ -161,10 +185,9 @@ class DatabaseStore(QueryMixin):
         self._connections.check_open()
         if not runs:
             return
+        self.assign_numbers(runs)
         counts = self._recorded.copy()
         for run in runs:
-            if run.id is None:
-                run.number = next(self._run_ids)
             counts[run.state] = counts.get(run.state, 0) + run.count
         buffer = self._buffer
         idle = not len(buffer)
@@ -185,6 +208,14 @@ class DatabaseStore(QueryMixin):
         """Rename a task and its history; do nothing if the new name is known, or the old one is not."""
         self._connections.check_open()
         self._submit(RENAME, (old, new))
+
+    def audit(self, records: Sequence[AuditRecord]) -> None:
+        """Add records to the audit log; while too many wait, further ones are only logged."""
+        self._connections.check_open()
+        if self._buffer.audits + len(records) > MAX_WAITING:
+            log.error("%s: %d audit records wait already; not kept: %r", self.name, self._buffer.audits, records)
+            return
+        self._submit_all(AUDIT, records)
 
     def flush(self, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds until everything submitted so far is on record; return whether it is."""
@@ -209,30 +240,65 @@ class DatabaseStore(QueryMixin):
         return self._writer.status()
 
     def _find(self, query: Query) -> list[Run]:
-        waiting = [run for write in self._buffer.copy() if write.kind == RUNS for run in write.items]
+        waiting = self._buffer.ended_runs()
         with self._connections.reading() as connection:
             found = self._read_page(connection, query)
         if query.task is not None:
             for run in found.values():
                 run.task = query.task  # the name on record may be an escaped one
-        found.update((run.number, run) for run in waiting if query.matches(run))
+        found.update((run.number, run) for run in waiting)
         return query.newest(found.values())
 
     def _read_page(self, connection: Any, query: Query) -> dict[int, Run]:
-        """Return a page by id. Open runs are read first: a run that ends meanwhile is found as ended."""
-        database, found = self._database, {}
-        task = None
+        database, task = self._database, None
         if query.task is not None:
             ids = database.rows(connection, queries.TASK_ID, (self.spelled(query.task),))
             if not ids:
                 return {}
             task = ids[0][0]
-        if query.state in queries.OPEN_STATES:
-            node = self._writer.node if self._connections.opened else None
-            rows = database.rows(connection, *queries.open_page(query, task, node))
-            found = {row[0]: queries.open_run(row) for row in rows}
-        if query.state not in queries.UNENDED:
-            rows = database.rows(connection, *queries.ended_page(query, task, database.index_hint))
+        return self._read(
+            connection,
+            queries.open_page(query, task, self._own_node()),
+            queries.ended_page(query, task, database.index_hint),
+        )
+
+    def _find_recent(self, tasks: Collection[str], n: int) -> dict[str, list[Run]]:
+        waiting, names = self._buffer.ended_runs(), {self.spelled(task): task for task in tasks}
+        database, node, found = self._database, self._own_node(), dict[int, Run]()
+        with self._connections.reading() as connection:
+            ids = [id for _, id in database.select(connection, sql.IDS, [(name,) for name in names])]
+            for place in range(0, len(ids), _TASKS_AT_ONCE):
+                some = ids[place : place + _TASKS_AT_ONCE]
+                last = queries.last_ended(some, n, database.index_hint)
+                found.update(self._read(connection, queries.open_of(some, node), last))
+        for run in found.values():
+            run.task = names[run.task]
+        found.update((run.number, run) for run in waiting)
+        return newest_by_task(found.values(), tasks, n)
+
+    def run(self, id: str) -> Run | None:
+        """Return the run of that id, None if it is not on record; a text that is no id is unknown as well."""
+        number = number_of(id)
+        if number is None:
+            return None
+        unwritten = self._buffer.runs()
+        with self._connections.reading() as connection:
+            found = self._read(connection, queries.one_open(number, self._own_node()), queries.one_ended(number))
+        return next((run for run in [*unwritten, *found.values()] if run.id == id), None)
+
+    def _own_node(self) -> int | None:
+        """Return the node whose open runs the engine has; None: there is no engine here."""
+        return self._writer.node if self._connections.opened else None
+
+    def _read(
+        self, connection: Any, open_runs: queries.Statement | None, ended_runs: queries.Statement | None
+    ) -> dict[int, Run]:
+        """Return runs by number. Open ones are read first: a run that ends meanwhile is found as ended."""
+        database, found = self._database, {}
+        if open_runs is not None:
+            found = {row[0]: queries.open_run(row) for row in database.rows(connection, *open_runs)}
+        if ended_runs is not None:
+            rows = clocks.giving_way(database.rows(connection, *ended_runs), _ROWS)
             found.update((row[0], queries.ended_run(row)) for row in rows)
         return found
 
@@ -248,26 +314,38 @@ class DatabaseStore(QueryMixin):
 
         If ``since`` is before the last 60 days, it is rounded down to the day: counts by hour are kept no longer.
         """
-        span, begin = "ever", -(1 << 62)
-        if since is not None:
-            span, begin = "hour", int(hour(since))
-            if since < self._clock.now() - (HOURS_KEPT - 1) * DAY:
-                span, begin = "day", begin // 86400 * 86400
+        return self._read_sums(SumsQuery.since(since, self._clock.now())).counts()
+
+    def durations(self, tasks: Collection[str] | None = None, since: float | None = None) -> dict[str, Durations]:
+        """Return, by task, the durations of its runs; of these tasks, None: of all that have ended runs.
+
+        ``since``: due in that hour or later, or in that day, as in :meth:`counts_by_task`.
+        """
+        found = self._read_sums(SumsQuery.since(since, self._clock.now(), tasks, buckets=True)).durations()
+        return found if tasks is None else {task: found.get(self.spelled(task), NO_DURATIONS) for task in tasks}
+
+    def counts_by_hour(self, since: float, until: float) -> dict[float, dict[str, int]]:
+        """Return, by the hour in which they were due, the number of occurrences in each state, of all tasks."""
         writes = self._buffer.copy()
         with self._connections.reading() as connection:
-            rows = self._database.rows(connection, sql.SUMS, (span, begin, begin, self._writer.node))
-        counts: dict[str, dict[str, int]] = {}
-        written = 0
-        for task, state, count in rows:
-            if task is None:
-                written = int(count)
-            else:
-                counts.setdefault(task, {})[state] = int(count)
-        for (task, due, state), (count, _, _) in _waiting(writes, written).sums.items():
-            if since is None or due >= begin:
-                states = counts.setdefault(self.spelled(task), {})
-                states[state] = states.get(state, 0) + int(count)
-        return counts
+            return read_hours(since, until, self._database, connection, self._writer.node, writes)
+
+    def _read_sums(self, query: SumsQuery) -> RunCounts:
+        writes = self._buffer.copy()
+        with self._connections.reading() as connection:
+            return read_sums(query, self._database, connection, self._writer.node, writes)
+
+    def audits(self, task: str | None = None, before: int | None = None, limit: int = 50) -> list[AuditRecord]:
+        """Return audit records, newest first: of one task and of all tasks together, or (None) every one.
+
+        ``before``: the id of the last one of a page.
+
+        Raises StoreError if the store cannot be read.
+        """
+        query = AuditQuery(task, before, limit).check()
+        writes = self._buffer.copy()
+        with self._connections.reading() as connection:
+            return read_page(query, self._database, connection, self._writer.node, writes)
 
     def spelled(self, name: str) -> str:
         """Return a task's name as it is on record: characters that the database cannot hold are escaped."""
@@ -302,18 +380,6 @@ class DatabaseStore(QueryMixin):
         """Make the store inert in a forked child: its connections belong to the parent."""
         self._writer.reset_after_fork()
         self._connections.reset_after_fork()
-
-
-def _waiting(writes: Sequence[Write], written: int) -> RunCounts:
-    """Return the sums of the writes that transactions up to number ``written`` have not written."""
-    counts = RunCounts()
-    for write in writes:
-        if write.batch is None or write.batch > written:
-            if write.kind == RUNS:
-                counts.add(write.items)
-            elif write.kind == DROPPED:
-                counts.merge(write.items.counts)
-    return counts
 
 
 def _ignore_orphans(runs: list[Run]) -> None:

@@ -225,4 +225,4 @@ def take_over(database: Database, connection: Any, me: int, peers: Sequence[Peer
             database.execute(connection, "UPDATE tg_node SET seen = ?, alone = 0 WHERE id = ?", (LEFT, peer.node))
             place = peer.process.host, peer.process.number
             runs += [queries.open_run((*row[:7], *place)) for row in found]
-    return sorted(runs, key=lambda run: (run.due, run.id or 0))
+    return sorted(runs, key=lambda run: run.place)

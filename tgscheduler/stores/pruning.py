@@ -1,5 +1,6 @@
-"""Retention: runs that are too old, or too many of one task, are removed in small steps between the batches."""
+"""Retention: runs that are too old, or too many of one task, and old audit records are removed in small steps."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +9,13 @@ from tgscheduler.stores import sql
 from tgscheduler.stores.database import Database
 from tgscheduler.stores.nodes import NODE_IDS
 from tgscheduler.stores.run_counts import roll_up
+from tgscheduler.stores.sql import Many
 
 DAY = 86400.0
 #: Days for which sums by hour are kept; sums by day are kept forever.
 HOURS_KEPT = 60
+#: Maximum number of audit records.
+AUDITS_KEPT = 100_000
 #: Maximum number of rows that a step removes, and its target duration (seconds).
 STEP = 500
 TARGET = 0.01
@@ -21,7 +25,7 @@ _TASKS = 50
 
 
 class Pruner:
-    """Rolls up new sums; removes old runs, excess runs of a task, old sums by hour, and processes long gone."""
+    """Rolls up new sums; removes old and excess runs and audit records, old sums by hour, and processes long gone."""
 
     def __init__(self, database: Database, days: float | None, per_task: int | None) -> None:
         self._database, self._days, self._per_task = database, days, per_task
@@ -42,7 +46,7 @@ class Pruner:
         began = elapsed()
         if not self._stages:
             self._task = 0
-            self._stages = [self._roll_up, self._old, self._many, self._sums, self._nodes]
+            self._stages = [self._roll_up, self._old, self._many, self._audits, self._sums, self._nodes]
         more = self._stages[0](connection, now)
         took = elapsed() - began
         if took > TARGET:
@@ -56,13 +60,16 @@ class Pruner:
     def _roll_up(self, connection: Any, now: float) -> bool:
         """Move new sums into those of their hour, of their day and of all time, in one transaction."""
         database = self._database
+        more = False
         database.begin(connection)
-        new = database.rows(connection, sql.NEW_SUMS + database.locked, (STEP,))
-        if new:
-            database.execute_many(connection, sql.COUNTS, roll_up(new))
-            database.execute_many(connection, sql.ROLL_UP, [row[:3] for row in new])
+        for table in (sql.COUNTS, sql.DURATIONS):
+            new = database.rows(connection, table.new + database.locked, (STEP,))
+            if new:
+                database.execute_many(connection, table.add, roll_up(new))
+                database.execute_many(connection, table.remove_new, [row[:3] for row in new])
+            more = more or len(new) == STEP
         database.commit(connection)
-        return len(new) == STEP
+        return more
 
     def _old(self, connection: Any, now: float) -> bool:
         if self._days is None:
@@ -92,28 +99,38 @@ class Pruner:
                 return True
         return bool(self._database.rows(connection, "SELECT 1 FROM tg_task WHERE id > ? LIMIT 1", (self._task,)))
 
-    def _erase(self, connection: Any, page: str, values: tuple[Any, ...]) -> bool:
-        """Remove the runs of a page in a transaction; return whether there may be more."""
+    def _audits(self, connection: Any, now: float) -> bool:
+        """Remove audit records that are too old, or too many."""
+        place = "SELECT at, id FROM tg_audit ORDER BY at DESC, id DESC LIMIT 1 OFFSET ?"
+        last = self._database.rows(connection, place, (AUDITS_KEPT,))
+        days = math.inf if self._days is None else self._days
+        end = max(*last, (now - days * DAY, 0), (-math.inf, 0))
+        page = "SELECT id FROM tg_audit WHERE (at, id) <= (?, ?) ORDER BY at, id LIMIT ?"
+        return self._erase(connection, page, (*end, self._rows), sql.ERASE_AUDITS)
+
+    def _erase(self, connection: Any, page: str, values: tuple[Any, ...], statement: Many = sql.ERASES) -> bool:
+        """Remove the rows of a page in a transaction; return whether there may be more."""
         found = self._database.rows(connection, page, values)
         if found:
             self._database.begin(connection)
-            self._database.execute_many(connection, sql.ERASES, found)
+            self._database.execute_many(connection, statement, found)
             self._database.commit(connection)
             self._erased += len(found)
         return len(found) >= int(values[-1])
 
     def _sums(self, connection: Any, now: float) -> bool:
-        before = int(now - HOURS_KEPT * DAY)
-        hours = self._database.rows(
-            connection,
-            "SELECT begin FROM tg_count WHERE span = 'hour' AND begin < ? ORDER BY begin LIMIT ?",
-            (before, self._rows),
-        )
-        if hours:
-            self._database.execute(
-                connection, "DELETE FROM tg_count WHERE span = 'hour' AND begin < ?", (min(before, hours[-1][0] + 1),)
+        before, more = int(now - HOURS_KEPT * DAY), False
+        for table in ("tg_count", "tg_duration"):
+            old = f"FROM {table} WHERE span = 'hour' AND begin < ?"
+            hours = self._database.rows(
+                connection,
+                f"SELECT begin {old} ORDER BY begin LIMIT ?",
+                (before, self._rows),
             )
-        return bool(hours)
+            if hours:
+                self._database.execute(connection, f"DELETE {old}", (min(before, hours[-1][0] + 1),))
+                more = True
+        return more
 
     def _nodes(self, connection: Any, now: float) -> bool:
         """Remove processes that have been gone for a day and have no runs left; their ids are never reused."""

@@ -26,6 +26,32 @@ def _insert(table: str, columns: str, types: str, conflict: str) -> Many:
     )
 
 
+class SumsTable(NamedTuple):
+    """The statements of a table of sums: add to its rows; read the new ones, which a batch adds to; remove those.
+
+    New rows are by hour, and few, until they are rolled up into hour, day and all time.
+    """
+
+    add: Many
+    new: str
+    remove_new: Many
+
+
+def _sums_table(table: str, group: str, kind: str) -> SumsTable:
+    key = f"begin, task_id, {group}"
+    sums = (
+        f"(span, {key}) DO UPDATE SET count = {table}.count + excluded.count, "
+        f"seconds = {table}.seconds + excluded.seconds, "
+        f"longest = CASE WHEN excluded.longest > {table}.longest THEN excluded.longest ELSE {table}.longest END"
+    )
+    new = f"FROM {table} WHERE span = 'new'"
+    return SumsTable(
+        _insert(table, f"span, {key}, count, seconds, longest", f"tii{kind}iff", sums),
+        f"SELECT {key}, count, seconds, longest {new} ORDER BY {key} LIMIT ?",
+        Many(f"DELETE {new} AND ({key}) IN (SELECT {_columns(3)} FROM {{v}})", f"ii{kind}"),  # noqa: S608
+    )
+
+
 _TASK = "name, spec, anchor, mark, paused_until, runs"
 _UPDATE = "(name) DO UPDATE SET spec = excluded.spec, paused_until = excluded.paused_until"
 
@@ -75,15 +101,14 @@ RUNS = _insert(
 )  # fmt: skip
 #: Those of them that are already on record: another node recorded them as lost.
 DUPLICATES = Many("SELECT id FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
-COUNTS = _insert(
-    "tg_count", "span, begin, task_id, state, count, seconds, longest", "tiitiff",
-    "(span, begin, task_id, state) DO UPDATE SET count = tg_count.count + excluded.count, "
-    "seconds = tg_count.seconds + excluded.seconds, "
-    "longest = CASE WHEN excluded.longest > tg_count.longest THEN excluded.longest ELSE tg_count.longest END",
-)  # fmt: skip
+COUNTS = _sums_table("tg_count", "state", "t")
+DURATIONS = _sums_table("tg_duration", "bucket", "i")
 ERASES = Many("DELETE FROM tg_run WHERE id IN (SELECT v.column1 FROM {v})", "i")
+AUDITS = _insert("tg_audit", "at, who, role, action, task, detail, origin, outcome", "fttttttt", "DO NOTHING")
+ERASE_AUDITS = Many("DELETE FROM tg_audit WHERE id IN (SELECT v.column1 FROM {v})", "i")
 
 RENAME = "UPDATE tg_task SET name = ? WHERE name = ? AND NOT EXISTS (SELECT 1 FROM tg_task WHERE name = ?)"
+RENAME_AUDITS = "UPDATE tg_audit SET task = ? WHERE task = ?"
 #: ``{clock}`` is the time by the database's own clock: no process relies on the clock of another one.
 REGISTER_NODE = (
     "INSERT INTO tg_node (host, machine, process, birth, begun, batch, seen) VALUES (?, ?, ?, ?, ?, ?, {clock})"
@@ -96,25 +121,7 @@ STEP = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? AN
 STEP_ANYHOW = f"UPDATE tg_node SET batch = ?, seen = {{clock}}, {AHEAD} WHERE id = ? RETURNING seen, ahead"  # noqa: S608
 ALONE = f"UPDATE tg_node SET alone = ?, {AHEAD} WHERE id = ? RETURNING ahead"  # noqa: S608
 TASK_RECORDS = "SELECT name, spec, anchor, mark, paused_until, runs FROM tg_task"
-#: New sums, by hour: the few rows that a batch adds to, until they are rolled up into hour, day and all time.
-NEW_SUMS = (
-    "SELECT begin, task_id, state, count, seconds, longest FROM tg_count WHERE span = 'new' "
-    "ORDER BY begin, task_id, state LIMIT ?"
-)
-ROLL_UP = Many(
-    "DELETE FROM tg_count WHERE span = 'new' "
-    "AND (begin, task_id, state) IN (SELECT v.column1, v.column2, v.column3 FROM {v})",
-    "iit",
-)
 TOTALS = (
     "SELECT state, sum(count) FROM tg_count WHERE span = 'ever' AND begin = 0 GROUP BY state "
     "UNION ALL SELECT state, sum(count) FROM tg_count WHERE span = 'new' GROUP BY state"
-)
-#: With the last batch of a node as one more row, so that sums and batch number are consistent.
-SUMS = (
-    "SELECT t.name, c.state, sum(c.count) FROM ("
-    "SELECT task_id, state, count FROM tg_count WHERE span = ? AND begin >= ? "
-    "UNION ALL SELECT task_id, state, count FROM tg_count WHERE span = 'new' AND begin >= ?"
-    ") c JOIN tg_task t ON t.id = c.task_id GROUP BY t.name, c.state "
-    "UNION ALL SELECT NULL, NULL, batch FROM tg_node WHERE id = ?"
 )

@@ -27,7 +27,7 @@ class Totals:
             if write.kind == RUNS:
                 _add_counts(written, write.items)
             elif write.kind == DROPPED:
-                for (_, _, state), (count, _, _) in write.items.counts.sums.items():
+                for (_, _, state), (count, _, _) in write.items.counts.states.items():
                     written[state] = written.get(state, 0) + int(count)
         closed = self.closed.copy()
         for counts in (written, closed):

@@ -3,6 +3,7 @@
 ::
 
     loop's thread   append ------------------> [ taken | waiting ... ] <--- any reader copies it
+    other threads   append what is neither a claim nor an ended run
     writer's thread take (from the left), done (removes what was taken, once it is on record)
 
 While the database is down, the number of ended runs is bounded: the oldest successful ones are dropped, and only their
@@ -18,7 +19,7 @@ from tgscheduler.stores.base import Claim
 from tgscheduler.stores.run_counts import RunCounts
 from tgscheduler.timetable.run import OK, Run
 
-CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, DROPPED, FLUSH, TAKE, GIVE_UP = range(9)
+CLAIMS, RUNS, SAVES, SAVES_BACK, RENAME, AUDIT, DROPPED, FLUSH, TAKE, GIVE_UP = range(10)
 #: Delay (seconds) of ended runs, so that one transaction writes many of them.
 LINGER = 0.05
 #: Maximum number of rows of a transaction; a claim with more rows is a transaction of its own.
@@ -75,6 +76,8 @@ class WriteBuffer:
         self._taken = 0
         self._appended = self._done = 0  # records; one thread writes each counter
         self._ended = self._ended_done = 0
+        #: Number of audit records in the buffer.
+        self.audits = 0
         self._moving = threading.Lock()  # held while writes are taken, removed or dropped; never in a database call
 
     def __len__(self) -> int:
@@ -82,11 +85,16 @@ class WriteBuffer:
 
     @property
     def records(self) -> int:
-        """Number of claimed and ended runs in the buffer."""
-        return max(0, self._appended - self._done)
+        """Number of claimed and ended runs, and of audit records, in the buffer."""
+        return max(0, self._appended - self._done) + self.audits
 
     def append(self, write: Write) -> None:
-        """Append a write."""
+        """Append a write; a claim or an ended run in the loop's thread only."""
+        if write.kind not in (CLAIMS, RUNS):
+            with self._moving:  # the loop's thread may replace the deque
+                self.audits += write.records
+                self._writes.append(write)
+            return
         self._appended += write.records
         if write.kind == RUNS:
             self._ended += write.records
@@ -95,6 +103,15 @@ class WriteBuffer:
     def copy(self) -> list[Write]:
         """Return a copy of the writes."""
         return list(self._writes.copy())
+
+    def ended_runs(self) -> list[Run]:
+        """Return the ended runs that are not on record yet."""
+        return [run for write in self.copy() if write.kind == RUNS for run in write.items]
+
+    def runs(self) -> list[Run]:
+        """Return them, and the runs that end with a claim."""
+        claims = [claim for write in self.copy() if write.kind == CLAIMS for claim in write.items]
+        return [*self.ended_runs(), *(run for claim in claims for run in claim.closed)]
 
     def due(self, now: float) -> float | None:
         """Return the seconds until the next batch is to be written, None if nothing waits."""
@@ -140,6 +157,9 @@ class WriteBuffer:
         with self._moving:
             for write in writes:
                 self._writes.popleft()
+                if write.kind == AUDIT:
+                    self.audits -= write.records
+                    continue
                 self._done += write.records
                 if write.kind == RUNS:
                     self._ended_done += write.records
@@ -152,7 +172,7 @@ class WriteBuffer:
         with self._moving:
             self._writes.popleft()
             for item in reversed(write.items):
-                records = _records(item) if write.kind == CLAIMS else int(write.kind == RUNS)
+                records = _records(item) if write.kind == CLAIMS else int(write.kind in (RUNS, AUDIT))
                 self._writes.appendleft(Write(write.kind, [item], records, write.at))
 
     def strike(self, write: Write) -> None:
@@ -166,7 +186,7 @@ class WriteBuffer:
         if write.kind == RUNS:
             rest.counts.add(write.items)
             rest.ids = [run.number for run in write.items]
-        elif write.kind == DROPPED and write.items.counts.sums:
+        elif write.kind == DROPPED and write.items.counts.states:
             rest.ids = write.items.ids
         if rest.ids:
             with self._moving:
@@ -198,7 +218,7 @@ class WriteBuffer:
         else:
             rest = Write(DROPPED, DroppedRuns(), 0, waiting[0].at if waiting else 0.0)
         kept = [write for write in waiting if write.kind != RUNS or self._thin(write, gone)]
-        kept = self._without_claims(kept, {run.id or 0 for run in gone.values()}, rest.items)
+        kept = self._without_claims(kept, {run.number for run in gone.values()}, rest.items)
         rest.items.counts.add(gone.values())
         self._writes = deque([*taken, rest, *kept])
         self.dropped += len(gone)
@@ -222,7 +242,7 @@ class WriteBuffer:
                 continue
             claims: list[Claim] = []
             for claim in reversed(write.items):
-                ids = {run.id or 0 for run in claim.opened}
+                ids = {run.number for run in claim.opened}
                 unseen -= ids
                 if ids and not claim.closed and ids <= gone and (claim.off_schedule or claim.task in later):
                     if not claim.off_schedule:
@@ -251,7 +271,7 @@ def portions(kind: int, items: Sequence[Any], at: float) -> Iterator[Write]:
     if kind != CLAIMS:
         for place in range(0, len(items), WRITE_BATCH):
             part = list(items[place : place + WRITE_BATCH])
-            yield Write(kind, part, len(part) if kind == RUNS else 0, at)
+            yield Write(kind, part, len(part) if kind in (RUNS, AUDIT) else 0, at)
         return
     claims: list[Claim] = []
     records = 0

@@ -12,9 +12,17 @@
 Every occurrence ends in exactly one Run.
 """
 
+import itertools
 import logging
+import math
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+from tgscheduler.errors import InvalidType, InvalidValue
+from tgscheduler.forks import process_token
+from tgscheduler.messages import shown
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -54,15 +62,16 @@ class Run:
     """
 
     __slots__ = (
-        "attempt", "captured_log", "count", "due", "ended", "error", "number", "previous_attempt", "reason",
-        "retry_due", "started", "state", "takeover", "task", "until", "where",
+        "__weakref__", "_local_number", "attempt", "captured_log", "count", "due", "ended", "error", "number",
+        "previous_attempt", "reason", "retry_due", "started", "state", "takeover", "task", "until", "where",
     )  # fmt: skip
 
     retry_due: float  # when its next attempt begins; set if there is one
     previous_attempt: "Run | None"  # the Run of the attempt before, if its action has not returned
-    # The next three are slots that stay unset if there is nothing to hold, so that making a run costs nothing for them.
+    # The next four are slots that stay unset if there is nothing to hold, so that making a run costs nothing for them.
     # ``id``, ``log`` and ``takeovers`` read them.
-    number: int  # set by a persistent store
+    number: int  # set by a persistent store before anyone else sees the run; negative if its claim was refused
+    _local_number: int  # set when it is asked for and there is no number
     captured_log: str  # set if its action has logged something
     takeover: tuple[int, int]  # set if it was taken over: how many times, and the attempt that began with the last one
 
@@ -90,9 +99,35 @@ class Run:
         self.error: str | None = None
 
     @property
-    def id(self) -> int | None:
-        """Its number in a persistent store, None if there is none."""
-        return getattr(self, "number", None)
+    def id(self) -> str:
+        """A text that no other run has, and that is safe in a URL: ``81726``; without a persistent store ``4f2a9c-17``.
+
+        It stays the same from waiting to the end. The first part of the second form differs from process to process.
+        """
+        number = getattr(self, "number", None)
+        return f"{process_token()}-{self._local()}" if number is None else str(abs(number))
+
+    def has_id(self, id: str) -> bool:
+        """Return whether that is its id; no id is made for this."""
+        return (hasattr(self, "number") or hasattr(self, "_local_number")) and self.id == id
+
+    @property
+    def cursor(self) -> str:
+        """A text for ``before`` of ``runs()``: the runs that follow this one, whether it is still on record or not."""
+        return cursor(self.due, self.id)
+
+    @property
+    def place(self) -> tuple[float, int]:
+        """Its place in the order of runs: due time, then number."""
+        number = getattr(self, "number", None)
+        return self.due, self._local() if number is None else abs(number)
+
+    def _local(self) -> int:
+        """Return its number in this process; made when it is first asked for."""
+        if not hasattr(self, "_local_number"):
+            # One atomic step: threads that ask at once get the same number.
+            self._local_number = _local_numbers.setdefault(self, next(_next_number))
+        return self._local_number
 
     @property
     def takeovers(self) -> int:
@@ -123,8 +158,10 @@ class Run:
         run.attempt, run.error = self.attempt, self.error
         run.schedule_retry(retry_due, now)
         run.previous_attempt = self
-        if self.id is not None:
+        if hasattr(self, "number"):
             run.number = self.number
+        else:
+            run._local_number = self._local()
         if self.takeovers:
             run.takeover = self.takeover
         return run
@@ -145,6 +182,37 @@ class Run:
         many = f" x{self.count}" if self.count > 1 else ""
         why = f" ({self.reason})" if self.reason else ""
         return f"<Run {self.task} due {self.due:.3f}{many} {self.state}{why}>"
+
+
+def cursor(due: float, id: str) -> str:
+    """Return the cursor of a run: ``1764067200.5_81726``."""
+    return f"{due!r}_{id}"
+
+
+def place_of(text: str) -> tuple[float, int]:
+    """Return the place of the run that a cursor was made from; raise InvalidValue for any other text."""
+    moment, _, id = text.rpartition("_")
+    number = number_of(id)
+    try:
+        due = float(moment)
+    except ValueError:
+        due = math.nan
+    if number is None or not math.isfinite(due):
+        raise InvalidValue(f"before: expected the cursor of a run, such as '1764067200.5_81726', got {shown(text)}")
+    return due, number
+
+
+def number_of(id: str) -> int | None:
+    """Return the number in a run's id, None if the text is no id; raise InvalidType if it is no text."""
+    if not isinstance(id, str):
+        raise InvalidType(f"expected the id of a run, a text, got {shown(id)}")
+    found = _ID.fullmatch(id)
+    return None if found is None else int(found[1])
+
+
+_ID = re.compile(r"(?:[0-9a-f]{6}-)?([1-9][0-9]{0,17})")
+_next_number = itertools.count(1)
+_local_numbers: WeakKeyDictionary[Run, int] = WeakKeyDictionary()
 
 
 class CurrentRun:

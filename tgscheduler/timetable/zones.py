@@ -24,6 +24,15 @@ START = -62_104_060_800.0
 END = 253_370_764_800.0
 
 
+#: What a host's configuration says until a zone is chosen.
+_PLACEHOLDER = "Factory"
+
+
+def names() -> list[str]:
+    """Return the IANA names that there are."""
+    return sorted(zoneinfo.available_timezones() - {_PLACEHOLDER})
+
+
 def zone(name: str | None) -> zoneinfo.ZoneInfo:
     """Return the zone of an IANA name, None being UTC, or of ``TZ=`` and a POSIX rule.
 
@@ -39,6 +48,8 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
     if name.startswith("right/"):
         plain = name.removeprefix("right/")
         raise InvalidValue(f"{shown(name)} counts leap seconds, which POSIX time does not; write {shown(plain)}")
+    if name == _PLACEHOLDER:
+        raise InvalidValue(f"{name!r} is no time zone, but stands for one that was never set")
     try:
         return posix_zone(name.removeprefix("TZ=")) if name.startswith("TZ=") else zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -48,10 +59,10 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
 def _nearest(name: str) -> str:
     import difflib
 
-    names = sorted(zoneinfo.available_timezones())
-    last = {known.rpartition("/")[2].lower(): known for known in names}
+    known = names()
+    last = {each.rpartition("/")[2].lower(): each for each in known}
     found = difflib.get_close_matches(name.lower().replace(" ", "_"), list(last), n=1, cutoff=0.75)
-    near = last[found[0]] if found else next(iter(difflib.get_close_matches(name, names, n=1)), None)
+    near = last[found[0]] if found else next(iter(difflib.get_close_matches(name, known, n=1)), None)
     return f"; did you mean {near!r}?" if near else "; expected an IANA name such as 'Europe/Berlin'"
 
 
