@@ -7,7 +7,7 @@ import pytest
 from asking import Client
 from helpers import DAY, noop
 
-from tgscheduler import update_config
+from tgscheduler import config, update_config
 from tgscheduler.console.console import Console
 from tgscheduler.testing import TickedScheduler, installed
 from tgscheduler.views import coming
@@ -40,6 +40,7 @@ def ticked(monkeypatch):
     for name in ("generate_product_ranking", "synchronize_stock", "delete_expired_visits", "catch_up"):
         monkeypatch.setattr(jobs, name, lambda *args: None)
     update_config(modulename="example_app.config")
+    config.update({"example.stock_interval": 900})  # the others are more telling, and a year is long
     scheduler = TickedScheduler(START, timezone="Europe/Berlin")
     with installed(scheduler):
         jobs.schedule()
@@ -85,13 +86,13 @@ def compare(ticked, days):
 
 
 def test_what_is_told_is_what_is_fired_around_a_clock_change(ticked):
-    assert compare(ticked, 2.5) > 1900
+    assert compare(ticked, 2.5) > 600
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_is_told_is_what_is_fired_over_a_year(ticked):
-    assert compare(ticked, 365) > 300_000
+    assert compare(ticked, 365) > 90_000
 
 
 @pytest.mark.parametrize(("line", "zone"), TIMETABLES.values(), ids=TIMETABLES)
