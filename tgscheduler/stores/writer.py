@@ -300,6 +300,8 @@ class Writer:
             self._call_back(self._on_status, self.status())
         elif availability.down is None:
             log.info("%s; trying again", text)
+        if availability.down is not None and self._buffer.excess() > 0:
+            self._buffer.shorten()  # records came while this thread held the buffer
         forgotten = self._buffer.dropped_claims
         if forgotten:
             self._call_back(self._on_claimed, [ClaimResult(claim, True, claim.until) for claim in drain(forgotten)])
