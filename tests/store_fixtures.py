@@ -6,6 +6,7 @@ from store_helpers import StoreFactory
 
 from tgscheduler.stores import sqlite as sqlite_store
 from tgscheduler.stores import writer
+from tgscheduler.stores.memory import MemoryStore
 
 
 @pytest.fixture(autouse=True)
@@ -59,3 +60,21 @@ def own_server():
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+def store(request, tmp_path):
+    """Yield an empty store, open where it has to be."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
+    factory = StoreFactory(url)
+    yield factory.open()
+    factory.close()
+
+
+@pytest.fixture(params=[False, True], ids=["at once", "on record"])
+def settle(request, store):
+    """Return what lets a store do its work, or what does not: what was recorded is there either way."""
+    return (lambda: store.flush(5)) if request.param and store.persistent else (lambda: True)

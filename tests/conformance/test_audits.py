@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, replace
 
 import pytest
 from helpers import wait_for
-from store_helpers import START, StoreFactory, ended, is_down
+from store_helpers import START, ended, is_down
 
 from tgscheduler import stores
 from tgscheduler.errors import InvalidType, InvalidValue, StoreError
@@ -18,24 +18,6 @@ from tgscheduler.stores.memory import MemoryStore
 pytest_plugins = ["postgres", "store_fixtures"]
 
 DAY = 86400.0
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def store(request, tmp_path):
-    """Yield an empty store, open where it has to be."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
-    factory = StoreFactory(url)
-    yield factory.open()
-    factory.close()
-
-
-@pytest.fixture(params=[False, True], ids=["at once", "on record"])
-def settle(request, store):
-    """Return what lets a store do its work, or what does not: what was added is there either way."""
-    return (lambda: store.flush(5)) if request.param and store.persistent else (lambda: True)
 
 
 def record(number, task="a"):

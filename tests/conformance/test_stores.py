@@ -5,7 +5,7 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_helpers import START, StoreFactory, dues, ended, fields
+from store_helpers import START, dues, ended, fields
 
 from tgscheduler.errors import InvalidType, InvalidValue
 from tgscheduler.stores.base import Query, StoreStatus
@@ -15,24 +15,6 @@ from tgscheduler.timetable.run import STATES, Run, Where
 pytest_plugins = ["postgres", "store_fixtures"]
 
 DAY = 86400.0
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
-def store(request, tmp_path):
-    """Yield an empty store, open where it has to be."""
-    if request.param == "memory":
-        yield MemoryStore()
-        return
-    url = request.getfixturevalue("postgres_schema") if request.param == "postgres" else f"sqlite:///{tmp_path}/runs.db"
-    factory = StoreFactory(url)
-    yield factory.open()
-    factory.close()
-
-
-@pytest.fixture(params=[False, True], ids=["at once", "on record"])
-def settle(request, store):
-    """Return what lets a store do its work, or what does not: what was recorded is there either way."""
-    return (lambda: store.flush(5)) if request.param and store.persistent else (lambda: True)
 
 
 # -- every store -------------------------------------------------------------------------------------------------------
